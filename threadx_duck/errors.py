@@ -1,0 +1,108 @@
+"""Every exception this package raises on purpose.
+
+ThreadxDuckError
+├── SettingsError            a key, type or value in the settings file
+├── UsageError               an argument: a time, a range, a timeframe, a file
+│   └── UnknownTimeframeError
+├── SqlFileError             a file in ``sql/`` that is missing or malformed
+├── QueryError               a statement that DuckDB refused
+├── StoreError               the store cannot be opened, read or written
+│   └── StoreLockedError     another process holds the file
+└── DownloadError            the exchange could not be asked, or its answer not be used
+    ├── UnknownSymbolError   the exchange has no such symbol
+    ├── ConnectionFailedError  no answer, or one cut off half way
+    ├── ServerFailedError    5xx, or one of the exchange's own retryable codes
+    ├── RateLimitedError     429: over the request budget
+    ├── BannedError          418: this address is banned for a while; the run stops
+    ├── HostRefusedError     403 or 451: this host will not serve us; the run stops
+    └── BadResponseError     an answer that is not what was asked for
+
+Messages say which thing, what was found, and what to do; the command line prints them as they are.
+"""
+
+
+class ThreadxDuckError(Exception):
+    """Base of all errors of this package."""
+
+
+class SettingsError(ThreadxDuckError):
+    """The settings file has an unknown key, a wrong type or an impossible value."""
+
+
+class UsageError(ThreadxDuckError):
+    """An argument cannot be used."""
+
+
+class UnknownTimeframeError(UsageError):
+    """A timeframe label that does not name a width."""
+
+
+class SqlFileError(ThreadxDuckError):
+    """A file in ``sql/`` is missing or malformed."""
+
+
+class QueryError(ThreadxDuckError):
+    """DuckDB refused a statement."""
+
+
+class StoreError(ThreadxDuckError):
+    """The store cannot be opened, read or written."""
+
+
+class StoreLockedError(StoreError):
+    """Another process holds the database file and did not let go in time."""
+
+
+class DownloadError(ThreadxDuckError):
+    """The exchange could not be asked, or its answer could not be used.
+
+    ``retryable`` says whether the same request may succeed when it is repeated;
+    ``stops_run`` whether every other request to the same host would fail likewise.
+    """
+
+    retryable = False
+    stops_run = False
+
+
+class UnknownSymbolError(DownloadError):
+    """The exchange does not know the symbol."""
+
+
+class ConnectionFailedError(DownloadError):
+    """No answer came: refused, dropped, timed out, or cut off half way."""
+
+    retryable = True
+
+
+class ServerFailedError(DownloadError):
+    """The exchange answered with a 5xx status or one of its own retryable codes."""
+
+    retryable = True
+
+
+class RateLimitedError(DownloadError):
+    """The exchange answered 429; ``retry_after`` is the number of seconds it asks to wait."""
+
+    retryable = True
+
+    def __init__(self, message: str, retry_after: float) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class BannedError(DownloadError):
+    """The exchange answered 418: the address is banned and asking on makes the ban longer."""
+
+    stops_run = True
+
+
+class HostRefusedError(DownloadError):
+    """The host answered 403 or 451 and will answer every other request likewise."""
+
+    stops_run = True
+
+
+class BadResponseError(DownloadError):
+    """An answer with status 200 that is not what was asked for; it may have been cut or garbled on its way."""
+
+    retryable = True
