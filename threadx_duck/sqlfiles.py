@@ -34,11 +34,13 @@ _CONTINUED = re.compile(r"--     +(\S.*)$")
 class SqlFile:
     """One statement, with what its header says of it.
 
-    ``name`` is the folder and file name without ending, such as ``views/gaps``; ``title`` the first
-    header line without the name; ``columns`` and ``parameters`` map names to their meaning.
+    ``name`` is the folder and file name without ending, such as ``views/gaps``; ``shown`` the path that
+    errors name; ``title`` the first header line without the name; ``columns`` and ``parameters`` map
+    names to their meaning.
     """
 
     name: str
+    shown: str
     title: str
     columns: dict[str, str]
     parameters: dict[str, str]
@@ -72,19 +74,24 @@ def list_sql(folder: str) -> list[SqlFile]:
     return [read_sql(f"{folder}/{name.removesuffix('.sql')}") for name in names]
 
 
-def parse_sql(name: str, text: str) -> SqlFile:
-    """Splits header and statement. Raises `SqlFileError` if the header does not open with the name."""
+def parse_sql(name: str, text: str, shown: str | None = None) -> SqlFile:
+    """Splits header and statement. Raises `SqlFileError` if the header does not open with the name.
+
+    ``shown`` is how errors name the file, if it is not one of ``sql/``.
+    """
+    shown = shown or f"sql/{name}.sql"
     lines = text.splitlines()
     count = next((i for i, line in enumerate(lines) if not line.startswith("--")), len(lines))
     header, statement = lines[:count], "\n".join(lines[count:]).strip().removesuffix(";")
     relation = name.rpartition("/")[2]
     if not header or not header[0].startswith(f"-- {relation}: "):
-        raise SqlFileError(f"sql/{name}.sql must open with '-- {relation}: ' and one sentence.")
+        raise SqlFileError(f"{shown} must open with '-- {relation}: ' and one sentence.")
     if not statement:
-        raise SqlFileError(f"sql/{name}.sql has no statement.")
+        raise SqlFileError(f"{shown} has no statement.")
     sections = _parse_sections(header[1:])
     return SqlFile(
         name=name,
+        shown=shown,
         title=header[0].removeprefix(f"-- {relation}: "),
         columns=sections["Columns"],
         parameters={key.removeprefix("$"): text for key, text in sections["Parameters"].items()},

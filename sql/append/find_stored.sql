@@ -1,0 +1,18 @@
+-- find_stored: Keeps the stored candles that incoming answers speak of, with the rank of their source.
+-- Reads the tables of the append: incoming_requests.
+-- Parameters:
+--   $first TIMESTAMP: earliest minute that any answer speaks of
+--   $last TIMESTAMP: end of the latest minute, exclusive
+create or replace temporary table stored as
+select
+    candle.*,
+    coalesce(list_position(['import', 'archive_monthly', 'archive_daily', 'rest'], request.source), 0) as rank,
+    answer.request_id as new_request_id,
+from candles_1m as candle
+inner join incoming_requests as answer
+    on candle.symbol = answer.symbol
+    and candle.open_time >= answer.first_minute
+    and candle.open_time < answer.last_minute
+left join requests as request on candle.request_id = request.request_id
+-- Bound once more as parameters, because only those prune row groups on every DuckDB.
+where candle.open_time >= $first and candle.open_time < $last

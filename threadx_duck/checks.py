@@ -1,0 +1,42 @@
+"""Runs checks: SQL files that return the rows which break a rule."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import pyarrow as pa
+
+from threadx_duck.errors import SqlFileError, UsageError
+from threadx_duck.sqlfiles import SqlFile, list_sql, parse_sql
+from threadx_duck.store import Store
+
+
+class Finding(NamedTuple):
+    """What one check found: ``rows`` holds ``symbol``, ``open_time`` (UTC) and the evidence of each fault."""
+
+    name: str
+    description: str
+    rows: pa.Table
+
+
+def run_checks(store: Store, symbols: Sequence[str] = (), folder: Path | None = None) -> list[Finding]:
+    """Runs every check, and those of a folder of the user's own, on one state of the store.
+
+    Raises `SqlFileError` or `StoreError` naming the file that cannot be read or run.
+    """
+    files = list_sql("checks") + (list_checks(folder) if folder else [])
+    with store.reading() as session:
+        return [Finding(file.relation, file.title, session.check(file, symbols)) for file in files]
+
+
+def list_checks(folder: Path) -> list[SqlFile]:
+    """The checks in a folder, by name. Raises `UsageError` if it holds none, `SqlFileError` for a malformed one."""
+    paths = sorted(folder.glob("*.sql"))
+    if not paths:
+        raise UsageError(f"{folder} holds no .sql files.")
+    try:
+        return [parse_sql(path.stem, path.read_text(encoding="utf-8"), shown=str(path)) for path in paths]
+    except (OSError, UnicodeDecodeError) as error:
+        raise SqlFileError(f"Cannot read the checks in {folder}: {error}.") from error

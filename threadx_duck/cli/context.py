@@ -1,0 +1,88 @@
+"""What every command shares: settings, streams, exit codes, and the options that several commands take."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from enum import IntEnum
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+
+import click
+
+if TYPE_CHECKING:
+    from threadx_duck.config import Settings
+    from threadx_duck.store import Store
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+class ExitCode(IntEnum):
+    """How a command ends."""
+
+    DONE = 0
+    FAILED = 1
+    USAGE = 2
+    FOUND = 3
+    INTERRUPTED = 130
+
+
+@dataclass
+class App:
+    """The global options, and what they lead to."""
+
+    config: Path | None
+    database: Path | None
+    verbose: bool
+    quiet: bool
+
+    @cached_property
+    def settings(self) -> Settings:
+        """The effective settings; log files are set up from them."""
+        from threadx_duck.config import get_settings
+        from threadx_duck.logs import set_up_logs
+
+        settings = get_settings(self.config)
+        if self.database is not None:
+            settings = replace(settings, store=replace(settings.store, database=self.database.absolute()))
+        set_up_logs(settings.logging, console=self.verbose or (settings.logging.console_output and not self.quiet))
+        return settings
+
+    def store(self) -> Store:
+        """The store, whether it exists or not."""
+        from threadx_duck.store import Store
+
+        return Store(self.settings.store, on_wait=self.note)
+
+    def note(self, text: str) -> None:
+        """One line on stderr, unless it is to be quiet."""
+        if not self.quiet:
+            click.echo(f"note: {text}", err=True)
+
+    @staticmethod
+    def end(code: ExitCode) -> NoReturn:
+        """Ends the command."""
+        sys.exit(code)
+
+
+pass_app = click.make_pass_decorator(App)
+
+symbols_argument = click.argument("symbols", nargs=-1, metavar="[SYMBOL]...")
+start_option = click.option("--start", metavar="T", help="Start of the range, such as 2024-01-01 or 2024-01-01T10:30.")
+end_option = click.option("--end", metavar="T", help="End of the range; a plain date includes that day.")
+json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+
+
+def rows_options(command: Command) -> Command:
+    """``--format`` and ``-o``, for commands that give rows."""
+    command = click.option(
+        "-o", "--output", type=click.Path(dir_okay=False, path_type=Path), help="Write to this file instead of stdout."
+    )(command)
+    return click.option(
+        "--format",
+        "form",
+        type=click.Choice(["table", "csv", "json", "parquet", "arrow"]),
+        help="How to print the rows; by default a table, or what the ending of -o says.",
+    )(command)

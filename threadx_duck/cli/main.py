@@ -1,0 +1,75 @@
+"""The group ``threadx`` with its global options, and how errors end a command."""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from pathlib import Path
+
+import click
+
+from threadx_duck.cli.context import App, ExitCode
+from threadx_duck.cli.ingest import ingest
+from threadx_duck.cli.read import candles, check, gaps, query, status
+from threadx_duck.errors import QueryError, SettingsError, ThreadxDuckError, UsageError
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.option(
+    "--config", type=click.Path(path_type=Path), help="Settings file; by default ./paths.toml, else built-in defaults."
+)
+@click.option("--db", "database", type=click.Path(path_type=Path), help="The store, instead of [data.store] database.")
+@click.option("--verbose", is_flag=True, help="Log lines on stderr; tracebacks of errors.")
+@click.option("--quiet", is_flag=True, help="Nothing on stderr but errors.")
+@click.version_option(package_name="threadx_duck", prog_name="threadx")
+@click.pass_context
+def threadx(context: click.Context, config: Path | None, database: Path | None, *, verbose: bool, quiet: bool) -> None:
+    """An embedded DuckDB store of Binance 1-minute candles; every higher timeframe is a SQL view.
+
+    \b
+    Examples:
+      threadx ingest BTCUSDC --start 2024-01-01
+      threadx status
+      threadx candles BTCUSDC 4h --start 2024-03-01
+    """
+    if verbose and quiet:
+        raise click.UsageError("--verbose and --quiet exclude each other.")
+    context.obj = App(config, database, verbose, quiet)
+
+
+for command in (ingest, status, gaps, check, candles, query):
+    threadx.add_command(command)
+
+
+def main() -> None:
+    """Runs the command line of this process and exits with its code."""
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(arguments: list[str]) -> int:
+    """Runs one command line and returns its exit code."""
+    verbose = "--verbose" in arguments
+    try:
+        threadx.main(arguments, prog_name="threadx", standalone_mode=False)
+        sys.stdout.flush()
+    except click.exceptions.Exit as error:
+        return error.exit_code
+    except click.ClickException as error:
+        return _fail(error.format_message(), ExitCode.USAGE)
+    except ThreadxDuckError as error:
+        if verbose:
+            traceback.print_exc()
+        is_usage = isinstance(error, SettingsError | UsageError | QueryError)
+        return _fail(str(error), ExitCode.USAGE if is_usage else ExitCode.FAILED)
+    except (KeyboardInterrupt, click.Abort):
+        return ExitCode.INTERRUPTED
+    except BrokenPipeError:
+        # Whoever read has enough; closing stdout at exit must not complain about it again.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return ExitCode.DONE
+
+
+def _fail(message: str, code: ExitCode) -> ExitCode:
+    click.echo(f"threadx: error: {' '.join(message.split())}", err=True)
+    return code

@@ -1,0 +1,133 @@
+"""Everything that goes to stdout: tables for people, JSON and files for programs."""
+
+from __future__ import annotations
+
+import csv
+import io
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
+
+import click
+import orjson
+
+from threadx_duck.errors import UsageError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+_ENDINGS = {".csv": "csv", ".json": "json", ".parquet": "parquet", ".arrow": "arrow", ".feather": "arrow"}
+_JSON_ROWS = 10_000
+_TABLE_ROWS = 1_000
+_WIDE = 10_000
+
+
+def print_json(document: Any) -> None:
+    """One JSON document; times are UTC with a ``Z``."""
+    options = orjson.OPT_INDENT_2 | orjson.OPT_NAIVE_UTC | orjson.OPT_UTC_Z | orjson.OPT_OMIT_MICROSECONDS
+    click.echo(orjson.dumps(document, option=options, default=str))
+
+
+def print_table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+    """A table for people: numbers to the right, times in UTC, as wide as it needs."""
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
+    shown = [list(row) for row in rows]
+    for index, name in enumerate(columns):
+        is_number = any(isinstance(row[index], int | float) for row in shown)
+        table.add_column(name, justify="right" if is_number else "left", no_wrap=True)
+    for row in shown:
+        table.add_row(*(_cell(value) for value in row))
+    width = None if sys.stdout.isatty() else _WIDE
+    Console(file=sys.stdout, width=width, highlight=False, markup=False, soft_wrap=True).print(table)
+
+
+def write_rows(table: pa.Table, form: str | None, output: Path | None) -> str | None:
+    """Writes rows to stdout or a file; returns a note for the reader, if there is one."""
+    form = form or (_ENDINGS.get(output.suffix.lower(), "csv") if output else "table")
+    if form == "table" and output is None:
+        shown = table.slice(max(0, table.num_rows - _TABLE_ROWS))
+        print_table(table.column_names, zip(*(column.to_pylist() for column in shown.columns), strict=True))
+        if shown.num_rows < table.num_rows:
+            return f"The last {shown.num_rows:,} of {table.num_rows:,} rows; --format csv prints all."
+        return None
+    if output is None:
+        if form in {"parquet", "arrow"} and sys.stdout.isatty():
+            raise UsageError(f"{form} is not for a terminal. Name a file with -o, or pipe it on.")
+        _write(table, form, sys.stdout.buffer)
+        return None
+    try:
+        with output.open("wb") as file:
+            _write(table, form, file)
+    except OSError as error:
+        raise UsageError(f"Cannot write {output}: {error.strerror or error}.") from error
+    return f"Wrote {table.num_rows:,} rows to {output}."
+
+
+def _write(table: pa.Table, form: str, file: IO[bytes]) -> None:
+    if form == "parquet":
+        import pyarrow.parquet as pq
+
+        buffer = io.BytesIO()
+        pq.write_table(table, buffer, compression="zstd")
+        file.write(buffer.getbuffer())
+    elif form == "arrow":
+        import pyarrow as pa
+
+        with pa.ipc.new_stream(file, table.schema) as writer:
+            writer.write_table(table)
+    else:
+        for part in _csv_parts(table) if form in {"csv", "table"} else _json_parts(table):
+            file.write(part)
+    file.flush()
+
+
+def _csv_parts(table: pa.Table) -> Iterator[bytes]:
+    import pyarrow.csv as pacsv
+
+    header = io.StringIO()
+    csv.writer(header, lineterminator="\n").writerow(table.column_names)
+    yield header.getvalue().encode()
+    buffer = io.BytesIO()
+    options = pacsv.WriteOptions(include_header=False, quoting_style="needed")
+    pacsv.write_csv(_with_text_times(table), buffer, options)
+    yield buffer.getvalue()
+
+
+def _json_parts(table: pa.Table) -> Iterator[bytes]:
+    yield b"["
+    separator = b"\n"
+    for batch in _with_text_times(table).to_batches(max_chunksize=_JSON_ROWS):
+        for row in batch.to_pylist():
+            yield separator + orjson.dumps(row, default=str)
+            separator = b",\n"
+    yield b"\n]\n"
+
+
+def _with_text_times(table: pa.Table) -> pa.Table:
+    """Timestamps as text: ``2024-01-01T00:00:00Z``."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    for index, field in enumerate(table.schema):
+        if pa.types.is_timestamp(field.type) and field.type.tz is None:
+            seconds = pc.cast(table.column(index), pa.timestamp("s"), safe=False)
+            table = table.set_column(index, field.name, pc.strftime(seconds, format="%Y-%m-%dT%H:%M:%SZ"))
+    return table
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, datetime):
+        return f"{value:%Y-%m-%d %H:%M}"
+    if isinstance(value, int):
+        return f"{value:,}"
+    return f"{value:.10g}" if isinstance(value, float) else str(value)

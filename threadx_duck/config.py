@@ -1,0 +1,263 @@
+"""The settings: finds, reads and validates ``paths.toml``. Nothing else configures this package."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any, get_type_hints
+from urllib.parse import urlsplit
+
+import tomli
+
+from threadx_duck.errors import SettingsError
+
+DEFAULT_FILE = Path("paths.toml")
+
+Check = Callable[[Any], bool]
+
+
+def _setting(default: Any, accepts: str, check: Check = lambda _: True) -> Any:
+    """A dataclass field with its default, a sentence on what it takes, and the test for that."""
+    return field(default=default, metadata={"accepts": accepts, "check": check})
+
+
+def _whole(default: int, least: int, most: int) -> Any:
+    return _setting(default, f"a whole number from {least} to {most}", lambda value: least <= value <= most)
+
+
+def _number(default: float, accepts: str, check: Check) -> Any:
+    return _setting(default, accepts, check)
+
+
+def _is_host(value: str) -> bool:
+    try:
+        parts = urlsplit(value)
+        return parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False
+
+
+def _url(default: str) -> Any:
+    return _setting(default, 'an address such as "https://api.binance.com"', _is_host)
+
+
+_SECONDS = "a number of seconds above 0, at most 86400"
+
+
+def _is_seconds(value: float) -> bool:
+    return 0 < value <= 86_400
+
+
+@dataclass(frozen=True)
+class StoreSettings:
+    """``[data.store]``: where the candles lie."""
+
+    database: Path = _setting(Path(), "a path", lambda value: value != Path())
+    market: str = _setting(
+        "binance_spot",
+        "a name of lower-case letters, digits and underscores",
+        lambda value: re.fullmatch(r"[a-z][a-z0-9_]*", value) is not None,
+    )
+    read_copy: str = _setting("", 'a path, or "" for none')
+    lock_timeout_seconds: float = _number(
+        60.0, "a number of seconds from 0 to 86400", lambda value: 0 <= value <= 86_400
+    )
+
+
+@dataclass(frozen=True)
+class ApiSettings:
+    """``[data.api]``: how the exchange's REST interface is asked."""
+
+    base_url: str = _url("https://api.binance.com")
+    klines_endpoint: str = _setting(
+        "/api/v3/klines",
+        'a path such as "/api/v3/klines"',
+        lambda value: re.fullmatch(r"/[\w./-]+", value) is not None,
+    )
+    rate_limit_calls: int = _whole(1200, 1, 1_000_000)
+    rate_limit_window: float = _number(60.0, _SECONDS, _is_seconds)
+    max_retries: int = _whole(3, 0, 100)
+    retry_delay: float = _number(1.0, "a number of seconds from 0 to 3600", lambda value: 0 <= value <= 3_600)
+    timeout_seconds: float = _number(30.0, _SECONDS, _is_seconds)
+    proxy: str = _setting(
+        "",
+        'an address such as "http://proxy.example:3128", or "" for none',
+        lambda value: not value or _is_host(value),
+    )
+    ca_bundle: str = _setting("", 'the path of a file, or "" for the usual certificates')
+
+
+@dataclass(frozen=True)
+class ArchiveSettings:
+    """``[data.archive]``: the exchange's monthly and daily files."""
+
+    enabled: bool = _setting(True, "true or false")
+    base_url: str = _url("https://data.binance.vision")
+    keep_files: bool = _setting(False, "true or false")
+
+
+@dataclass(frozen=True)
+class ProcessingSettings:
+    """``[data.processing]``: how much at once, and what happens afterwards."""
+
+    default_batch_size: int = _whole(5, 1, 64)
+    max_gap_fill_hours: float = _number(4.0, "a number of hours from 0 to 168", lambda value: 0 <= value <= 168)
+    resample_validation: bool = _setting(True, "true or false")
+
+
+@dataclass(frozen=True)
+class LoggingSettings:
+    """``[logging]``: where log files go and how much they say."""
+
+    level: str = _setting(
+        "INFO", "DEBUG, INFO, WARNING or ERROR", lambda value: value in {"DEBUG", "INFO", "WARNING", "ERROR"}
+    )
+    console_output: bool = _setting(False, "true or false")
+    directory: Path = _setting(Path("logs"), "a path", lambda value: value != Path())
+
+
+@dataclass(frozen=True)
+class DataSettings:
+    """``[data]``: the folders."""
+
+    base_data_path: Path = _setting(Path("data"), "a path", lambda value: value != Path())
+    raw_data_path: Path = _setting(Path(), "a path", lambda value: value != Path())
+    processed_data_path: Path = _setting(Path(), "a path", lambda value: value != Path())
+
+
+@dataclass(frozen=True)
+class Settings:
+    """All settings, validated, every path absolute.
+
+    ``file`` is the file they were read from, or None for built-in defaults; ``given`` the keys that
+    stand in it, such as ``data.api.base_url``.
+    """
+
+    data: DataSettings
+    store: StoreSettings
+    api: ApiSettings
+    archive: ArchiveSettings
+    processing: ProcessingSettings
+    logging: LoggingSettings
+    file: Path | None
+    given: frozenset[str]
+
+
+_TABLES: dict[str, type[Any]] = {
+    "data": DataSettings,
+    "data.store": StoreSettings,
+    "data.api": ApiSettings,
+    "data.archive": ArchiveSettings,
+    "data.processing": ProcessingSettings,
+    "logging": LoggingSettings,
+}
+
+
+def get_settings(path: str | Path | None = None) -> Settings:
+    """The settings of a TOML file; without a path, of ``./paths.toml`` if it is there, else the defaults.
+
+    Relative paths in the file are relative to it. Raises `SettingsError` naming table, key and what
+    would be accepted.
+    """
+    if path is None and DEFAULT_FILE.exists():
+        path = DEFAULT_FILE
+    file = None if path is None else Path(path).absolute()
+    document = {} if file is None else _read_toml(file)
+    tables = dict(_collect_tables(file, document))
+    folder = Path.cwd() if file is None else file.parent
+    made: dict[str, Any] = {name: _make(file, name, cls, tables.get(name, {}), folder) for name, cls in _TABLES.items()}
+    data = _with_folders(made["data"], folder)
+    return Settings(
+        data=data,
+        store=_with_database(made["data.store"], data, folder),
+        api=made["data.api"],
+        archive=made["data.archive"],
+        processing=made["data.processing"],
+        logging=replace(made["logging"], directory=folder / made["logging"].directory),
+        file=file,
+        given=frozenset(f"{name}.{key}" for name, table in tables.items() for key in table),
+    )
+
+
+def _read_toml(file: Path) -> dict[str, Any]:
+    try:
+        return tomli.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise SettingsError(f"There is no settings file {file}. Write one with: threadx config --init") from error
+    except OSError as error:
+        raise SettingsError(f"Cannot read the settings file {file}: {error.strerror}.") from error
+    except (tomli.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{file} is not valid TOML: {error}.") from error
+
+
+def _collect_tables(file: Path | None, document: Mapping[str, Any]) -> list[tuple[str, dict[str, Any]]]:
+    """The settings by table; raises for a table that does not exist."""
+    found: list[tuple[str, dict[str, Any]]] = []
+    pending: list[tuple[str, Mapping[str, Any]]] = [("", document)]
+    while pending:
+        prefix, table = pending.pop()
+        keys: dict[str, Any] = {}
+        for key, value in table.items():
+            name = f"{prefix}.{key}" if prefix else key
+            if isinstance(value, Mapping) and (name in _TABLES or not prefix):
+                pending.append((name, value))
+            else:
+                keys[key] = value
+        if prefix not in _TABLES and (keys or prefix):
+            known = ", ".join(f"[{name}]" for name in _TABLES)
+            what = f"[{prefix}] is not a table of settings" if prefix else f"{next(iter(keys))} stands in no table"
+            raise SettingsError(f"{file}: {what}. The tables are {known}.")
+        if prefix:
+            found.append((prefix, keys))
+    return found
+
+
+def _make(file: Path | None, name: str, cls: type[Any], table: Mapping[str, Any], folder: Path) -> Any:
+    hints = get_type_hints(cls)
+    known = {entry.name: entry for entry in fields(cls)}
+    values: dict[str, Any] = {}
+    for key, value in table.items():
+        if key not in known:
+            raise SettingsError(f"{file}: [{name}] has no key {key}. Its keys are {', '.join(known)}.")
+        accepts, check = known[key].metadata["accepts"], known[key].metadata["check"]
+        converted = _convert(value, hints[key])
+        if converted is None or not check(converted):
+            raise SettingsError(f"{file}: [{name}] {key} is {_show(value)}; it takes {accepts}.")
+        if key in {"read_copy", "ca_bundle"} and converted:
+            converted = str(folder / converted)
+        values[key] = converted
+    return cls(**values)
+
+
+def _convert(value: Any, kind: type[Any]) -> Any:
+    """The value as the field's type, or None if it is of another."""
+    if kind is Path:
+        usable = isinstance(value, str) and value.strip() and "\0" not in value
+        return Path(value).expanduser() if usable else None
+    if kind is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    return value if type(value) is kind else None
+
+
+def _show(value: Any) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    return f'"{value}"' if isinstance(value, str) else str(value)
+
+
+def _with_folders(data: DataSettings, folder: Path) -> DataSettings:
+    base = folder / data.base_data_path
+    return DataSettings(
+        base_data_path=base,
+        raw_data_path=base / "raw" if data.raw_data_path == Path() else folder / data.raw_data_path,
+        processed_data_path=(
+            base / "processed" if data.processed_data_path == Path() else folder / data.processed_data_path
+        ),
+    )
+
+
+def _with_database(store: StoreSettings, data: DataSettings, folder: Path) -> StoreSettings:
+    database = data.base_data_path / "threadx.duckdb" if store.database == Path() else folder / store.database
+    return replace(store, database=database)

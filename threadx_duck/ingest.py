@@ -1,0 +1,206 @@
+"""The ingestion manager: from what is wanted and what is stored to what has to be asked, and through it."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta
+from types import TracebackType
+from typing import Any, Self
+
+import pyarrow as pa
+
+from threadx_duck.config import Settings, get_settings
+from threadx_duck.download import Downloader
+from threadx_duck.errors import UsageError
+from threadx_duck.planning import SymbolPlan, plan_symbol
+from threadx_duck.results import Progress, SymbolResult
+from threadx_duck.sources.rest import RestSource
+from threadx_duck.store import Store
+from threadx_duck.timeframes import parse_timeframe
+from threadx_duck.times import EPOCH, MINUTE, TimeLike, TimeRange, floor_minute, parse_range, utc_now
+
+# An end this long ago is past on any clock that is set at all; a later one is asked of the exchange.
+_SURELY_PAST = timedelta(days=1)
+
+_FOREVER = datetime(9999, 1, 1)
+
+
+class IngestionManager:
+    """Downloads candles into the store and reads them from it.
+
+    Use it as a context manager, or `close` it: it holds connections to the exchange, never the store.
+    ``progress`` is told how downloads go on.
+    """
+
+    def __init__(self, settings: Settings | None = None, *, progress: Progress | None = None) -> None:
+        self.settings = settings or get_settings()
+        self._progress = progress or Progress()
+        self.store = Store(self.settings.store, on_wait=self._progress.note)
+        self._stop = threading.Event()
+        self._source: RestSource | None = None
+        self.results: dict[str, SymbolResult] = {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Closes the connections to the exchange."""
+        if self._source is not None:
+            self._source.close()
+            self._source = None
+
+    def stop(self) -> None:
+        """Ends a running download after the batch in hand; may be called from any thread."""
+        self._stop.set()
+
+    def update_assets_batch(
+        self,
+        symbols: Sequence[str] = (),
+        start_date: TimeLike | None = None,
+        end_date: TimeLike | None = None,
+        *,
+        refresh: bool = False,
+        dry_run: bool = False,
+    ) -> dict[str, SymbolResult]:
+        """Makes a range conclusive for several symbols: asks what no conclusive request covers, nothing else.
+
+        Without symbols, every stored one; without a start, from the last stored minute or the listing;
+        without an end, to the last closed minute. ``refresh`` asks again what is covered, ``dry_run``
+        only plans. A failing symbol is reported and does not stop the others. Raises `UsageError` for
+        arguments that make no sense, `DownloadError` if the exchange cannot tell the time, `StoreError`
+        if the store cannot be used; what was committed before stays.
+        """
+        plans = self._plan(symbols, start_date, end_date, refresh=refresh)
+        self.results = {
+            plan.symbol: SymbolResult(plan.symbol, "planned" if dry_run and plan.requests else "up_to_date", plan=plan)
+            for plan in plans
+        }
+        due = [plan for plan in plans if plan.requests]
+        if due and not dry_run:
+            self._download(due)
+        return self.results
+
+    def candles(
+        self,
+        symbol: str,
+        timeframe: str = "1m",
+        start_date: TimeLike | None = None,
+        end_date: TimeLike | None = None,
+        *,
+        fill: bool = False,
+    ) -> pa.Table:
+        """The stored candles of a timeframe that open in a range; derived, if it is not 1m.
+
+        ``fill`` bridges gaps of up to ``[data.processing] max_gap_fill_hours`` with flat candles at the
+        last close, counted in ``filled_minutes``. Reads only. Raises `UsageError` if the symbol is not stored.
+        """
+        width = parse_timeframe(timeframe).width
+        start, end = parse_range(start_date, end_date)
+        parameters: dict[str, Any] = {
+            "symbol": symbol,
+            "width": width,
+            "start": EPOCH if start is None else start,
+            "end": _FOREVER if end is None else end,
+        }
+        name = "queries/candles"
+        if fill:
+            name = "queries/candles_filled"
+            parameters["max_gap"] = timedelta(hours=self.settings.processing.max_gap_fill_hours)
+        with self.store.reading() as session:
+            table = session.query(name, **parameters)
+            if not table.num_rows and symbol not in _spans(session.query("queries/symbol_spans")):
+                raise UsageError(f"No candles of {symbol} in {self.store.path}. Run: threadx ingest {symbol}")
+        return table
+
+    def _plan(
+        self, symbols: Sequence[str], start_date: TimeLike | None, end_date: TimeLike | None, *, refresh: bool
+    ) -> list[SymbolPlan]:
+        start, end = parse_range(start_date, end_date)
+        spans = self._stored_spans()
+        chosen = list(dict.fromkeys(symbols)) or sorted(spans)
+        if not chosen:
+            raise UsageError(f"Nothing is stored in {self.store.path} yet. Name a symbol: threadx ingest BTCUSDC")
+        last = self._last_minute(end)
+        wanted = {symbol: self._wanted(spans.get(symbol), start, last) for symbol in chosen}
+        missing = {symbol: [span] for symbol, span in wanted.items() if span.start < span.end}
+        if not refresh and spans:
+            missing = self._missing(missing)
+        return [
+            plan_symbol(symbol, ranges, find_listing=bool(ranges) and _may_be_unlisted(spans.get(symbol), ranges[0]))
+            for symbol in chosen
+            for ranges in [missing.get(symbol, [])]
+        ]
+
+    @staticmethod
+    def _wanted(span: TimeRange | None, start: datetime | None, end: datetime) -> TimeRange:
+        if start is None:
+            start = EPOCH if span is None else span.end
+        return TimeRange(start, end)
+
+    def _stored_spans(self) -> dict[str, TimeRange]:
+        return _spans(self.store.query("queries/symbol_spans")) if self.store.exists else {}
+
+    def _missing(self, wanted: dict[str, list[TimeRange]]) -> dict[str, list[TimeRange]]:
+        """What is neither covered by a conclusive request nor stored: presence needs no proof."""
+        with self.store.reading() as session:
+            uncovered = _ranges(session.query("queries/uncovered_ranges", **_columns(wanted)))
+            if not uncovered:
+                return {}
+            columns = _columns(uncovered)
+            bounds = {"first": min(columns["starts"]), "last": max(columns["ends"])}
+            return _ranges(session.query("queries/absent_ranges", **columns, **bounds))
+
+    def _last_minute(self, end: datetime | None) -> datetime:
+        """The wanted end, at most that of the last minute closed by the exchange's clock."""
+        if end is not None and end <= utc_now() - _SURELY_PAST:
+            return end
+        now = floor_minute(self._rest().server_time())
+        return now if end is None else min(end, now)
+
+    def _rest(self) -> RestSource:
+        if self._source is None:
+            self._source = RestSource(self.settings.api, self._stop)
+        return self._source
+
+    def _download(self, plans: list[SymbolPlan]) -> None:
+        self._stop.clear()
+        at_once = self.settings.processing.default_batch_size
+        downloader = Downloader(self.store, self._rest(), at_once, self._stop, self._progress)
+        try:
+            downloader.run(plans)
+        finally:
+            self.results.update(downloader.results)
+
+
+def _spans(table: pa.Table) -> dict[str, TimeRange]:
+    return {
+        row["symbol"]: TimeRange(row["first_open_time"], row["last_open_time"] + MINUTE) for row in table.to_pylist()
+    }
+
+
+def _ranges(table: pa.Table) -> dict[str, list[TimeRange]]:
+    ranges: dict[str, list[TimeRange]] = {}
+    for row in table.to_pylist():
+        ranges.setdefault(row["symbol"], []).append(TimeRange(row["range_start"], row["range_end"]))
+    return ranges
+
+
+def _columns(ranges: dict[str, list[TimeRange]]) -> dict[str, list[Any]]:
+    """Ranges by symbol as the three parallel lists that SQL takes."""
+    flat: Iterable[tuple[str, TimeRange]] = [(symbol, span) for symbol, spans in ranges.items() for span in spans]
+    return {
+        "symbols": [symbol for symbol, _ in flat],
+        "starts": [span.start for _, span in flat],
+        "ends": [span.end for _, span in flat],
+    }
+
+
+def _may_be_unlisted(span: TimeRange | None, first: TimeRange) -> bool:
+    """Whether a symbol may have been listed only after the start of its first missing range."""
+    return span is None or span.start >= first.start

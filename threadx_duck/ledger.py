@@ -1,0 +1,148 @@
+"""Turns what a source handed over into a batch for the store: candles, rejected rows, ledger rows."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, NamedTuple
+
+import pyarrow as pa
+
+from threadx_duck.candles import CANDLE_SCHEMA, REJECTED_SCHEMA
+from threadx_duck.sources.page import Page
+from threadx_duck.times import MINUTE
+
+REQUEST_SCHEMA: pa.Schema = pa.schema(
+    [
+        ("request_id", pa.int64()),
+        ("symbol", pa.string()),
+        ("timeframe", pa.string()),
+        ("source", pa.string()),
+        ("range_start", pa.timestamp("us")),
+        ("range_end", pa.timestamp("us")),
+        ("pages", pa.int64()),
+        ("url", pa.string()),
+        ("sha256", pa.string()),
+        ("rows_received", pa.int64()),
+        ("rows_rejected", pa.int64()),
+        ("requested_at", pa.timestamp("us")),
+        ("seconds", pa.float64()),
+        ("first_minute", pa.timestamp("us")),
+        ("last_minute", pa.timestamp("us")),
+    ]
+)
+_REQUEST_ID = pa.field("request_id", pa.int64())
+
+
+class Batch(NamedTuple):
+    """Tables that are committed together.
+
+    ``candles`` and ``rejected`` carry the ``request_id`` of their row in ``requests``, whose
+    ``first_minute`` and ``last_minute`` bound all that the answer speaks of.
+    """
+
+    candles: pa.Table
+    rejected: pa.Table
+    requests: pa.Table
+
+
+@dataclass
+class OpenRequest:
+    """Pages of one symbol that join one another and become one row of the ledger."""
+
+    first: Page
+    request_id: int = field(default_factory=lambda: secrets.randbits(63))
+    pages: list[Page] = field(default_factory=list)
+    answers: int = 0
+    rows: int = 0
+
+    def __post_init__(self) -> None:
+        self._hash = hashlib.sha256()
+        self.add(self.first)
+
+    @property
+    def range_end(self) -> datetime:
+        """Where the next page must begin to join."""
+        return self.pages[-1].range_end
+
+    def joins(self, page: Page) -> bool:
+        """Whether a page goes on where this request ends."""
+        mine = (self.first.symbol, self.first.timeframe, self.first.source)
+        return mine == (page.symbol, page.timeframe, page.source) and self.range_end == page.range_start
+
+    def add(self, page: Page) -> None:
+        """Takes the next page; its bodies are hashed and let go."""
+        for body in page.bodies:
+            self._hash.update(body)
+        self.answers += len(page.bodies)
+        self.rows += page.rows_received
+        self.pages.append(page.without_bodies())
+
+    def candles(self) -> pa.Table:
+        """All candles of the request, each naming it."""
+        return _tagged([page.candles for page in self.pages], CANDLE_SCHEMA, self.request_id)
+
+    def rejected(self) -> pa.Table:
+        """All rejected rows of the request, each naming it."""
+        return _tagged([page.rejected for page in self.pages], REJECTED_SCHEMA, self.request_id)
+
+    def ledger_row(self) -> dict[str, Any]:
+        """The request as a row of `REQUEST_SCHEMA`."""
+        opens = [page.candles["open_time"] for page in self.pages if page.candles.num_rows]
+        firsts = [self.first.range_start] * (self.first.range_start < self.range_end) + [
+            t[0].as_py() for t in opens[:1]
+        ]
+        lasts = [self.range_end] + [t[-1].as_py() + MINUTE for t in opens[-1:]]
+        return {
+            "request_id": self.request_id,
+            "symbol": self.first.symbol,
+            "timeframe": self.first.timeframe,
+            "source": self.first.source,
+            "range_start": self.first.range_start,
+            "range_end": self.range_end,
+            "pages": self.answers,
+            "url": self.first.url,
+            "sha256": self._hash.hexdigest(),
+            "rows_received": self.rows,
+            "rows_rejected": sum(page.rejected.num_rows for page in self.pages),
+            "requested_at": self.first.requested_at,
+            "seconds": sum(page.seconds for page in self.pages),
+            "first_minute": min(firsts, default=self.first.range_start),
+            "last_minute": max(lasts),
+        }
+
+
+def make_batches(requests: Sequence[OpenRequest]) -> list[Batch]:
+    """The tables of several requests; requests that speak of the same minutes go to different batches, in order."""
+    rounds: list[list[tuple[OpenRequest, dict[str, Any]]]] = []
+    for request in requests:
+        row = request.ledger_row()
+        earlier = [number for number, others in enumerate(rounds) if any(_overlap(row, other) for _, other in others)]
+        number = earlier[-1] + 1 if earlier else 0
+        rounds[number:] = rounds[number:] or [[]]
+        rounds[number].append((request, row))
+    return [_make_batch(members) for members in rounds]
+
+
+def _overlap(one: dict[str, Any], other: dict[str, Any]) -> bool:
+    return bool(
+        one["symbol"] == other["symbol"]
+        and one["first_minute"] < other["last_minute"]
+        and other["first_minute"] < one["last_minute"]
+    )
+
+
+def _make_batch(members: list[tuple[OpenRequest, dict[str, Any]]]) -> Batch:
+    return Batch(
+        candles=pa.concat_tables([request.candles() for request, _ in members]),
+        rejected=pa.concat_tables([request.rejected() for request, _ in members]),
+        requests=pa.Table.from_pylist([row for _, row in members], REQUEST_SCHEMA),
+    )
+
+
+def _tagged(tables: list[pa.Table], schema: pa.Schema, request_id: int) -> pa.Table:
+    table = pa.concat_tables([schema.empty_table(), *tables])
+    return table.append_column(_REQUEST_ID, pa.repeat(pa.scalar(request_id, pa.int64()), table.num_rows))

@@ -1,0 +1,48 @@
+"""What an ingest reports: of each symbol, and while it runs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from threadx_duck.planning import SymbolPlan
+
+Status = Literal["ok", "up_to_date", "failed", "planned"]
+
+
+@dataclass
+class SymbolResult:
+    """What became of one symbol.
+
+    ``requests`` counts the exchange's answers, ``seconds`` runs from the first of them to the last commit;
+    ``error`` is the sentence that the command line prints, None unless ``status`` is ``failed``.
+    """
+
+    symbol: str
+    status: Status = "ok"
+    rows_added: int = 0
+    rows_revised: int = 0
+    rows_rejected: int = 0
+    requests: int = 0
+    seconds: float = 0.0
+    error: str | None = None
+    plan: SymbolPlan | None = field(default=None, repr=False)
+
+
+class Progress:
+    """Is told how a run goes on. This one does nothing; the command line and the page draw bars.
+
+    All methods are called from the thread that started the run.
+    """
+
+    def started(self, plans: list[SymbolPlan]) -> None:
+        """The run begins."""
+
+    def received(self, symbol: str, minutes: int, rows: int, calls: int) -> None:
+        """An answer covers so many more minutes; ``calls`` is the number of requests sent in all."""
+
+    def finished(self, result: SymbolResult) -> None:
+        """Nothing more will be asked for this symbol."""
+
+    def note(self, text: str) -> None:
+        """Something a person would want to know, such as waiting for another process."""

@@ -1,0 +1,1 @@
+"""Where candles come from. Each source turns answers into Arrow tables with their evidence."""

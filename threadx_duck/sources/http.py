@@ -1,0 +1,178 @@
+"""One way to ask a host over HTTP: bounded waits, bounded size, retries, and every status as an error."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import TypeVar
+from urllib.parse import urlsplit
+
+import requests
+import urllib3
+from requests.adapters import HTTPAdapter
+from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_attempt, wait_exponential_jitter
+from tenacity.nap import sleep_using_event
+
+from threadx_duck.config import ApiSettings
+from threadx_duck.errors import (
+    BadResponseError,
+    ConnectionFailedError,
+    DownloadError,
+    RateLimitedError,
+)
+from threadx_duck.times import utc_now
+
+logger = logging.getLogger("threadx_duck.sources")
+
+_CHUNK = 1 << 16
+_LONGEST_BACKOFF = 60.0
+
+
+@dataclass(frozen=True)
+class Answer:
+    """One HTTP answer, its body whole.
+
+    ``moment`` is the exchange's clock when it answered (its ``Date`` header, whole seconds, naive UTC),
+    or this machine's if it sent none.
+    """
+
+    url: str
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+    moment: datetime
+    seconds: float
+
+
+Content = TypeVar("Content")
+
+
+class HttpClient:
+    """Asks hosts for bodies; one for all threads of a run.
+
+    Waits end at ``timeout_seconds`` for a connection, for each part of a body and for the whole of it
+    times ``patience``; a body above ``most_bytes`` is refused.
+    """
+
+    def __init__(self, settings: ApiSettings, stop: threading.Event, connections: int) -> None:
+        self._settings = settings
+        self._stop = stop
+        self._session = requests.Session()
+        self._session.trust_env = False
+        if settings.proxy:
+            self._session.proxies = {"http": settings.proxy, "https": settings.proxy}
+        if settings.ca_bundle:
+            self._session.verify = settings.ca_bundle
+        adapter = HTTPAdapter(pool_connections=4, pool_maxsize=connections)
+        self._session.mount("http://", adapter)
+        self._session.mount("https://", adapter)
+
+    def close(self) -> None:
+        """Closes every connection."""
+        self._session.close()
+
+    def get(
+        self,
+        url: str,
+        read: Callable[[Answer], Content],
+        *,
+        turn: Callable[[], AbstractContextManager[None]] = nullcontext,
+        most_bytes: int,
+        patience: float = 1.0,
+    ) -> Content:
+        """What ``read`` makes of the answer to a GET, asked again as often as the settings say when that may help.
+
+        ``read`` raises `DownloadError` for an answer it cannot use; ``turn`` is entered around each
+        attempt. Raises `DownloadError`.
+        """
+        for attempt in Retrying(
+            stop=stop_after_attempt(self._settings.max_retries + 1),
+            wait=self._wait,
+            retry=retry_if_exception(lambda error: isinstance(error, DownloadError) and error.retryable),
+            sleep=sleep_using_event(self._stop),
+            reraise=True,
+        ):
+            with attempt:
+                with turn():
+                    answer = self._ask(url, most_bytes, patience)
+                return read(answer)
+        raise AssertionError("tenacity either returns or raises")
+
+    def _wait(self, state: RetryCallState) -> float:
+        # After a 429 all threads wait for as long as the exchange said, in the budget.
+        if state.outcome is not None and isinstance(state.outcome.exception(), RateLimitedError):
+            return 0.0
+        delay = self._settings.retry_delay
+        return wait_exponential_jitter(initial=delay, max=_LONGEST_BACKOFF, jitter=delay)(state)
+
+    def _ask(self, url: str, most_bytes: int, patience: float) -> Answer:
+        began = time.monotonic()
+        timeout = self._settings.timeout_seconds
+        host = urlsplit(url).netloc
+        try:
+            with self._session.get(url, timeout=timeout, stream=True, allow_redirects=False) as response:
+                body = self._read(response, began + timeout * patience, most_bytes, host)
+                status, headers = response.status_code, response.headers
+        except requests.exceptions.SSLError as error:
+            raise DownloadError(
+                f"{host} has a certificate that is not trusted. If a proxy of your own stands between, "
+                f"name its certificates: [data.api] ca_bundle. ({_innermost(error)})"
+            ) from error
+        except requests.exceptions.ProxyError as error:
+            raise ConnectionFailedError(
+                f"The proxy {self._settings.proxy} did not connect to {host}; see [data.api] proxy. "
+                f"({_innermost(error)})"
+            ) from error
+        except (requests.exceptions.Timeout, urllib3.exceptions.TimeoutError) as error:
+            raise self._too_slow(host) from error
+        except (requests.exceptions.ConnectionError, urllib3.exceptions.HTTPError) as error:
+            raise ConnectionFailedError(f"No answer from {host}: {_innermost(error)}.") from error
+        except (requests.exceptions.RequestException, OSError) as error:
+            raise DownloadError(f"Cannot ask {host}: {_innermost(error)}.") from error
+        seconds = time.monotonic() - began
+        logger.debug("GET %s: %s, %s bytes, %.3f s", url, status, len(body), seconds)
+        return Answer(url, status, headers, body, _moment(headers.get("Date")), seconds)
+
+    def _read(self, response: requests.Response, deadline: float, most_bytes: int, host: str) -> bytes:
+        # read1 returns what has arrived; iter_content would wait for a whole chunk from a host that trickles.
+        chunks: list[bytes] = []
+        size = 0
+        while chunk := response.raw.read1(_CHUNK, decode_content=True):
+            size += len(chunk)
+            if size > most_bytes:
+                raise BadResponseError(f"{host} sends more than {most_bytes:,} bytes where none so large is due.")
+            if time.monotonic() > deadline:
+                raise self._too_slow(host)
+            chunks.append(chunk)
+        return b"".join(chunks)
+
+    def _too_slow(self, host: str) -> ConnectionFailedError:
+        return ConnectionFailedError(
+            f"{host} took longer than {self._settings.timeout_seconds:g} seconds; see [data.api] timeout_seconds."
+        )
+
+
+def _moment(date: str | None) -> datetime:
+    if date is None:
+        return utc_now()
+    try:
+        return parsedate_to_datetime(date).astimezone(UTC).replace(tzinfo=None)
+    except (TypeError, ValueError):
+        return utc_now()
+
+
+def _innermost(error: BaseException) -> str:
+    """The cause at the bottom of requests' and urllib3's wrappers, in one line."""
+    while True:
+        reason = getattr(error, "reason", None)
+        inner = reason if isinstance(reason, BaseException) else error.__context__
+        if inner is None:
+            break
+        error = inner
+    return " ".join((str(error) or type(error).__name__).split())

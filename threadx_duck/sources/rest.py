@@ -1,0 +1,278 @@
+"""The exchange's REST interface: its clock, a symbol's first candle, and ranges of candles page by page."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any, TypeVar
+from urllib.parse import quote, urlencode
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from threadx_duck.candles import Klines, read_kline_rows, require_ascending
+from threadx_duck.config import ApiSettings
+from threadx_duck.errors import BadResponseError, RateLimitedError
+from threadx_duck.sources.budget import USUAL_WEIGHT_LIMIT, RequestBudget
+from threadx_duck.sources.http import Answer, HttpClient
+from threadx_duck.sources.page import Page
+from threadx_duck.sources.statuses import raise_for_status, read_json
+from threadx_duck.timeframes import ONE_MINUTE, Timeframe
+from threadx_duck.times import EPOCH, MINUTE, TimeRange, floor_minute
+
+# binance-spot-api-docs, rest-api.md: a page of klines holds at most 1000 candles.
+PAGE_CANDLES = 1_000
+
+# How many pages are in flight at once, all symbols together.
+REQUESTS_IN_FLIGHT = 24
+
+# A candle that has only just closed may still be on its way into the exchange's database.
+LATE_CANDLES = timedelta(minutes=10)
+
+_MOST_BYTES = 8 << 20
+_LEARN_LIMIT_FROM_WEIGHT = USUAL_WEIGHT_LIMIT // 10
+
+Content = TypeVar("Content")
+
+
+@dataclass(frozen=True)
+class _Fetched:
+    """The candles of one window; ``last`` is the last row's time in milliseconds, -1 if there is no row."""
+
+    window: TimeRange
+    klines: Klines
+    answers: tuple[Answer, ...]
+    last: int
+    is_full: bool
+
+
+class RestSource:
+    """Asks one host's klines for all threads of a run, within one budget."""
+
+    def __init__(self, settings: ApiSettings, stop: threading.Event) -> None:
+        self._klines_url = settings.base_url.rstrip("/") + settings.klines_endpoint
+        self.budget = RequestBudget(settings.rate_limit_calls, settings.rate_limit_window, stop)
+        self._client = HttpClient(settings, stop, connections=REQUESTS_IN_FLIGHT)
+        self._pool = ThreadPoolExecutor(REQUESTS_IN_FLIGHT, thread_name_prefix="rest")
+
+    def close(self) -> None:
+        """Ends the threads and closes the connections."""
+        self._pool.shutdown(wait=True, cancel_futures=True)
+        self._client.close()
+
+    def server_time(self) -> datetime:
+        """The exchange's clock, naive UTC. Raises `DownloadError`."""
+
+        def read(answer: Answer) -> datetime:
+            body = read_json(answer, "its clock")
+            try:
+                return EPOCH + timedelta(milliseconds=body["serverTime"])
+            except (KeyError, TypeError, OverflowError) as error:
+                raise BadResponseError(f"{answer.url} did not tell the time.") from error
+
+        return self._get(self._url("time"), "its clock", read)
+
+    def fetch_first(self, symbol: str) -> Page | None:
+        """The symbol's very first minute, conclusive for all before it; None if it has no candle yet.
+
+        The exchange has no listing date; ``startTime=0&limit=1`` is how its clients find the first candle.
+        """
+        fetched = self._fetch(symbol, ONE_MINUTE, TimeRange(EPOCH, datetime.max), limit=1)
+        page = _to_page(symbol, ONE_MINUTE, fetched)
+        if page.candles.num_rows == 0:
+            return None
+        return replace(page, range_end=page.candles["open_time"][0].as_py() + MINUTE)
+
+    def fetch_range(self, symbol: str, timeframe: Timeframe, wanted: TimeRange, lookahead: int) -> Iterator[Page]:
+        """The candles that open in a range, in time order, with up to ``lookahead`` pages in flight.
+
+        The pages' ranges join one another; together they end where the answers stop being conclusive.
+        Raises `DownloadError`; the pages that came before it stand.
+        """
+        step = timeframe.step * PAGE_CANDLES
+        pending: deque[Future[_Fetched]] = deque()
+        cursor = wanted.start
+        try:
+            while pending or cursor < wanted.end:
+                while len(pending) < lookahead and cursor < wanted.end:
+                    window = TimeRange(cursor, min(cursor + step, wanted.end))
+                    pending.append(self._pool.submit(self._fetch_window, symbol, timeframe, window))
+                    cursor = window.end
+                fetched = pending.popleft().result()
+                page = _to_page(symbol, timeframe, fetched)
+                yield page
+                if page.range_end < fetched.window.end:
+                    return
+                if fetched.last < 0 and page.range_end < wanted.end:
+                    _cancel(pending)
+                    fetched = self._fetch_across(symbol, timeframe, TimeRange(page.range_end, wanted.end))
+                    page = _to_page(symbol, timeframe, fetched)
+                    yield page
+                    if page.range_end < fetched.window.end:
+                        return
+                    cursor = fetched.window.end
+        finally:
+            _cancel(pending)
+
+    def _fetch_window(self, symbol: str, timeframe: Timeframe, window: TimeRange) -> _Fetched:
+        """All rows of a window; a full page that ends before its window is asked on from its last row."""
+        fetched = self._fetch(symbol, timeframe, window)
+        while fetched.is_full and fetched.last + 1 < _milliseconds(window.end - timeframe.step):
+            # One millisecond on, not one minute: an off-grid row may share its minute with one on the grid.
+            more = self._fetch(symbol, timeframe, window, first=fetched.last + 1)
+            fetched = _joined(fetched, more)
+        return fetched
+
+    def _fetch_across(self, symbol: str, timeframe: Timeframe, rest: TimeRange) -> _Fetched:
+        """The next page of rows, wherever it lies: one request for a hole of any length."""
+        fetched = self._fetch(symbol, timeframe, rest)
+        if not fetched.is_full:
+            return fetched
+        # The last minute may go on with an off-grid row on the next page: leave it to the next window.
+        cut = floor_minute(EPOCH + timedelta(milliseconds=fetched.last))
+        klines = Klines(
+            fetched.klines.candles.filter(pc.field("open_time") < cut),
+            fetched.klines.rejected.filter(pc.field("minute") < cut),
+        )
+        return replace(fetched, window=TimeRange(rest.start, cut), klines=klines)
+
+    def _fetch(
+        self,
+        symbol: str,
+        timeframe: Timeframe,
+        window: TimeRange,
+        *,
+        first: int | None = None,
+        limit: int = PAGE_CANDLES,
+    ) -> _Fetched:
+        """One request. ``startTime`` and ``endTime`` filter on the open time, both inclusive."""
+        start = _milliseconds(window.start) if first is None else first
+        bounds = {"startTime": start}
+        if window.end != datetime.max:
+            bounds["endTime"] = _milliseconds(window.end) - 1
+
+        def read(answer: Answer) -> _Fetched:
+            rows = read_json(answer, symbol)
+            if not isinstance(rows, list):
+                raise BadResponseError(f"{answer.url} did not answer with a list of candles.")
+            klines = read_kline_rows(symbol, rows)
+            _require_window(klines, window, answer)
+            return _Fetched(window, klines, (answer,), _last_time(rows, answer), is_full=len(rows) >= limit)
+
+        url = self._url("", symbol=symbol, interval=timeframe.interval, **bounds, limit=limit)
+        fetched = self._get(url, symbol, read)
+        self._learn_weight_limit(symbol, fetched.answers[0])
+        return fetched
+
+    def _get(self, url: str, what: str, read: Callable[[Answer], Content]) -> Content:
+        def read_good(answer: Answer) -> Content:
+            used = _used_weight(answer)
+            self.budget.observe(used, answer.moment.second)
+            try:
+                raise_for_status(answer, what)
+            except RateLimitedError as error:
+                self.budget.pause(error.retry_after)
+                raise
+            return read(answer)
+
+        return self._client.get(url, read_good, turn=self.budget.call, most_bytes=_MOST_BYTES)
+
+    def _learn_weight_limit(self, symbol: str, answer: Answer) -> None:
+        """Asks the exchange for its own limit, once, as soon as it may matter."""
+        if _used_weight(answer) < _LEARN_LIMIT_FROM_WEIGHT or not self.budget.may_learn_limit():
+            return
+
+        def read(answer: Answer) -> int:
+            limits = read_json(answer, "its limits")
+            try:
+                return next(
+                    int(entry["limit"])
+                    for entry in limits["rateLimits"]
+                    if (entry["rateLimitType"], entry["interval"]) == ("REQUEST_WEIGHT", "MINUTE")
+                )
+            except (KeyError, TypeError, ValueError, StopIteration) as error:
+                raise BadResponseError(f"{answer.url} did not tell its limits.") from error
+
+        self.budget.weight_limit = self._get(self._url("exchangeInfo", symbol=symbol), "its limits", read)
+
+    def _url(self, sibling: str, **parameters: Any) -> str:
+        """The address of the klines, or of a sibling of theirs, with its query percent-encoded."""
+        path = self._klines_url.rpartition("/")[0] + "/" + sibling if sibling else self._klines_url
+        return f"{path}?{urlencode(parameters, quote_via=quote)}" if parameters else path
+
+
+def _to_page(symbol: str, timeframe: Timeframe, fetched: _Fetched) -> Page:
+    """Closed candles only, and the range that the answers are conclusive for."""
+    moment = min(answer.moment for answer in fetched.answers)
+    newest = _newest_closed(timeframe, moment)
+    candles = fetched.klines.candles.filter(pc.field("open_time") <= newest)
+    rejected = fetched.klines.rejected.filter(pc.field("minute").is_null() | (pc.field("minute") <= newest))
+    start, end = fetched.window
+    settled = floor_minute(moment - LATE_CANDLES)
+    if end > settled:
+        received = start if not candles.num_rows else candles["open_time"][-1].as_py() + timeframe.step
+        end = max(start, min(end, max(settled, received)))
+    return Page(
+        symbol=symbol,
+        timeframe=timeframe.label,
+        source="rest",
+        range_start=start,
+        range_end=end,
+        candles=candles,
+        rejected=rejected,
+        url=fetched.answers[0].url,
+        bodies=tuple(answer.body for answer in fetched.answers),
+        requested_at=moment,
+        seconds=sum(answer.seconds for answer in fetched.answers),
+    )
+
+
+def _newest_closed(timeframe: Timeframe, moment: datetime) -> datetime:
+    """The latest open time of a candle that is closed at a moment of the exchange's clock."""
+    if timeframe.minutes is None:
+        return floor_minute(moment).replace(day=1, hour=0, minute=0) - MINUTE
+    return moment - timedelta(minutes=timeframe.minutes)
+
+
+def _require_window(klines: Klines, window: TimeRange, answer: Answer) -> None:
+    times = klines.candles["open_time"]
+    require_ascending(times, answer.url)
+    if len(times) and not window.start <= times[0].as_py() <= times[-1].as_py() < window.end:
+        raise BadResponseError(f"{answer.url} answered with candles of another time; nothing of it was stored.")
+
+
+def _last_time(rows: list[Any], answer: Answer) -> int:
+    if not rows:
+        return -1
+    last = rows[-1][0] if isinstance(rows[-1], list) and rows[-1] else None
+    if not isinstance(last, int):
+        raise BadResponseError(f"{answer.url} answered with a last row that has no open time.")
+    return last
+
+
+def _joined(fetched: _Fetched, more: _Fetched) -> _Fetched:
+    klines = Klines(
+        pa.concat_tables([fetched.klines.candles, more.klines.candles]),
+        pa.concat_tables([fetched.klines.rejected, more.klines.rejected]),
+    )
+    last = max(fetched.last, more.last)
+    return _Fetched(fetched.window, klines, fetched.answers + more.answers, last, more.is_full)
+
+
+def _used_weight(answer: Answer) -> int:
+    used = answer.headers.get("X-MBX-USED-WEIGHT-1M", "")
+    return int(used) if used.isdecimal() else 0
+
+
+def _milliseconds(moment: datetime) -> int:
+    return (moment - EPOCH) // timedelta(milliseconds=1)
+
+
+def _cancel(pending: deque[Future[_Fetched]]) -> None:
+    for future in pending:
+        future.cancel()
+    pending.clear()

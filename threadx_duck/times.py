@@ -1,0 +1,99 @@
+"""Times as people write them and as the store holds them: naive ``datetime`` in UTC, on a whole minute."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, date, datetime, timedelta
+from typing import NamedTuple, TypeAlias
+
+from threadx_duck.errors import UsageError
+
+TimeLike: TypeAlias = str | date | datetime
+
+MINUTE = timedelta(minutes=1)
+DAY = timedelta(days=1)
+EPOCH = datetime(1970, 1, 1)
+
+_TEXT = re.compile(r"\d{4}-\d{2}-\d{2}(?P<time>[T ]\d{2}:\d{2}(:\d{2}(\.\d{1,6})?)?(Z|[+-]\d{2}:?\d{2})?)?", re.ASCII)
+_EXPECTED = "Write 2024-01-31 or 2024-01-31T10:30, in UTC or with an offset such as +02:00."
+
+
+class TimeRange(NamedTuple):
+    """A half-open range ``[start, end)`` of minutes in UTC."""
+
+    start: datetime
+    end: datetime
+
+    @property
+    def minutes(self) -> int:
+        """The number of minutes in the range."""
+        return (self.end - self.start) // MINUTE
+
+
+def parse_start(value: TimeLike) -> datetime:
+    """The minute that a start names. Raises `UsageError` if it is not a time on a whole minute."""
+    moment, _ = _parse(value)
+    return moment
+
+
+def parse_end(value: TimeLike) -> datetime:
+    """The exclusive end that a value names: a plain date includes its day, a time is exclusive.
+
+    Raises `UsageError` if it is not a time on a whole minute.
+    """
+    moment, is_date = _parse(value)
+    if not is_date:
+        return moment
+    try:
+        return moment + DAY
+    except OverflowError as error:
+        raise UsageError(f"The end {value} lies beyond the calendar.") from error
+
+
+def parse_range(start: TimeLike | None, end: TimeLike | None) -> tuple[datetime | None, datetime | None]:
+    """Both ends of a range, either of which may be open. Raises `UsageError` if the end is not after the start."""
+    first = None if start is None else parse_start(start)
+    last = None if end is None else parse_end(end)
+    if first is not None and last is not None and last <= first:
+        raise UsageError(f"The range is empty: it starts at {format_time(first)} and ends at {format_time(last)}.")
+    return first, last
+
+
+def format_time(moment: datetime) -> str:
+    """``2024-01-01T00:00:00Z`` for a naive time in UTC."""
+    return moment.isoformat(timespec="seconds") + "Z"
+
+
+def floor_minute(moment: datetime) -> datetime:
+    """The start of the minute a time lies in."""
+    return moment.replace(second=0, microsecond=0)
+
+
+def utc_now() -> datetime:
+    """This machine's clock, naive in UTC. The exchange's own clock decides which candles are closed."""
+    return datetime.now(UTC).replace(tzinfo=None)
+
+
+def _parse(value: TimeLike) -> tuple[datetime, bool]:
+    moment, is_date = _read(value)
+    try:
+        moment = moment if moment.tzinfo is None else moment.astimezone(UTC).replace(tzinfo=None)
+    except OverflowError as error:
+        raise UsageError(f"The time {value} lies beyond the calendar. {_EXPECTED}") from error
+    if moment != floor_minute(moment):
+        raise UsageError(f"The time {value} is not on a whole minute. {_EXPECTED}")
+    return moment, is_date
+
+
+def _read(value: TimeLike) -> tuple[datetime, bool]:
+    if isinstance(value, datetime):
+        return value, False
+    if isinstance(value, date):
+        return datetime(value.year, value.month, value.day), True
+    match = _TEXT.fullmatch(value)
+    if match is None:
+        raise UsageError(f"Cannot read the time {value!r}. {_EXPECTED}")
+    try:
+        return datetime.fromisoformat(value), match["time"] is None
+    except ValueError as error:
+        raise UsageError(f"There is no such time as {value!r}. {_EXPECTED}") from error
