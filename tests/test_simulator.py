@@ -203,9 +203,7 @@ def test_klines_forming_candle_is_last_and_not_yet_final(exchange: LoopbackExcha
     assert klines(limit=2)[0] == final
 
 
-def test_klines_that_end_before_the_forming_candle_are_all_final(
-    exchange: LoopbackExchange, klines: Klines
-) -> None:
+def test_klines_that_end_before_the_forming_candle_are_all_final(exchange: LoopbackExchange, klines: Klines) -> None:
     final = klines(endTime=START_MS + 59 * MINUTE_MS, limit=5)
     exchange.now = START + timedelta(minutes=60, seconds=30)
     assert klines(endTime=START_MS + 59 * MINUTE_MS, limit=5) == final
@@ -248,9 +246,7 @@ def test_klines_odd_rows_come_as_they_are() -> None:
             "low": [1.0, 1.0, 1.0, -2.5],
             "close": ordinary,
             "volume": [0.0, 1e12, 28_367_292_769.36, 1.0],
-            "close_time": pa.array(
-                [None, None, (START - minute).replace(tzinfo=None), None], pa.timestamp("us")
-            ),
+            "close_time": pa.array([None, None, (START - minute).replace(tzinfo=None), None], pa.timestamp("us")),
             "ignore": ["0", "10779.83873125", None, "0"],
         }
     )
@@ -322,9 +318,7 @@ def test_klines_of_a_replaced_symbol_are_the_new_ones(exchange: LoopbackExchange
         ),
         pytest.param({"symbol": "NOSUCH", "interval": "1m"}, -1121, "Invalid symbol.", id="unknown-symbol"),
         pytest.param({"symbol": "BTCUSDC", "interval": "3h"}, -1120, "Invalid interval.", id="3h"),
-        pytest.param(
-            {"symbol": "BTCUSDC", "interval": "1H"}, -1120, "Invalid interval.", id="upper-case-hour"
-        ),
+        pytest.param({"symbol": "BTCUSDC", "interval": "1H"}, -1120, "Invalid interval.", id="upper-case-hour"),
         pytest.param(
             {"symbol": "BTCUSDC", "interval": "1m", "limit": 0},
             -1130,
@@ -345,9 +339,7 @@ def test_klines_of_a_replaced_symbol_are_the_new_ones(exchange: LoopbackExchange
         ),
     ],
 )
-def test_klines_bad_parameter_is_refused(
-    get: Get, params: dict[str, object], code: int, message: str
-) -> None:
+def test_klines_bad_parameter_is_refused(get: Get, params: dict[str, object], code: int, message: str) -> None:
     reply = get("/api/v3/klines", **params)
     assert reply.status_code == 400
     assert reply.json() == {"code": code, "msg": message}
@@ -413,9 +405,7 @@ def test_exchange_info_lists_symbols_and_limits(get: Get) -> None:
     [
         pytest.param({"symbols": '["BTCUSDC","ETHUSDC"]'}, ["BTCUSDC", "ETHUSDC"], id="list"),
         pytest.param({"symbolStatus": "HALT"}, ["HALTUSDC"], id="status"),
-        pytest.param(
-            {"symbol": "币安人生USDT", "showPermissionSets": "false"}, ["币安人生USDT"], id="non-ascii"
-        ),
+        pytest.param({"symbol": "币安人生USDT", "showPermissionSets": "false"}, ["币安人生USDT"], id="non-ascii"),
     ],
 )
 def test_exchange_info_of_some_symbols(get: Get, params: dict[str, str], symbols: list[str]) -> None:
@@ -448,9 +438,7 @@ def test_head_has_the_length_and_no_body(exchange: LoopbackExchange) -> None:
     assert head.content == b""
 
 
-def test_requests_are_recorded_with_their_parameters(
-    exchange: LoopbackExchange, klines: Klines, get: Get
-) -> None:
+def test_requests_are_recorded_with_their_parameters(exchange: LoopbackExchange, klines: Klines, get: Get) -> None:
     klines(startTime=START_MS, limit=7)
     get("/api/v3/klines", symbol="NOSUCH", interval="1m")
     get("/api/v3/ping")

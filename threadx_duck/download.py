@@ -81,6 +81,7 @@ class Downloader:
         self._queue: queue.Queue[Page | _Done] = queue.Queue(_QUEUED_PAGES)
         self._buffer = _Buffer([])
         self._fatal: DownloadError | None = None
+        self._began: dict[str, float] = {}
         self.results: dict[str, SymbolResult] = {}
 
     def run(self, plans: Sequence[SymbolPlan]) -> None:
@@ -123,7 +124,6 @@ class Downloader:
     def _take_note(self, page: Page) -> None:
         result = self.results[page.symbol]
         result.requests += len(page.bodies)
-        result.seconds += page.seconds
         covered = TimeRange(page.range_start, page.range_end).minutes
         self._progress.received(page.symbol, covered, page.candles.num_rows, self._rest.budget.used)
 
@@ -148,6 +148,7 @@ class Downloader:
             result.rows_added += counts.rows_added
             result.rows_revised += counts.rows_revised
             result.rows_rejected += row["rows_rejected"]
+            result.seconds = round(time.monotonic() - self._began[result.symbol], 3)
             logger.info(
                 "%s %s to %s: %s rows, %s new, %s revised, %s rejected; %s requests, %.1f s",
                 request.first.symbol,
@@ -165,6 +166,7 @@ class Downloader:
     def _download(self, plan: SymbolPlan, lookahead: int) -> None:
         """Brings one symbol's pages to the queue, in time order; runs on a thread of its own."""
         error: DownloadError | None = None
+        self._began[plan.symbol] = time.monotonic()
         try:
             for wanted in self._listed(plan):
                 for page in self._rest.fetch_range(plan.symbol, ONE_MINUTE, wanted, lookahead):

@@ -6,19 +6,20 @@ import threading
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from types import TracebackType
-from typing import Any, Self
-
-import pyarrow as pa
+from typing import TYPE_CHECKING, Any, Self
 
 from threadx_duck.config import Settings, get_settings
-from threadx_duck.download import Downloader
 from threadx_duck.errors import UsageError
 from threadx_duck.planning import SymbolPlan, plan_symbol
 from threadx_duck.results import Progress, SymbolResult
-from threadx_duck.sources.rest import RestSource
 from threadx_duck.store import Store
 from threadx_duck.timeframes import parse_timeframe
 from threadx_duck.times import EPOCH, MINUTE, TimeLike, TimeRange, floor_minute, parse_range, utc_now
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from threadx_duck.sources.rest import RestSource
 
 # An end this long ago is past on any clock that is set at all; a later one is asked of the exchange.
 _SURELY_PAST = timedelta(days=1)
@@ -114,7 +115,7 @@ class IngestionManager:
             parameters["max_gap"] = timedelta(hours=self.settings.processing.max_gap_fill_hours)
         with self.store.reading() as session:
             table = session.query(name, **parameters)
-            if not table.num_rows and symbol not in _spans(session.query("queries/symbol_spans")):
+            if not table.num_rows and symbol not in _spans(session.run("queries/symbol_spans")):
                 raise UsageError(f"No candles of {symbol} in {self.store.path}. Run: threadx ingest {symbol}")
         return table
 
@@ -144,17 +145,20 @@ class IngestionManager:
         return TimeRange(start, end)
 
     def _stored_spans(self) -> dict[str, TimeRange]:
-        return _spans(self.store.query("queries/symbol_spans")) if self.store.exists else {}
+        if not self.store.exists:
+            return {}
+        with self.store.reading() as session:
+            return _spans(session.run("queries/symbol_spans"))
 
     def _missing(self, wanted: dict[str, list[TimeRange]]) -> dict[str, list[TimeRange]]:
         """What is neither covered by a conclusive request nor stored: presence needs no proof."""
         with self.store.reading() as session:
-            uncovered = _ranges(session.query("queries/uncovered_ranges", **_columns(wanted)))
+            uncovered = _ranges(session.run("queries/uncovered_ranges", **_columns(wanted)))
             if not uncovered:
                 return {}
             columns = _columns(uncovered)
             bounds = {"first": min(columns["starts"]), "last": max(columns["ends"])}
-            return _ranges(session.query("queries/absent_ranges", **columns, **bounds))
+            return _ranges(session.run("queries/absent_ranges", **columns, **bounds))
 
     def _last_minute(self, end: datetime | None) -> datetime:
         """The wanted end, at most that of the last minute closed by the exchange's clock."""
@@ -165,10 +169,15 @@ class IngestionManager:
 
     def _rest(self) -> RestSource:
         if self._source is None:
+            # Imported where it is needed: what is covered already is found out without it.
+            from threadx_duck.sources.rest import RestSource
+
             self._source = RestSource(self.settings.api, self._stop)
         return self._source
 
     def _download(self, plans: list[SymbolPlan]) -> None:
+        from threadx_duck.download import Downloader
+
         self._stop.clear()
         at_once = self.settings.processing.default_batch_size
         downloader = Downloader(self.store, self._rest(), at_once, self._stop, self._progress)
@@ -178,16 +187,14 @@ class IngestionManager:
             self.results.update(downloader.results)
 
 
-def _spans(table: pa.Table) -> dict[str, TimeRange]:
-    return {
-        row["symbol"]: TimeRange(row["first_open_time"], row["last_open_time"] + MINUTE) for row in table.to_pylist()
-    }
+def _spans(rows: Iterable[tuple[str, datetime, datetime]]) -> dict[str, TimeRange]:
+    return {symbol: TimeRange(first, last + MINUTE) for symbol, first, last in rows}
 
 
-def _ranges(table: pa.Table) -> dict[str, list[TimeRange]]:
+def _ranges(rows: Iterable[tuple[str, datetime, datetime]]) -> dict[str, list[TimeRange]]:
     ranges: dict[str, list[TimeRange]] = {}
-    for row in table.to_pylist():
-        ranges.setdefault(row["symbol"], []).append(TimeRange(row["range_start"], row["range_end"]))
+    for symbol, start, end in rows:
+        ranges.setdefault(symbol, []).append(TimeRange(start, end))
     return ranges
 
 

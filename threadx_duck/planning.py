@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from threadx_duck.sources.budget import KLINES_WEIGHT
-from threadx_duck.sources.rest import PAGE_CANDLES
+from threadx_duck.exchange import KLINES_WEIGHT, PAGE_CANDLES
 from threadx_duck.times import MINUTE, TimeRange
 
 # A page of 1000 candles is about 180 bytes a candle (measured on recorded answers).

@@ -9,17 +9,19 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import duckdb
-import pyarrow as pa
-from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_after_delay, wait_random_exponential
 
 from threadx_duck.config import StoreSettings
 from threadx_duck.errors import QueryError, StoreError, StoreLockedError
-from threadx_duck.ledger import Batch
 from threadx_duck.sqlfiles import SqlFile, list_sql, read_sql
 from threadx_duck.times import utc_now
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from threadx_duck.ledger import Batch
 
 SCHEMA_VERSION = 1
 
@@ -192,23 +194,26 @@ class Store:
             connection.close()
 
     def _connect(self, *, read_only: bool) -> duckdb.DuckDBPyConnection:
-        def tell(state: RetryCallState) -> None:
-            if state.attempt_number == 1 and state.outcome is not None:
-                self._on_wait(f"{state.outcome.exception()} Waiting for up to {self._lock_timeout:g} seconds.")
+        try:
+            return self._open(read_only=read_only)
+        except StoreLockedError as error:
+            self._on_wait(f"{error} Waiting for up to {self._lock_timeout:g} seconds.")
+        # Imported where it is needed: most commands never wait.
+        from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_random_exponential
 
-        for attempt in Retrying(
+        patience: Retrying = Retrying(
             retry=retry_if_exception_type(StoreLockedError),
             stop=stop_after_delay(self._lock_timeout),
             wait=wait_random_exponential(multiplier=0.02, max=1.0),
-            before_sleep=tell,
             reraise=True,
-        ):
-            with attempt:
-                try:
-                    return duckdb.connect(str(self.path), read_only=read_only, config=_STORAGE)
-                except duckdb.Error as error:
-                    raise _open_error(self.path, error) from error
-        raise AssertionError("tenacity either returns or raises")
+        )
+        return patience(self._open, read_only=read_only)
+
+    def _open(self, *, read_only: bool) -> duckdb.DuckDBPyConnection:
+        try:
+            return duckdb.connect(str(self.path), read_only=read_only, config=_STORAGE)
+        except duckdb.Error as error:
+            raise _open_error(self.path, error) from error
 
     def _ensure_schema(self, session: Session) -> None:
         version = self._schema_version(session)

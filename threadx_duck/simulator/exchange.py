@@ -34,9 +34,7 @@ if TYPE_CHECKING:
 class RequestLog(list[Request]):
     """The requests received, oldest first; appended before they are answered."""
 
-    def of(
-        self, *, path: str | None = None, symbol: str | None = None, status: int | None = None
-    ) -> list[Request]:
+    def of(self, *, path: str | None = None, symbol: str | None = None, status: int | None = None) -> list[Request]:
         """Return those whose path starts with ``path``, for a symbol, answered with a status."""
         return [
             request

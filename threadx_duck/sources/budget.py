@@ -11,16 +11,12 @@ from pyrate_limiter import InMemoryBucket, Limiter, Rate
 from pyrate_limiter.abstracts import BucketFactory, RateItem
 
 from threadx_duck.errors import DownloadError
+from threadx_duck.exchange import KLINES_WEIGHT, WEIGHT_LIMIT
 
 _POLL_SECONDS = 0.2
 
 # A call counts at the exchange when it arrives, not when it is sent; this much later at most.
 _TRAVEL_SECONDS = 0.5
-
-# What one klines call costs, and the limit until the exchange has named its own
-# (binance-spot-api-docs, rest-api.md, since 2023-08-25).
-KLINES_WEIGHT = 2
-USUAL_WEIGHT_LIMIT = 6_000
 
 
 class _OneBucket(BucketFactory):
@@ -48,7 +44,7 @@ class RequestBudget:
     def __init__(self, calls: int, window: float, stop: threading.Event) -> None:
         self.calls = calls
         self.used = 0
-        self.weight_limit = USUAL_WEIGHT_LIMIT
+        self.weight_limit = WEIGHT_LIMIT
         self._limit_asked = False
         self._stop = stop
         self._lock = threading.Lock()

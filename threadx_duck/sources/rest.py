@@ -17,24 +17,19 @@ import pyarrow.compute as pc
 from threadx_duck.candles import Klines, read_kline_rows, require_ascending
 from threadx_duck.config import ApiSettings
 from threadx_duck.errors import BadResponseError, RateLimitedError
-from threadx_duck.sources.budget import USUAL_WEIGHT_LIMIT, RequestBudget
+from threadx_duck.exchange import LATE_CANDLES, PAGE_CANDLES, WEIGHT_LIMIT
+from threadx_duck.sources.budget import RequestBudget
 from threadx_duck.sources.http import Answer, HttpClient
 from threadx_duck.sources.page import Page
 from threadx_duck.sources.statuses import raise_for_status, read_json
 from threadx_duck.timeframes import ONE_MINUTE, Timeframe
 from threadx_duck.times import EPOCH, MINUTE, TimeRange, floor_minute
 
-# binance-spot-api-docs, rest-api.md: a page of klines holds at most 1000 candles.
-PAGE_CANDLES = 1_000
-
 # How many pages are in flight at once, all symbols together.
 REQUESTS_IN_FLIGHT = 24
 
-# A candle that has only just closed may still be on its way into the exchange's database.
-LATE_CANDLES = timedelta(minutes=10)
-
 _MOST_BYTES = 8 << 20
-_LEARN_LIMIT_FROM_WEIGHT = USUAL_WEIGHT_LIMIT // 10
+_LEARN_LIMIT_FROM_WEIGHT = WEIGHT_LIMIT // 10
 
 Content = TypeVar("Content")
 

@@ -1,0 +1,13 @@
+"""Facts of the exchange that several modules need (binance-spot-api-docs, rest-api.md)."""
+
+from datetime import timedelta
+
+# A page of klines holds at most 1000 candles.
+PAGE_CANDLES = 1_000
+
+# What one klines call costs whatever its limit, and the weight allowed in a minute, both since 2023-08-25.
+KLINES_WEIGHT = 2
+WEIGHT_LIMIT = 6_000
+
+# A candle that has only just closed may still be on its way into the exchange's database; ours to choose.
+LATE_CANDLES = timedelta(minutes=10)
