@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cached_property
 from io import BytesIO
 from threading import Lock
 from typing import TYPE_CHECKING
@@ -42,7 +43,7 @@ class ArchiveFile:
     body: bytes
     modified: datetime
 
-    @property
+    @cached_property
     def etag(self) -> str:
         """The quoted MD5, as S3 gives it."""
         return f'"{hashlib.md5(self.body, usedforsecurity=False).hexdigest()}"'

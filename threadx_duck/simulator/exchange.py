@@ -8,6 +8,7 @@ from email.utils import format_datetime
 from math import ceil
 from typing import TYPE_CHECKING, Any
 
+from threadx_duck.errors import UsageError
 from threadx_duck.simulator import listing
 from threadx_duck.simulator.archive import Archive
 from threadx_duck.simulator.clock import Clock
@@ -117,7 +118,7 @@ class LoopbackExchange:
         """The base URL of the REST endpoints and of the archive."""
         if self._server is None:
             message = "The exchange is not serving; enter it first."
-            raise RuntimeError(message)
+            raise UsageError(message)
         return f"http://127.0.0.1:{self._server.port}"
 
     @property
