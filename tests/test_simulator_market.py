@@ -19,7 +19,7 @@ from threadx_duck.simulator import Market, SymbolMarket, generate_market, read_m
 REAL_DATA = Path(__file__).parents[2] / "shared" / "realdata"
 
 START = datetime(2024, 1, 1, tzinfo=UTC)
-NAIVE = datetime(2024, 1, 1)  # noqa: DTZ001
+NAIVE = datetime(2024, 1, 1)
 MINUTE = timedelta(minutes=1)
 
 
@@ -130,10 +130,10 @@ def test_native_buckets_without_a_minute_are_absent() -> None:
 @pytest.mark.parametrize(
     ("interval", "opens"),
     [
-        pytest.param("1w", [datetime(2024, 2, 26), datetime(2024, 3, 4)], id="week-opens-on-monday"),  # noqa: DTZ001
-        pytest.param("1M", [datetime(2024, 2, 1), datetime(2024, 3, 1)], id="month"),  # noqa: DTZ001
-        pytest.param("3d", [datetime(2024, 2, 28), datetime(2024, 3, 2)], id="3d-from-the-listing-day"),  # noqa: DTZ001
-        pytest.param("8h", [datetime(2024, 2, 28, 8), datetime(2024, 2, 28, 16)], id="8h"),  # noqa: DTZ001
+        pytest.param("1w", [datetime(2024, 2, 26), datetime(2024, 3, 4)], id="week-opens-on-monday"),
+        pytest.param("1M", [datetime(2024, 2, 1), datetime(2024, 3, 1)], id="month"),
+        pytest.param("3d", [datetime(2024, 2, 28), datetime(2024, 3, 2)], id="3d-from-the-listing-day"),
+        pytest.param("8h", [datetime(2024, 2, 28, 8), datetime(2024, 2, 28, 16)], id="8h"),
     ],
 )
 def test_native_buckets_open_where_the_exchanges_do(interval: str, opens: list[datetime]) -> None:

@@ -25,6 +25,11 @@ _AGE = re.compile(r"([1-9][0-9]{0,5})([smhd])")
 _AGE_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 _SHOWN_FAULTS = 10
 
+# What fits a terminal; every other format writes all columns.
+_CANDLE_TABLE = (
+    "open_time", "open", "high", "low", "close", "volume", "trade_count", "minutes", "is_complete", "filled_minutes",
+)  # fmt: skip
+
 
 @click.command()
 @symbols_argument
@@ -185,6 +190,8 @@ def candles(
 
     with IngestionManager(app.settings) as manager:
         table = manager.candles(symbol, timeframe, start, end, fill=fill)
+    if output is None and form in {None, "table"}:
+        table = table.select([name for name in table.column_names if name in _CANDLE_TABLE])
     _note(app, write_rows(table, form, output))
 
 
