@@ -20,6 +20,12 @@ _LISTED = datetime(2025, 1, 20, tzinfo=UTC)
 _NOW = datetime(2025, 3, 10, 12, tzinfo=UTC)
 _OUTAGE = (datetime(2025, 2, 11, 3, 41, tzinfo=UTC), datetime(2025, 2, 11, 5, tzinfo=UTC))
 
+_NEXT = """\
+  threadx candles ETHUSDC 3h --start 2025-03-08
+  threadx query "select * from candles_1d where symbol = 'SOLUSDC'"
+And for real candles, in any folder:
+  threadx ingest BTCUSDC --start 2024-01-01"""
+
 
 @click.command()
 @click.option(
@@ -54,12 +60,7 @@ def demo(app: App, folder: Path) -> None:
             _run(app, settings, command)
     click.echo(
         f"\nThe store is {folder / 'data' / 'threadx.duckdb'}: one DuckDB file, open to any DuckDB client.\n"
-        "Try next:\n"
-        f"  cd {shlex.quote(str(folder))}\n"
-        "  threadx candles ETHUSDC 3h --start 2025-03-08\n"
-        "  threadx query \"select * from candles_1d where symbol = 'SOLUSDC'\"\n"
-        "And for real candles, in any folder:\n"
-        "  threadx ingest BTCUSDC --start 2024-01-01"
+        f"Try next:\n  cd {shlex.quote(str(folder))}\n{_NEXT}"
     )
 
 
