@@ -67,6 +67,16 @@ class App:
         sys.exit(code)
 
 
+def shown(path: Path) -> str:
+    """The path as a person would type it: relative, where it lies below the current folder."""
+    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
+
+
+def counted(number: int, singular: str) -> str:
+    """``1 gap``, ``2 gaps``."""
+    return f"{number:,} {singular}{'' if number == 1 else 's'}"
+
+
 pass_app = click.make_pass_decorator(App)
 
 symbols_argument = click.argument("symbols", nargs=-1, metavar="[SYMBOL]...")

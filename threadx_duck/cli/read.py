@@ -11,10 +11,12 @@ import click
 from threadx_duck.cli.context import (
     App,
     ExitCode,
+    counted,
     end_option,
     json_option,
     pass_app,
     rows_options,
+    shown,
     start_option,
     symbols_argument,
 )
@@ -71,7 +73,7 @@ def status(app: App, symbols: tuple[str, ...], max_age: str | None, *, as_json: 
                 for row in rows
             ],
         )
-        app.note(f"{candles:,} candles, {size / 1e6:,.1f} MB in {store.path}; times are UTC.")
+        app.note(f"{counted(candles, 'candle')}, {size / 1e6:,.1f} MB in {shown(store.path)}; times are UTC.")
     if age is not None:
         stale = [row["symbol"] for row in rows if row["last_open_time"] + MINUTE < utc_now() - age]
         if stale:
@@ -110,7 +112,8 @@ def gaps(app: App, symbols: tuple[str, ...], start: str | None, end: str | None,
         return
     columns = ("symbol", "from", "to (exclusive)", "missing", "reason", "asked", "absent")
     print_table(columns, [tuple(row.values()) for row in rows])
-    app.note(f"{len(rows):,} gaps, {sum(row['missing'] for row in rows):,} minutes; times are UTC.")
+    missing = sum(row["missing"] for row in rows)
+    app.note(f"{counted(len(rows), 'gap')}, {counted(missing, 'minute')}; times are UTC.")
 
 
 @click.command()
