@@ -19,8 +19,6 @@ from threadx_duck.config import Settings, get_settings
 from threadx_duck.simulator import LoopbackExchange, Market, generate_market
 from threadx_duck.sqlfiles import list_sql
 
-MakeCandles = Callable[..., pa.Table]
-
 # The market of the exchange fixture: three days from START on, by a clock that stands at their end.
 START = datetime(2024, 1, 1)
 END = datetime(2024, 1, 4)
@@ -131,7 +129,7 @@ def settings(tmp_path: Path, exchange: LoopbackExchange) -> Settings:
 
 
 @pytest.fixture
-def make_candles() -> MakeCandles:
+def make_candles() -> Callable[..., pa.Table]:
     """Makes plausible candles: ``make_candles(symbol, start, minutes, skip=(), **columns)``."""
 
     def make(

@@ -160,9 +160,10 @@ def _columns_of(rows: Sequence[Any]) -> pa.Table:
 
 
 def _integers(values: Sequence[Any]) -> pa.Array:
-    array = pa.array(values, pa.int64())
-    if array.null_count:
-        raise ValueError("an empty cell")
+    # The type is found, not asked for: asked for, Arrow would cut fractions off.
+    array = pa.array(values)
+    if array.type != pa.int64() or array.null_count:
+        raise ValueError("a cell that is no whole number")
     return array
 
 
