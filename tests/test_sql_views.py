@@ -75,9 +75,7 @@ def fixed(width: timedelta, offset: timedelta = timedelta()) -> Bucket:
 
 def monthly() -> Bucket:
     first = {"day": 1, "hour": 0, "minute": 0, "second": 0, "microsecond": 0}
-    return Bucket(
-        lambda time: time.replace(**first), lambda opens: (opens + timedelta(days=31)).replace(**first)
-    )
+    return Bucket(lambda time: time.replace(**first), lambda opens: (opens + timedelta(days=31)).replace(**first))
 
 
 BUCKETS = {name: fixed(width) if width else monthly() for name, width in WIDTHS.items()}
@@ -92,8 +90,7 @@ def roll_up(candles: Iterable[Candle], bucket: Bucket) -> list[tuple[Any, ...]]:
         traded = [candle for candle in group if candle.volume > 0]
         close = (traded or group)[-1].close
         sums = [
-            None if None in values else sum(values)
-            for values in zip(*(candle[6:11] for candle in group), strict=True)
+            None if None in values else sum(values) for values in zip(*(candle[6:11] for candle in group), strict=True)
         ]
         rows.append(
             (
@@ -138,10 +135,7 @@ def replace_candles(database: duckdb.DuckDBPyConnection, candles: list[Candle]) 
         pa.int64(),
     ]
     batch = pa.table(
-        {
-            name: pa.array(column, kind)
-            for name, column, kind in zip(Candle._fields, columns, types, strict=True)
-        }
+        {name: pa.array(column, kind) for name, column, kind in zip(Candle._fields, columns, types, strict=True)}
     )
     database.register("batch", batch)
     database.execute("insert into candles_1m by name select * from batch")
@@ -189,9 +183,7 @@ def shared_database() -> Iterator[duckdb.DuckDBPyConnection]:
 
 @settings(deadline=None, max_examples=25)
 @given(candles=random_candles())
-def test_views_equal_a_plain_roll_up(
-    shared_database: duckdb.DuckDBPyConnection, candles: list[Candle]
-) -> None:
+def test_views_equal_a_plain_roll_up(shared_database: duckdb.DuckDBPyConnection, candles: list[Candle]) -> None:
     replace_candles(shared_database, candles)
     for timeframe, bucket in BUCKETS.items():
         assert select(shared_database, f"candles_{timeframe}") == roll_up(candles, bucket), timeframe
@@ -337,9 +329,7 @@ def test_candles_macro_leaves_out_a_bucket_that_opens_before_the_range(
 
 
 @pytest.mark.parametrize("limit", [9, 10], ids=["longer", "as-long"])
-def test_candles_filled_measures_a_gap_beyond_the_range(
-    limit: int, database: duckdb.DuckDBPyConnection
-) -> None:
+def test_candles_filled_measures_a_gap_beyond_the_range(limit: int, database: duckdb.DuckDBPyConnection) -> None:
     candles = make_candles(START, 20)
     replace_candles(database, [*candles[:5], *candles[15:]])
     rows = select(
@@ -411,9 +401,7 @@ def test_five_minute_view_equals_the_exchange_on_real_candles(
 
 @needs_real_candles
 @pytest.mark.parametrize("timeframe", ["15m", "30m", "1h", "2h", "4h", "6h", "8h", "12h", "1d", "1w"])
-def test_view_equals_the_exchange_on_real_candles(
-    timeframe: str, real_database: duckdb.DuckDBPyConnection
-) -> None:
+def test_view_equals_the_exchange_on_real_candles(timeframe: str, real_database: duckdb.DuckDBPyConnection) -> None:
     # The exchange restated two mornings between the two recordings.
     restated = {utc("2021-04-22"), utc("2021-04-23")} if timeframe in ("1h", "2h") else set()
     rows = real_database.execute(
