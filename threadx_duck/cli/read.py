@@ -18,7 +18,9 @@ from threadx_duck.cli.context import (
     rows_options,
     shown,
     start_option,
+    symbol_argument,
     symbols_argument,
+    timeframe_argument,
 )
 from threadx_duck.cli.output import print_json, print_table, write_rows
 from threadx_duck.errors import UsageError
@@ -164,8 +166,8 @@ def check(app: App, symbols: tuple[str, ...], folder: Path | None, *, as_json: b
 
 
 @click.command()
-@click.argument("symbol")
-@click.argument("timeframe")
+@symbol_argument
+@timeframe_argument
 @start_option
 @end_option
 @click.option("--fill", is_flag=True, help="Bridge short gaps with flat candles, counted in filled_minutes.")
