@@ -189,8 +189,7 @@ class Downloader:
         first = self._rest.fetch_first(plan.symbol)
         if first is None:
             return []
-        listed = first.range_end - MINUTE
-        if listed < ranges[0].start:
+        if first.range_end <= ranges[0].start:
             return ranges
         self._queue.put(first)
         clipped = [TimeRange(max(wanted.start, first.range_end), wanted.end) for wanted in ranges]
