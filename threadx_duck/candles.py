@@ -103,6 +103,11 @@ def split_klines(symbol: str, columns: pa.Table, raw: Callable[[list[int]], list
     return Klines(candles.filter(pc.invert(is_bad)), rejected)
 
 
+def typed(column: str, value: float | None) -> float | int | None:
+    """A value as its column holds it, where SQL gave all columns as doubles: ``trade_count`` is whole."""
+    return int(value) if column == "trade_count" and value is not None else value
+
+
 def require_ascending(open_times: pa.ChunkedArray, what: str) -> None:
     """Raises `BadResponseError` unless every open time is later than the one before."""
     if len(open_times) > 1 and not pc.all(pc.greater(open_times[1:], open_times[:-1])).as_py():

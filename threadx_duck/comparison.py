@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pyarrow as pa
 
+from threadx_duck.candles import typed
 from threadx_duck.errors import DownloadError, UsageError
 from threadx_duck.natives import fetch_candles, grid_of, has_own_grid, native_timeframe, store_natives
 from threadx_duck.timeframes import ONE_MINUTE, Timeframe
@@ -170,7 +171,7 @@ def _compare_symbol(
         **_lists(spans),
     )
     found = [
-        Mismatch(symbol, open_time, name, _number(name, ours), _number(name, theirs), is_complete)
+        Mismatch(symbol, open_time, name, typed(name, ours), typed(name, theirs), is_complete)
         for _, open_time, name, ours, theirs, is_complete in rows
         if open_time is not None
     ]
@@ -182,10 +183,6 @@ def _grid_offset(session: Session, symbol: str, native: Timeframe) -> timedelta:
         return timedelta()
     rows = session.run("queries/native_offset", symbol=symbol, timeframe=native.label, width=native.width)
     return rows[0][0] if rows else timedelta()
-
-
-def _number(name: str, value: float | None) -> float | int | None:
-    return int(value) if name == "trade_count" and value is not None else value
 
 
 def _lists(ranges: Sequence[TimeRange]) -> dict[str, Any]:

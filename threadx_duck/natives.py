@@ -6,8 +6,7 @@ compared with what is derived from minutes.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from datetime import timedelta
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
@@ -15,7 +14,7 @@ import pyarrow as pa
 from threadx_duck.exchange import PAGE_CANDLES
 from threadx_duck.ledger import OpenRequest, make_batches
 from threadx_duck.timeframes import ONE_MINUTE, TIMEFRAMES, Timeframe
-from threadx_duck.times import TimeRange
+from threadx_duck.times import TimeRange, join_ranges
 
 if TYPE_CHECKING:
     from threadx_duck.sources.rest import RestSource
@@ -54,17 +53,6 @@ def has_own_grid(timeframe: Timeframe) -> bool:
 def grid_of(timeframe: Timeframe) -> str:
     """The distance between the instants at which a candle of this timeframe may open, as text of an interval."""
     return "1 day" if has_own_grid(timeframe) else timeframe.width
-
-
-def join_ranges(ranges: Iterable[TimeRange], reach: timedelta = timedelta()) -> list[TimeRange]:
-    """Sorted ranges with neighbours joined that overlap, touch, or together span no more than ``reach``."""
-    joined: list[TimeRange] = []
-    for wanted in sorted(ranges):
-        if joined and (wanted.start <= joined[-1].end or wanted.end - joined[-1].start <= reach):
-            joined[-1] = TimeRange(joined[-1].start, max(joined[-1].end, wanted.end))
-        else:
-            joined.append(wanted)
-    return joined
 
 
 def fetch_candles(

@@ -15,9 +15,8 @@ from threadx_duck.comparison import AskedAt, Comparer, Comparison, Mismatch, Ran
 from threadx_duck.errors import DownloadError
 from threadx_duck.exchange import PAGE_CANDLES
 from threadx_duck.ledger import make_batches
-from threadx_duck.natives import join_ranges
 from threadx_duck.timeframes import ONE_MINUTE, TIMEFRAMES, Timeframe
-from threadx_duck.times import TimeRange, format_time
+from threadx_duck.times import TimeRange, format_time, join_ranges
 
 if TYPE_CHECKING:
     from threadx_duck.store import Store
@@ -196,10 +195,10 @@ class _Inquiry:
             )
         if finding.timeframe != ONE_MINUTE:
             return f"Too many differences to follow each; {theirs}, differs. Ask for all of it with --repair."
-        minutes = f"{finding.span.minutes:,} minutes"
+        minutes = "1 minute" if finding.span.minutes == 1 else f"{finding.span.minutes:,} minutes"
         if status == "found":
-            return f"The exchange now answers {minutes} otherwise than at {_when(before.ours)}. Replace them with --repair."
-        replaced = f"{minutes} of the answer of {_when(before.ours)} were replaced at {_when(after.revised)}"
+            return f"The exchange answers {minutes} otherwise than at {_when(before.ours)}. Replace them: --repair"
+        replaced = f"{minutes} of the answer of {_when(before.ours)} replaced at {_when(after.revised)}"
         if status == "repaired":
             return f"{replaced}; the earlier values are in revisions."
         return f"{replaced}; {theirs}, still differs."

@@ -10,7 +10,9 @@ from pathlib import Path
 import click
 
 from threadx_duck.cli.context import App, ExitCode
+from threadx_duck.cli.evidence import diff, fingerprint, verify
 from threadx_duck.cli.ingest import ingest
+from threadx_duck.cli.lineage import explain, revisions
 from threadx_duck.cli.read import candles, check, gaps, query, status
 from threadx_duck.errors import QueryError, SettingsError, ThreadxDuckError, UsageError
 
@@ -39,6 +41,8 @@ def threadx(context: click.Context, config: Path | None, database: Path | None, 
 
 
 for command in (ingest, status, gaps, check, candles, query):
+    threadx.add_command(command)
+for command in (verify, fingerprint, diff, revisions, explain):
     threadx.add_command(command)
 
 
