@@ -93,6 +93,13 @@ class Session:
             raise
         self._connection.execute("commit")
 
+    def attach(self, path: Path, name: str) -> None:
+        """Lets statements read another store under a name. Raises `StoreError` if it cannot be opened."""
+        try:
+            self._connection.execute(f"attach {_literal(str(path))} as {name} (read_only)")
+        except duckdb.Error as error:
+            raise _open_error(path, error) from error
+
     @contextmanager
     def tables(self, **tables: pa.Table) -> Iterator[None]:
         """Lets statements read Arrow tables by name."""
