@@ -102,14 +102,13 @@ class Session:
 
     @contextmanager
     def tables(self, **tables: pa.Table) -> Iterator[None]:
-        """Lets statements read Arrow tables by name."""
+        """Lets statements read Arrow tables by name; after a failure until the session ends."""
         for name, table in tables.items():
             self._connection.register(name, table)
-        try:
-            yield
-        finally:
-            for name in tables:
-                self._connection.unregister(name)
+        yield
+        # Not after a failure: DuckDB refuses everything but the rollback then.
+        for name in tables:
+            self._connection.unregister(name)
 
     def _execute(self, file: SqlFile, parameters: dict[str, Any]) -> list[tuple[Any, ...]]:
         try:
@@ -140,10 +139,7 @@ class Store:
     @contextmanager
     def reading(self) -> Iterator[Session]:
         """A session that sees one state of the store. Raises `StoreError` if there is no store to read."""
-        if not self.exists:
-            raise StoreError(
-                f"There is no store at {self.path}. Make one with: threadx ingest SYMBOL --start 2024-01-01"
-            )
+        self._require_file()
         with self._turn, self._connected(read_only=True) as connection:
             session = Session(connection)
             self._require_readable(session)
@@ -171,6 +167,7 @@ class Store:
 
         No file, network, extension or setting is within its reach. Raises `QueryError`.
         """
+        self._require_file()
         with self._turn, self._connected(read_only=True) as connection:
             connection.execute(f"set memory_limit = '{_READ_ONLY_MEMORY}'")
             connection.execute("set enable_external_access = false")
@@ -191,6 +188,12 @@ class Store:
         """
         with self.writing() as session, session.transaction():
             return [row for batch in batches for row in _append(session, batch)]
+
+    def _require_file(self) -> None:
+        if not self.exists:
+            raise StoreError(
+                f"There is no store at {self.path}. Make one with: threadx ingest SYMBOL --start 2024-01-01"
+            )
 
     @contextmanager
     def _connected(self, *, read_only: bool) -> Iterator[duckdb.DuckDBPyConnection]:
@@ -247,7 +250,10 @@ class Store:
         """The store's version; None for a new file. Raises `StoreError` if it is newer, or of another market."""
         if not session.run("queries/has_store_info")[0][0]:
             return None
-        version, market = session.run("queries/store_info")[0]
+        rows = session.run("queries/store_info")
+        if not rows:
+            return None
+        version, market = rows[0]
         if version > SCHEMA_VERSION:
             raise StoreError(
                 f"{self.path} was written by a newer threadx_duck (schema {version}, here {SCHEMA_VERSION}). "
