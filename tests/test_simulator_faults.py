@@ -133,8 +133,8 @@ def test_fault_truncate_sends_less_than_it_promised(exchange: LoopbackExchange, 
         ask()
 
 
-def test_fault_cut_json_has_the_right_length_and_no_end(exchange: LoopbackExchange, ask: Ask) -> None:
-    exchange.fail("cut_json")
+def test_fault_cut_body_has_the_right_length_and_no_end(exchange: LoopbackExchange, ask: Ask) -> None:
+    exchange.fail("cut_body")
     reply = ask()
     assert reply.status_code == 200
     with pytest.raises(json.JSONDecodeError):

@@ -22,7 +22,7 @@ Kind = (
     int
     | Literal[
         "body",
-        "cut_json",
+        "cut_body",
         "drop",
         "duplicate_rows",
         "empty_rows",
@@ -108,7 +108,7 @@ class Fault:
 
     def fits(self, request: Request) -> bool:
         """Tell whether it strikes this request."""
-        if self.kind in _ROW_FAULTS and request.path != KLINES:
+        if (self.kind in _ROW_FAULTS or self.kind == "wrong_symbol") and request.path != KLINES:
             return False
         if callable(self.match):
             return bool(self.match(request))
@@ -235,7 +235,7 @@ _DELIVERIES: dict[object, Callable[[Connection, bytes, bytes, dict[str, Any]], b
     "stall": _stall,
     "trickle": _trickle,
 }
-_OTHERS: set[object] = {"body", "cut_json", "drop", "html_200", "wrong_date", "wrong_symbol"}
+_OTHERS: set[object] = {"body", "cut_body", "drop", "html_200", "wrong_date", "wrong_symbol"}
 _KINDS = _ROW_FAULTS.keys() | _DELIVERIES.keys() | _OTHERS
 
 
@@ -249,7 +249,7 @@ def garble(fault: Fault, request: Request, response: Response) -> Response:
     elif fault.kind in _DELIVERIES:
         deliver = _DELIVERIES[fault.kind]
         response.deliver = lambda connection, head, body: deliver(connection, head, body, details)
-    elif fault.kind == "cut_json":
+    elif fault.kind == "cut_body":
         response.body = response.body[: len(response.body) // 2]
     elif fault.kind == "html_200":
         response = Response(200, _HTML, content_type="text/html")
