@@ -194,9 +194,7 @@ class LoopbackExchange:
             response.headers |= {"X-MBX-USED-WEIGHT": used, "X-MBX-USED-WEIGHT-1M": used}
         return response
 
-    def _struck(
-        self, request: Request, fault: Fault | None, good_answer: Callable[[], Response]
-    ) -> Response | None:
+    def _struck(self, request: Request, fault: Fault | None, good_answer: Callable[[], Response]) -> Response | None:
         """Return the answer that a fault leaves, None for none at all."""
         if fault is None:
             return good_answer()
