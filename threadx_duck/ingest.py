@@ -89,13 +89,12 @@ class IngestionManager:
 
         Without symbols, every stored one; without a start, from the last stored minute or the listing;
         without an end, to the last closed minute. ``source`` is ``auto`` for whichever of archive and REST
-        is cheapest for each part, ``rest`` or ``archive`` for one of them. ``refresh`` asks again what is covered, ``dry_run``
-        only plans. A failing symbol is reported and does not stop the others. Raises `UsageError` for
-        arguments that make no sense, `DownloadError` if the exchange cannot tell the time, `StoreError`
-        if the store cannot be used; what was committed before stays.
+        is cheapest for each part, ``rest`` or ``archive`` for one of them. ``refresh`` asks again what is
+        covered, ``dry_run`` only plans. A failing symbol is reported and does not stop the others. Raises
+        `UsageError` for arguments that make no sense, `DownloadError` if the exchange cannot tell the time,
+        `StoreError` if the store cannot be used; what was committed before stays.
         """
-        planner = self._planner(source)
-        plans, planner = self._plan(planner, symbols, start_date, end_date, refresh=refresh)
+        planner, plans = self._plan(self._planner(source), symbols, start_date, end_date, refresh=refresh)
         self.results = {
             plan.symbol: SymbolResult(plan.symbol, "planned" if dry_run and plan.requests else "up_to_date", plan=plan)
             for plan in plans
@@ -168,8 +167,8 @@ class IngestionManager:
         end_date: TimeLike | None,
         *,
         refresh: bool,
-    ) -> tuple[list[SymbolPlan], Planner]:
-        """What to ask for each symbol; and the planner by the clock that was read for it."""
+    ) -> tuple[Planner, list[SymbolPlan]]:
+        """What to ask for each symbol, and the planner with all that was found out for it."""
         start, end = parse_range(start_date, end_date)
         spans = self._stored_spans()
         chosen = list(dict.fromkeys(symbols)) or sorted(spans)
@@ -181,9 +180,9 @@ class IngestionManager:
         if not refresh and spans:
             missing = self._missing(missing)
         planner = replace(planner, clock=clock, kept=self._kept(planner, missing))
-        return [self._plan_symbol(planner, symbol, missing.get(symbol, []), spans.get(symbol)) for symbol in chosen], (
-            planner
-        )
+        return planner, [
+            self._plan_symbol(planner, symbol, missing.get(symbol, []), spans.get(symbol)) for symbol in chosen
+        ]
 
     @staticmethod
     def _plan_symbol(planner: Planner, symbol: str, missing: list[TimeRange], span: TimeRange | None) -> SymbolPlan:

@@ -15,6 +15,10 @@ from threadx_duck.candles import CANDLE_SCHEMA, REJECTED_SCHEMA
 from threadx_duck.sources.page import Page
 from threadx_duck.times import MINUTE
 
+# Four row groups: commits of this size write compressed blocks past the log, at about 32 bytes a candle
+# where commits of one symbol-month take 37, and three times as fast.
+COMMIT_ROWS = 4 * 122_880
+
 REQUEST_SCHEMA: pa.Schema = pa.schema(
     [
         ("request_id", pa.int64()),

@@ -216,10 +216,11 @@ def _go_together(before: TimeRange, after: TimeRange) -> bool:
     return before.end == after.start or after.end - before.start <= PAGE_CANDLES * MINUTE
 
 
-def _preference(option: list[PlannedRequest]) -> tuple[int, float]:
+def _preference(option: Iterable[PlannedRequest]) -> tuple[int, float]:
     """What brings more minutes comes first; of equals, what takes less time."""
-    brought = sum(part.minutes for request in option for part in request.missing)
-    return -brought, sum(request.seconds for request in option)
+    requests = list(option)
+    brought = sum(part.minutes for request in requests for part in request.missing)
+    return -brought, sum(request.seconds for request in requests)
 
 
 def _reason_for_month(month: TimeRange, parts: list[TimeRange]) -> str:

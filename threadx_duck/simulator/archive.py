@@ -171,7 +171,9 @@ class Archive:
 
     def _dates(self, kind: Kind, symbol: str, interval: str) -> list[str]:
         """Return the days or months in which the symbol has candles, or an edited file."""
-        days = pc.unique(pc.floor_temporal(self._candles(symbol, interval)["open_time"], unit="day")).to_pylist()
+        days = pc.unique(
+            pc.floor_temporal(self._candles(symbol, interval)["open_time"], unit="day")
+        ).to_pylist()
         length = 10 if kind == "daily" else 7
         stamps = {day.isoformat()[:length] for day in days}
         stamps |= {

@@ -36,7 +36,9 @@ if TYPE_CHECKING:
 class RequestLog(list[Request]):
     """The requests received, oldest first; appended before they are answered."""
 
-    def of(self, *, path: str | None = None, symbol: str | None = None, status: int | None = None) -> list[Request]:
+    def of(
+        self, *, path: str | None = None, symbol: str | None = None, status: int | None = None
+    ) -> list[Request]:
         """Return those whose path starts with ``path``, for a symbol, answered with a status."""
         return [
             request
@@ -194,7 +196,9 @@ class LoopbackExchange:
             response.headers |= {"X-MBX-USED-WEIGHT": used, "X-MBX-USED-WEIGHT-1M": used}
         return response
 
-    def _struck(self, request: Request, fault: Fault | None, good_answer: Callable[[], Response]) -> Response | None:
+    def _struck(
+        self, request: Request, fault: Fault | None, good_answer: Callable[[], Response]
+    ) -> Response | None:
         """Return the answer that a fault leaves, None for none at all."""
         if fault is None:
             return good_answer()

@@ -127,7 +127,9 @@ class Faults:
     def add(self, kind: Kind, times: int | None, match: Match, details: dict[str, Any]) -> Fault:
         """Script a fault."""
         if not isinstance(kind, int) and kind not in _KINDS:
-            message = f"Unknown fault {kind!r}. Write a status, or one of {', '.join(sorted(map(str, _KINDS)))}."
+            message = (
+                f"Unknown fault {kind!r}. Write a status, or one of {', '.join(sorted(map(str, _KINDS)))}."
+            )
             raise UsageError(message)
         fault = Fault(kind, times, match, details)
         with self._lock:

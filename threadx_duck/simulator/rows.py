@@ -69,7 +69,9 @@ def _times(batch: pa.RecordBatch, interval: str, unit: TimeUnit, offset_us: int)
     return tuple(pc.divide(times, divisor).cast(pa.string()) for times in (open_us, closing))
 
 
-def _lines(batch: pa.RecordBatch, times: tuple[pa.Array, pa.Array], *, start: str, quote: str, end: str) -> pa.Array:
+def _lines(
+    batch: pa.RecordBatch, times: tuple[pa.Array, pa.Array], *, start: str, quote: str, end: str
+) -> pa.Array:
     ignore = batch.column("ignore") if "ignore" in batch.schema.names else "0"
     between = f"{quote},{quote}"
     pieces: _Pieces = [start, times[0], f",{quote}"]

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from urllib.parse import urlsplit
 
-import pyarrow as pa
 import pyarrow.compute as pc
 
 from threadx_duck.archive_files import CHECKSUM_SUFFIX, ArchiveFile
@@ -29,7 +28,7 @@ from threadx_duck.sources.http import Answer, HttpClient
 from threadx_duck.sources.kept import KeptFile, KeptFiles, read_checksum
 from threadx_duck.sources.klines_csv import read_kline_csv, read_zip
 from threadx_duck.sources.page import Page
-from threadx_duck.times import TimeRange, format_time
+from threadx_duck.times import format_time
 
 logger = logging.getLogger("threadx_duck.sources")
 

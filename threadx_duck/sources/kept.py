@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 
-from threadx_duck.archive_files import CHECKSUM_SUFFIX, ArchiveFile
+from threadx_duck.archive_files import CHECKSUM_SUFFIX, ArchiveFile, FileSource
 
 logger = logging.getLogger("threadx_duck.sources")
 
@@ -65,7 +65,7 @@ class KeptFiles:
 
 
 _ANY = datetime(2017, 7, 1)
-_SOURCES = ("archive_monthly", "archive_daily")
+_SOURCES: tuple[FileSource, ...] = ("archive_monthly", "archive_daily")
 
 
 def read_verified(path: Path) -> KeptFile | None:
