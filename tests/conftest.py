@@ -2,12 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import ipaddress
+import logging
+import socket
+from collections.abc import Callable, Iterator, Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
 
 import duckdb
+import pyarrow as pa
 import pytest
 
+from threadx_duck.candles import CANDLE_SCHEMA
+from threadx_duck.config import Settings, get_settings
+from threadx_duck.simulator import LoopbackExchange, Market, generate_market
 from threadx_duck.sqlfiles import list_sql
+
+# The market of the exchange fixture: three days from START on, by a clock that stands at their end.
+START = datetime(2024, 1, 1)
+END = datetime(2024, 1, 4)
+OUTAGE = (datetime(2024, 1, 1, 5), datetime(2024, 1, 1, 7))
+LISTED_LATE = ("SOLUSDC", datetime(2024, 1, 2, 12))
 
 
 def pytest_report_header() -> str:
@@ -22,3 +38,110 @@ def database() -> Iterator[duckdb.DuckDBPyConnection]:
             for file in list_sql(folder):
                 connection.execute(file.statement)
         yield connection
+
+
+@pytest.fixture(autouse=True)
+def only_loopback(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Refuses every connection that leaves this machine."""
+    connect, connect_ex, getaddrinfo = socket.socket.connect, socket.socket.connect_ex, socket.getaddrinfo
+
+    def require_loopback(address: Any) -> None:
+        if isinstance(address, tuple) and not _is_loopback(str(address[0])):
+            pytest.fail(f"a test tried to reach {address}")
+
+    def guarded_connect(self: socket.socket, address: Any) -> None:
+        require_loopback(address)
+        connect(self, address)
+
+    def guarded_connect_ex(self: socket.socket, address: Any) -> int:
+        require_loopback(address)
+        return connect_ex(self, address)
+
+    def guarded_getaddrinfo(host: Any, *args: Any, **kwargs: Any) -> Any:
+        require_loopback((host,))
+        return getaddrinfo(host, *args, **kwargs)
+
+    monkeypatch.setattr(socket.socket, "connect", guarded_connect)
+    monkeypatch.setattr(socket.socket, "connect_ex", guarded_connect_ex)
+    monkeypatch.setattr(socket, "getaddrinfo", guarded_getaddrinfo)
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+@pytest.fixture(autouse=True)
+def own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every test starts in a folder of its own, so that nobody's ``paths.toml`` is read."""
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture(autouse=True)
+def closed_logs() -> Iterator[None]:
+    """Closes the log files that a command line has opened."""
+    yield
+    for name in ("threadx_duck", "threadx_duck.legacy_adapter"):
+        logger = logging.getLogger(name)
+        logger.setLevel(logging.NOTSET)
+        for handler in list(logger.handlers):
+            logger.removeHandler(handler)
+            handler.close()
+
+
+@pytest.fixture(scope="session")
+def made_market() -> Market:
+    """An outage of all, quiet minutes of one, a listing mid-way of another. Do not change it: see `exchange`."""
+    return generate_market(
+        ["BTCUSDC", "ETHUSDC", "SOLUSDC"],
+        start=START,
+        end=END,
+        outages=[OUTAGE],
+        quiet={"ETHUSDC": 0.3},
+        listings=dict([LISTED_LATE]),
+    )
+
+
+@pytest.fixture
+def exchange(made_market: Market) -> Iterator[LoopbackExchange]:
+    """A loopback exchange of its own for every test."""
+    with LoopbackExchange(Market(made_market), now=END.replace(tzinfo=UTC)) as serving:
+        yield serving
+
+
+@pytest.fixture
+def store_path(tmp_path: Path) -> Path:
+    """Where the store of `settings` lies; nothing is there yet."""
+    return tmp_path / "data" / "threadx.duckdb"
+
+
+@pytest.fixture
+def settings(tmp_path: Path, exchange: LoopbackExchange) -> Settings:
+    """Settings of the test's own ``paths.toml``: the loopback exchange, and no patience."""
+    (tmp_path / "paths.toml").write_text(
+        "[data.store]\nlock_timeout_seconds = 0.2\n"
+        f'[data.api]\nbase_url = "{exchange.url}"\nretry_delay = 0.0\ntimeout_seconds = 20.0\n'
+        "[data.archive]\nenabled = false\n"
+    )
+    return get_settings()
+
+
+@pytest.fixture
+def make_candles() -> Callable[..., pa.Table]:
+    """Makes plausible candles: ``make_candles(symbol, start, minutes, skip=(), **columns)``."""
+
+    def make(
+        symbol: str = "BTCUSDC", start: datetime = START, minutes: int = 3, skip: Sequence[int] = (), **columns: Any
+    ) -> pa.Table:
+        usual = {"symbol": symbol, "open": 10.0, "high": 12.0, "low": 9.0, "close": 11.0, "volume": 2.0}
+        usual |= {"quote_volume": 20.0, "trade_count": 5, "taker_buy_volume": 1.0, "taker_buy_quote_volume": 10.0}
+        rows = [
+            {"open_time": start + timedelta(minutes=number), **usual, **columns}
+            for number in range(minutes)
+            if number not in skip
+        ]
+        return pa.Table.from_pylist(rows, CANDLE_SCHEMA)
+
+    return make

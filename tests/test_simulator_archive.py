@@ -88,9 +88,7 @@ def test_daily_file_holds_the_minutes_that_open_that_day(fetch: Fetch) -> None:
 
 def test_file_is_plain_csv_with_the_values_of_rest(exchange: LoopbackExchange, fetch: Fetch) -> None:
     text = member(fetch(key("2024-12-31"))).decode()
-    reply = fetch(
-        "api/v3/klines", symbol="BTCUSDC", interval="1m", startTime="1735603200000", limit="1000"
-    ).json()
+    reply = fetch("api/v3/klines", symbol="BTCUSDC", interval="1m", startTime="1735603200000", limit="1000").json()
     expected = "".join(",".join(map(str, row)) + "\n" for row in reply)
     assert text.startswith(expected)
     assert text.endswith("\n")
@@ -117,8 +115,7 @@ def test_files_of_other_intervals_are_their_candles(exchange: LoopbackExchange, 
     assert len(lines(fetch(key("2024-12-31", interval="1h")))) == 24
     weeks = lines(fetch(key("2025-01", interval="1w")))
     assert [row[0] for row in weeks] == [
-        str(open_time)
-        for open_time in (1736121600000000, 1736726400000000, 1737331200000000, 1737936000000000)
+        str(open_time) for open_time in (1736121600000000, 1736726400000000, 1737331200000000, 1737936000000000)
     ]
     month = lines(fetch(key("2025-01", interval="1mo")))
     assert [(row[0], row[6]) for row in month] == [("1735689600000000", "1738367999999999")]
@@ -170,8 +167,7 @@ def test_publication_times_can_be_chosen(market: Market) -> None:
     ):
         session.trust_env = False
         statuses = [
-            session.get(f"{serving.url}/{key(date)}", timeout=10).status_code
-            for date in ("2025-01-08", "2024-12")
+            session.get(f"{serving.url}/{key(date)}", timeout=10).status_code for date in ("2025-01-08", "2024-12")
         ]
     assert statuses == [200, 404]
 

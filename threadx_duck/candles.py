@@ -13,7 +13,7 @@ import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from threadx_duck.errors import BadResponseError
+from threadx_duck.errors import BadResponseError, UsageError
 from threadx_duck.times import MINUTE, TimeRange
 
 VALUE_FIELDS: list[pa.Field] = [
@@ -30,6 +30,8 @@ VALUE_FIELDS: list[pa.Field] = [
 CANDLE_SCHEMA: pa.Schema = pa.schema(
     [pa.field("symbol", pa.string()), pa.field("open_time", pa.timestamp("us")), *VALUE_FIELDS]
 )
+_OPTIONAL = frozenset({"quote_volume", "trade_count", "taker_buy_volume", "taker_buy_quote_volume"})
+
 REJECTED_SCHEMA: pa.Schema = pa.schema(
     [("symbol", pa.string()), ("minute", pa.timestamp("us")), ("raw", pa.string()), ("reason", pa.string())]
 )
@@ -109,6 +111,41 @@ def minutes_of(times: pa.ChunkedArray) -> pa.ChunkedArray:
     return pc.cast(_floor_minute(_to_microseconds(times)), pa.timestamp("us"))
 
 
+def read_candles(data: Any) -> pa.Table:
+    """Any table of candles in this module's columns: an Arrow table, or whatever exports the Arrow stream interface.
+
+    Times with a zone become UTC, naive ones are UTC; ``quote_volume``, ``trade_count`` and the taker
+    columns may be absent. Raises `UsageError` naming the column that is missing or of another type.
+    """
+    try:
+        table = pa.table(data)
+    except (TypeError, ValueError, pa.ArrowException) as error:
+        raise UsageError(
+            f"A {type(data).__name__} is not a table of candles. Give a pyarrow table, or a pandas or polars frame."
+        ) from error
+    columns = []
+    for wanted in CANDLE_SCHEMA:
+        if wanted.name in table.column_names:
+            columns.append(_as(wanted, table[wanted.name]))
+        elif wanted.name in _OPTIONAL:
+            columns.append(pa.nulls(table.num_rows, wanted.type))
+        else:
+            raise UsageError(f"The candles have no column {wanted.name}.")
+    return pa.table(columns, schema=CANDLE_SCHEMA)
+
+
+def _as(wanted: pa.Field, values: pa.ChunkedArray) -> pa.ChunkedArray:
+    try:
+        if pa.types.is_timestamp(values.type) and values.type.tz is not None:
+            values = values.cast(pa.timestamp(values.type.unit, "UTC")).cast(pa.timestamp(values.type.unit))
+        values = values.cast(wanted.type)
+    except pa.ArrowException as error:
+        raise UsageError(f"The column {wanted.name} of the candles is {values.type}, not {wanted.type}.") from error
+    if values.null_count and wanted.name not in _OPTIONAL:
+        raise UsageError(f"The column {wanted.name} of the candles has {values.null_count:,} empty values.")
+    return values
+
+
 def require_ascending(open_times: pa.ChunkedArray, what: str) -> None:
     """Raises `BadResponseError` unless every open time is later than the one before."""
     if len(open_times) > 1 and not pc.all(pc.greater(open_times[1:], open_times[:-1])).as_py():
@@ -154,9 +191,10 @@ def _columns_of(rows: Sequence[Any]) -> pa.Table:
 
 
 def _integers(values: Sequence[Any]) -> pa.Array:
-    array = pa.array(values, pa.int64())
-    if array.null_count:
-        raise ValueError("an empty cell")
+    # The type is found, not asked for: asked for, Arrow would cut fractions off.
+    array = pa.array(values)
+    if array.type != pa.int64() or array.null_count:
+        raise ValueError("a cell that is no whole number")
     return array
 
 

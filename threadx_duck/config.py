@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, replace
+from importlib import resources
 from pathlib import Path
 from typing import Any, get_type_hints
 from urllib.parse import urlsplit
@@ -14,6 +15,9 @@ import tomli
 from threadx_duck.errors import SettingsError
 
 DEFAULT_FILE = Path("paths.toml")
+
+# No setting takes more, and beyond it a whole number may be too large for a float.
+_LARGEST_INTEGER = 2**63
 
 Check = Callable[[Any], bool]
 
@@ -34,13 +38,19 @@ def _number(default: float, accepts: str, check: Check) -> Any:
 def _is_host(value: str) -> bool:
     try:
         parts = urlsplit(value)
-        return parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+        # A path is appended to it, so nothing may follow its own.
+        is_bare = not re.search(r"[\s?#]", value)
+        return is_bare and parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
     except ValueError:
         return False
 
 
 def _url(default: str) -> Any:
     return _setting(default, 'an address such as "https://api.binance.com"', _is_host)
+
+
+def _is_path_or_empty(value: str) -> bool:
+    return not value or _as_path(value) is not None
 
 
 _SECONDS = "a number of seconds above 0, at most 86400"
@@ -60,7 +70,7 @@ class StoreSettings:
         "a name of lower-case letters, digits and underscores",
         lambda value: re.fullmatch(r"[a-z][a-z0-9_]*", value) is not None,
     )
-    read_copy: str = _setting("", 'a path, or "" for none')
+    read_copy: str = _setting("", 'a path, or "" for none', _is_path_or_empty)
     lock_timeout_seconds: float = _number(
         60.0, "a number of seconds from 0 to 86400", lambda value: 0 <= value <= 86_400
     )
@@ -86,7 +96,7 @@ class ApiSettings:
         'an address such as "http://proxy.example:3128", or "" for none',
         lambda value: not value or _is_host(value),
     )
-    ca_bundle: str = _setting("", 'the path of a file, or "" for the usual certificates')
+    ca_bundle: str = _setting("", 'the path of a file, or "" for the usual certificates', _is_path_or_empty)
 
 
 @dataclass(frozen=True)
@@ -145,13 +155,14 @@ class Settings:
     given: frozenset[str]
 
 
-_TABLES: dict[str, type[Any]] = {
-    "data": DataSettings,
-    "data.store": StoreSettings,
-    "data.api": ApiSettings,
-    "data.archive": ArchiveSettings,
-    "data.processing": ProcessingSettings,
-    "logging": LoggingSettings,
+# The tables of the file, and the attribute of `Settings` that holds each.
+TABLES = {
+    "data": "data",
+    "data.store": "store",
+    "data.api": "api",
+    "data.archive": "archive",
+    "data.processing": "processing",
+    "logging": "logging",
 }
 
 
@@ -167,7 +178,10 @@ def get_settings(path: str | Path | None = None) -> Settings:
     document = {} if file is None else _read_toml(file)
     tables = dict(_collect_tables(file, document))
     folder = Path.cwd() if file is None else file.parent
-    made: dict[str, Any] = {name: _make(file, name, cls, tables.get(name, {}), folder) for name, cls in _TABLES.items()}
+    hints = get_type_hints(Settings)
+    made: dict[str, Any] = {
+        name: _make(file, name, hints[attribute], tables.get(name, {}), folder) for name, attribute in TABLES.items()
+    }
     data = _with_folders(made["data"], folder)
     return Settings(
         data=data,
@@ -181,6 +195,13 @@ def get_settings(path: str | Path | None = None) -> Settings:
     )
 
 
+def default_text() -> str:
+    """The commented settings file with every default, as ``threadx config --init`` writes it."""
+    inside = resources.files("threadx_duck") / DEFAULT_FILE.name
+    source = inside if inside.is_file() else Path(__file__).resolve().parent.parent / DEFAULT_FILE
+    return source.read_text(encoding="utf-8")
+
+
 def _read_toml(file: Path) -> dict[str, Any]:
     try:
         return tomli.loads(file.read_text(encoding="utf-8"))
@@ -188,7 +209,8 @@ def _read_toml(file: Path) -> dict[str, Any]:
         raise SettingsError(f"There is no settings file {file}. Write one with: threadx config --init") from error
     except OSError as error:
         raise SettingsError(f"Cannot read the settings file {file}: {error.strerror}.") from error
-    except (tomli.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:
+        # TOMLDecodeError and UnicodeDecodeError are ValueErrors; so is a number of too many digits.
         raise SettingsError(f"{file} is not valid TOML: {error}.") from error
 
 
@@ -201,12 +223,12 @@ def _collect_tables(file: Path | None, document: Mapping[str, Any]) -> list[tupl
         keys: dict[str, Any] = {}
         for key, value in table.items():
             name = f"{prefix}.{key}" if prefix else key
-            if isinstance(value, Mapping) and (name in _TABLES or not prefix):
+            if isinstance(value, Mapping) and (name in TABLES or not prefix):
                 pending.append((name, value))
             else:
                 keys[key] = value
-        if prefix not in _TABLES and (keys or prefix):
-            known = ", ".join(f"[{name}]" for name in _TABLES)
+        if prefix not in TABLES and (keys or prefix):
+            known = ", ".join(f"[{name}]" for name in TABLES)
             what = f"[{prefix}] is not a table of settings" if prefix else f"{next(iter(keys))} stands in no table"
             raise SettingsError(f"{file}: {what}. The tables are {known}.")
         if prefix:
@@ -226,7 +248,7 @@ def _make(file: Path | None, name: str, cls: type[Any], table: Mapping[str, Any]
         if converted is None or not check(converted):
             raise SettingsError(f"{file}: [{name}] {key} is {_show(value)}; it takes {accepts}.")
         if key in {"read_copy", "ca_bundle"} and converted:
-            converted = str(folder / converted)
+            converted = str(folder / Path(converted).expanduser())
         values[key] = converted
     return cls(**values)
 
@@ -234,11 +256,20 @@ def _make(file: Path | None, name: str, cls: type[Any], table: Mapping[str, Any]
 def _convert(value: Any, kind: type[Any]) -> Any:
     """The value as the field's type, or None if it is of another."""
     if kind is Path:
-        usable = isinstance(value, str) and value.strip() and "\0" not in value
-        return Path(value).expanduser() if usable else None
+        return _as_path(value) if isinstance(value, str) else None
     if kind is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
+        return float(value) if abs(value) <= _LARGEST_INTEGER else None
     return value if type(value) is kind else None
+
+
+def _as_path(text: str) -> Path | None:
+    """The path that a text names, or None if it can name none."""
+    if not text.strip() or "\0" in text:
+        return None
+    try:
+        return Path(text).expanduser()
+    except RuntimeError:  # the home of a user who does not exist
+        return None
 
 
 def _show(value: Any) -> str:

@@ -11,12 +11,13 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from threadx_duck.config import Settings, get_settings
-from threadx_duck.errors import UsageError
+from threadx_duck.errors import DownloadError, UsageError
 from threadx_duck.exchange import FIRST_MINUTE
+from threadx_duck.logs import ensure_logs
 from threadx_duck.planning import SOURCES, Costs, Planner, SourceChoice, SymbolPlan
 from threadx_duck.results import Progress, SymbolResult
 from threadx_duck.store import Store
-from threadx_duck.timeframes import parse_timeframe
+from threadx_duck.timeframes import ONE_MINUTE, parse_timeframe
 from threadx_duck.times import (
     EPOCH,
     MINUTE,
@@ -50,6 +51,7 @@ class IngestionManager:
 
     def __init__(self, settings: Settings | None = None, *, progress: Progress | None = None) -> None:
         self.settings = settings or get_settings()
+        ensure_logs(self.settings.logging)
         self._progress = progress or Progress()
         self.store = Store(self.settings.store, on_wait=self._progress.note)
         self._stop = threading.Event()
@@ -104,6 +106,42 @@ class IngestionManager:
             self._download(due, planner, recheck=refresh)
         return self.results
 
+    def download_ohlcv_1m(
+        self, symbol: str, start_date: TimeLike | None = None, end_date: TimeLike | None = None
+    ) -> pa.Table:
+        """Makes a range of one symbol conclusive, then reads its 1-minute candles.
+
+        Returns the columns of `threadx_duck.candles.CANDLE_SCHEMA`. Raises `DownloadError` with what went
+        wrong; what was committed before stays.
+        """
+        self._download_one(symbol, start_date, end_date)
+        return self.candles(symbol, "1m", start_date, end_date)
+
+    def resample_from_1m_api(
+        self, symbol: str, timeframe: str, start_date: TimeLike | None = None, end_date: TimeLike | None = None
+    ) -> pa.Table:
+        """Makes a range of one symbol conclusive, then reads its derived candles that open in it.
+
+        Returns the columns of the candle views. Raises as `download_ohlcv_1m` does.
+        """
+        parse_timeframe(timeframe)
+        self._download_one(symbol, start_date, end_date)
+        return self.candles(symbol, timeframe, start_date, end_date)
+
+    def verify_resample_consistency(self, candles: Any, derived: Any, timeframe: str) -> bool:
+        """Whether derived candles are just what 1-minute candles give, recomputed by the rule of the views.
+
+        Prices must be equal, sums within ``1e-9 + 1e-12`` of their value, no candle missing and none too
+        many. A candle that reaches beyond the minutes given cannot be recomputed and is not judged. Both
+        tables may be anything that exports the Arrow stream interface; reads neither store nor network.
+        """
+        from threadx_duck.candles import read_candles
+        from threadx_duck.store import scratch
+
+        width = parse_timeframe(timeframe).width
+        with scratch(read_candles(candles)) as session, session.tables(given=read_candles(derived)):
+            return bool(session.run("queries/resample_differences", width=width)[0][0] == 0)
+
     def candles(
         self,
         symbol: str,
@@ -118,18 +156,17 @@ class IngestionManager:
         ``fill`` bridges gaps of up to ``[data.processing] max_gap_fill_hours`` with flat candles at the
         last close, counted in ``filled_minutes``. Reads only. Raises `UsageError` if the symbol is not stored.
         """
-        width = parse_timeframe(timeframe).width
+        chosen = parse_timeframe(timeframe)
         start, end = parse_range(start_date, end_date)
-        parameters: dict[str, Any] = {
-            "symbol": symbol,
-            "width": width,
-            "start": EPOCH if start is None else start,
-            "end": _FOREVER if end is None else end,
-        }
-        name = "queries/candles"
+        parameters: dict[str, Any] = {"symbol": symbol, "start": start or EPOCH, "end": end or _FOREVER}
+        name = "queries/candles_1m"
         if fill:
             name = "queries/candles_filled"
             parameters["max_gap"] = timedelta(hours=self.settings.processing.max_gap_fill_hours)
+        elif chosen is not ONE_MINUTE:
+            name = "queries/candles"
+        if name != "queries/candles_1m":
+            parameters["width"] = chosen.width
         with self.store.reading() as session:
             table = session.query(name, **parameters)
             if not table.num_rows and symbol not in _spans(session.run("queries/symbol_spans")):
@@ -158,6 +195,11 @@ class IngestionManager:
         api = self.settings.api
         share = api.rate_limit_window / api.rate_limit_calls
         return Planner(utc_now(), SOURCES[source], replace(Costs(), rest_call=max(Costs.rest_call, share)))
+
+    def _download_one(self, symbol: str, start_date: TimeLike | None, end_date: TimeLike | None) -> None:
+        result = self.update_assets_batch([symbol], start_date, end_date)[symbol]
+        if result.error is not None:
+            raise DownloadError(result.error)
 
     def _plan(
         self,

@@ -11,9 +11,9 @@ from typing import Any, NamedTuple
 
 import pyarrow as pa
 
-from threadx_duck.candles import CANDLE_SCHEMA, REJECTED_SCHEMA
+from threadx_duck.candles import CANDLE_SCHEMA, REJECTED_SCHEMA, require_ascending
 from threadx_duck.sources.page import Page
-from threadx_duck.times import MINUTE
+from threadx_duck.times import EPOCH, MINUTE
 
 # Four row groups: commits of this size write compressed blocks past the log, at about 32 bytes a candle
 # where commits of one symbol-month take 37, and three times as fast.
@@ -77,7 +77,12 @@ class OpenRequest:
         if page.source != "rest":
             return False
         mine = (self.first.symbol, self.first.timeframe, self.first.source)
-        return mine == (page.symbol, page.timeframe, page.source) and self.range_end == page.range_start
+        # The request that found the listing stays a row of its own: nothing else proves where a symbol begins.
+        return (
+            mine == (page.symbol, page.timeframe, page.source)
+            and self.range_end == page.range_start
+            and self.first.range_start > EPOCH
+        )
 
     def add(self, page: Page) -> None:
         """Takes the next page; its bodies are hashed and let go."""
@@ -88,8 +93,10 @@ class OpenRequest:
         self.pages.append(page.without_bodies())
 
     def candles(self) -> pa.Table:
-        """All candles of the request, each naming it."""
-        return _tagged([page.candles for page in self.pages], CANDLE_SCHEMA, self.request_id)
+        """All candles of the request, each naming it. Raises `BadResponseError` if one comes twice."""
+        table = _tagged([page.candles for page in self.pages], CANDLE_SCHEMA, self.request_id)
+        require_ascending(table["open_time"], self.first.url)
+        return table
 
     def rejected(self) -> pa.Table:
         """All rejected rows of the request, each naming it."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cached_property
 from io import BytesIO
 from threading import Lock
 from typing import TYPE_CHECKING
@@ -42,7 +43,7 @@ class ArchiveFile:
     body: bytes
     modified: datetime
 
-    @property
+    @cached_property
     def etag(self) -> str:
         """The quoted MD5, as S3 gives it."""
         return f'"{hashlib.md5(self.body, usedforsecurity=False).hexdigest()}"'
@@ -171,9 +172,7 @@ class Archive:
 
     def _dates(self, kind: Kind, symbol: str, interval: str) -> list[str]:
         """Return the days or months in which the symbol has candles, or an edited file."""
-        days = pc.unique(
-            pc.floor_temporal(self._candles(symbol, interval)["open_time"], unit="day")
-        ).to_pylist()
+        days = pc.unique(pc.floor_temporal(self._candles(symbol, interval)["open_time"], unit="day")).to_pylist()
         length = 10 if kind == "daily" else 7
         stamps = {day.isoformat()[:length] for day in days}
         stamps |= {

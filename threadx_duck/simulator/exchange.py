@@ -8,6 +8,7 @@ from email.utils import format_datetime
 from math import ceil
 from typing import TYPE_CHECKING, Any
 
+from threadx_duck.errors import UsageError
 from threadx_duck.simulator import listing
 from threadx_duck.simulator.archive import Archive
 from threadx_duck.simulator.clock import Clock
@@ -36,9 +37,7 @@ if TYPE_CHECKING:
 class RequestLog(list[Request]):
     """The requests received, oldest first; appended before they are answered."""
 
-    def of(
-        self, *, path: str | None = None, symbol: str | None = None, status: int | None = None
-    ) -> list[Request]:
+    def of(self, *, path: str | None = None, symbol: str | None = None, status: int | None = None) -> list[Request]:
         """Return those whose path starts with ``path``, for a symbol, answered with a status."""
         return [
             request
@@ -119,7 +118,7 @@ class LoopbackExchange:
         """The base URL of the REST endpoints and of the archive."""
         if self._server is None:
             message = "The exchange is not serving; enter it first."
-            raise RuntimeError(message)
+            raise UsageError(message)
         return f"http://127.0.0.1:{self._server.port}"
 
     @property
@@ -196,9 +195,7 @@ class LoopbackExchange:
             response.headers |= {"X-MBX-USED-WEIGHT": used, "X-MBX-USED-WEIGHT-1M": used}
         return response
 
-    def _struck(
-        self, request: Request, fault: Fault | None, good_answer: Callable[[], Response]
-    ) -> Response | None:
+    def _struck(self, request: Request, fault: Fault | None, good_answer: Callable[[], Response]) -> Response | None:
         """Return the answer that a fault leaves, None for none at all."""
         if fault is None:
             return good_answer()

@@ -126,11 +126,7 @@ class Faults:
 
     def add(self, kind: Kind, times: int | None, match: Match, details: dict[str, Any]) -> Fault:
         """Script a fault."""
-        if not isinstance(kind, int) and kind not in _KINDS:
-            message = (
-                f"Unknown fault {kind!r}. Write a status, or one of {', '.join(sorted(map(str, _KINDS)))}."
-            )
-            raise UsageError(message)
+        _check(kind, details)
         fault = Fault(kind, times, match, details)
         with self._lock:
             self._waiting.append(fault)
@@ -239,6 +235,31 @@ _DELIVERIES: dict[object, Callable[[Connection, bytes, bytes, dict[str, Any]], b
 }
 _OTHERS: set[object] = {"body", "cut_body", "drop", "html_200", "wrong_date", "wrong_symbol"}
 _KINDS = _ROW_FAULTS.keys() | _DELIVERIES.keys() | _OTHERS
+
+_STATUS_DETAILS = {"code", "text", "retry_after", "body"}
+_DETAILS: dict[object, set[str]] = {
+    "body": {"body", "status", "content_type"},
+    "stall": {"seconds"},
+    "trickle": {"bytes", "seconds"},
+    "wrong_date": {"offset"},
+    "wrong_symbol": {"symbol"},
+}
+_NEEDED: dict[object, str] = {"body": "body", "wrong_date": "offset"}
+
+
+def _check(kind: Kind, details: dict[str, Any]) -> None:
+    """Refuse a fault that could not strike as meant, here and not on a thread of the server."""
+    if not isinstance(kind, int) and kind not in _KINDS:
+        message = f"Unknown fault {kind!r}. Write a status, or one of {', '.join(sorted(map(str, _KINDS)))}."
+        raise UsageError(message)
+    known = _STATUS_DETAILS if isinstance(kind, int) else _DETAILS.get(kind, set())
+    if unknown := details.keys() - known:
+        accepted = ", ".join(sorted(known)) or "nothing"
+        message = f"Fault {kind!r} takes no {min(unknown)}; it takes {accepted}."
+        raise UsageError(message)
+    if kind in _NEEDED and _NEEDED[kind] not in details:
+        message = f"Fault {kind!r} needs {_NEEDED[kind]}."
+        raise UsageError(message)
 
 
 def garble(fault: Fault, request: Request, response: Response) -> Response:

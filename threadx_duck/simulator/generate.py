@@ -147,8 +147,6 @@ def _walk(minutes: pa.Array, *, price: float, tick: int, lot: int, quiet: float,
             "quote_volume": quote,
             "trade_count": pc.if_else(traded, trades, 0.0).cast(pa.int64()),
             "taker_buy_volume": taker,
-            "taker_buy_quote_volume": pc.min_element_wise(
-                to_eight_decimals(pc.multiply(taker, value)), quote
-            ),
+            "taker_buy_quote_volume": pc.min_element_wise(to_eight_decimals(pc.multiply(taker, value)), quote),
         }
     )

@@ -38,9 +38,7 @@ def answer(archive: Archive, request: Request) -> Response:
     file = archive.get(request.path[1:])
     if file is None:
         key = escape(request.path[1:])
-        body = (
-            f"{_DECLARATION}<Error><Code>NoSuchKey</Code><Message>The specified key does not exist.</Message>"
-        )
+        body = f"{_DECLARATION}<Error><Code>NoSuchKey</Code><Message>The specified key does not exist.</Message>"
         return Response(404, f"{body}<Key>{key}</Key></Error>".encode(), _XML)
     headers = {
         "ETag": file.etag,
@@ -76,12 +74,7 @@ def _files(archive: Archive, folder: str) -> list[str]:
     """Return the names of the files in a folder."""
     kind = _kind(folder)
     parts = folder.split("/")
-    if (
-        kind is None
-        or len(parts) != 7
-        or parts[4] not in archive.symbols()
-        or parts[5] not in intervals_of(kind)
-    ):
+    if kind is None or len(parts) != 7 or parts[4] not in archive.symbols() or parts[5] not in intervals_of(kind):
         return []
     stems = [name.stem for name in archive.published(kind, parts[4], parts[5])]
     return [name for stem in stems for name in (f"{stem}.zip", f"{stem}.zip{CHECKSUM}")]

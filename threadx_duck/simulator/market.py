@@ -158,9 +158,7 @@ def read_market(candles_path: str | Path, native_path: str | Path | None = None)
             }
     return Market(
         {
-            symbol: SymbolMarket(
-                candles.filter(pc.equal(candles["symbol"], symbol)), native=natives.get(symbol, {})
-            )
+            symbol: SymbolMarket(candles.filter(pc.equal(candles["symbol"], symbol)), native=natives.get(symbol, {}))
             for symbol in _names(candles, "symbol")
         }
     )

@@ -109,9 +109,7 @@ class RestApi:
         offset_us = _time_zone(given.get("timeZone", "0"))
         pages = self._pages_of(symbol, interval, _time_unit(request), offset_us)
         now_us = self._clock.now_us
-        start_us, end_us = (
-            _bound(given[name], now_us) if name in given else None for name in ("startTime", "endTime")
-        )
+        start_us, end_us = (_bound(given[name], now_us) if name in given else None for name in ("startTime", "endTime"))
         return pages.page(start_us, end_us, min(limit, 1_000), now_us)
 
     def _pages_of(self, symbol: str, interval: str, unit: TimeUnit, offset_us: int) -> Pages:
@@ -167,9 +165,7 @@ class RestApi:
         return asked
 
 
-def _read_parameters(
-    request: Request, known: tuple[str, ...], mandatory: tuple[str, ...] = ()
-) -> dict[str, str]:
+def _read_parameters(request: Request, known: tuple[str, ...], mandatory: tuple[str, ...] = ()) -> dict[str, str]:
     """Return the parameters, checked in the order in which the exchange seems to."""
     given = request.params
     if len(given) < len(request.query):

@@ -6,6 +6,7 @@ number as ``1E-8`` and is slower.
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Literal
 
 import pyarrow as pa
@@ -18,9 +19,13 @@ TimeUnit = Literal["ms", "us"]
 _DIVISOR: dict[TimeUnit, int] = {"ms": 1_000, "us": 1}
 # From here on neighbouring doubles are further apart than the eighth decimal.
 _SPARSE_FROM = 2.0**26
-_FOUR_DIGITS = pa.array([f"{number:04d}" for number in range(10_000)])
 
 _Pieces = list[pa.Array | str]
+
+
+@cache
+def _four_digits() -> pa.Array:
+    return pa.array([f"{number:04d}" for number in range(10_000)])
 
 
 def _decimal(values: pa.Array) -> _Pieces:
@@ -45,8 +50,8 @@ def _decimal(values: pa.Array) -> _Pieces:
         *pieces,
         whole.cast(pa.string()),
         ".",
-        _FOUR_DIGITS.take(upper),
-        _FOUR_DIGITS.take(lower),
+        _four_digits().take(upper),
+        _four_digits().take(lower),
     ]
 
 
@@ -69,9 +74,7 @@ def _times(batch: pa.RecordBatch, interval: str, unit: TimeUnit, offset_us: int)
     return tuple(pc.divide(times, divisor).cast(pa.string()) for times in (open_us, closing))
 
 
-def _lines(
-    batch: pa.RecordBatch, times: tuple[pa.Array, pa.Array], *, start: str, quote: str, end: str
-) -> pa.Array:
+def _lines(batch: pa.RecordBatch, times: tuple[pa.Array, pa.Array], *, start: str, quote: str, end: str) -> pa.Array:
     ignore = batch.column("ignore") if "ignore" in batch.schema.names else "0"
     between = f"{quote},{quote}"
     pieces: _Pieces = [start, times[0], f",{quote}"]

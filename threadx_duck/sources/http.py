@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 import requests
 import urllib3
 from requests.adapters import HTTPAdapter
-from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_attempt, wait_exponential_jitter
+from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_attempt, wait_exponential, wait_random
 from tenacity.nap import sleep_using_event
 
 from threadx_duck.config import ApiSettings
@@ -109,7 +109,7 @@ class HttpClient:
         if state.outcome is not None and isinstance(state.outcome.exception(), RateLimitedError):
             return 0.0
         delay = self._settings.retry_delay
-        return wait_exponential_jitter(initial=delay, max=_LONGEST_BACKOFF, jitter=delay)(state)
+        return (wait_exponential(multiplier=delay, max=_LONGEST_BACKOFF) + wait_random(0, delay))(state)
 
     def _ask(self, url: str, most_bytes: int, patience: float) -> Answer:
         began = time.monotonic()
