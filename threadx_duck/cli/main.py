@@ -13,6 +13,7 @@ from threadx_duck.cli.config import config
 from threadx_duck.cli.context import App, ExitCode
 from threadx_duck.cli.demo import demo
 from threadx_duck.cli.evidence import diff, fingerprint, verify
+from threadx_duck.cli.importing import import_files
 from threadx_duck.cli.ingest import ingest
 from threadx_duck.cli.lineage import explain, revisions
 from threadx_duck.cli.read import candles, check, gaps, query, status
@@ -43,7 +44,7 @@ def threadx(context: click.Context, config: Path | None, database: Path | None, 
     context.obj = App(config, database, verbose, quiet)
 
 
-for command in (ingest, status, gaps, check, candles, query, remove, config, demo):
+for command in (ingest, import_files, status, gaps, check, candles, query, remove, config, demo):
     threadx.add_command(command)
 for command in (verify, fingerprint, diff, revisions, explain):
     threadx.add_command(command)
