@@ -80,7 +80,9 @@ def make_minutes(symbol: str, count: int, *, start: datetime = START, whole: boo
     step = timedelta(minutes=count) / (_OUTAGES + 1)
     # Not at the same time in every symbol: an outage of all would be found by looking at one.
     shift = timedelta(minutes=sum(symbol.encode()) % 97)
-    outages = [] if whole else [(start + step * n + shift, start + step * n + shift + 79 * MINUTE) for n in range(1, 11)]
+    outages = (
+        [] if whole else [(start + step * n + shift, start + step * n + shift + 79 * MINUTE) for n in range(1, 11)]
+    )
     quiet = {symbol: _QUIET} if sum(symbol.encode()) % 4 == 3 else {}
     market = generate_market([symbol], start=start, end=start + count * MINUTE, outages=outages, quiet=quiet)
     table = market[symbol].candles.append_column("symbol", pa.repeat(symbol, market[symbol].candles.num_rows))

@@ -14,8 +14,20 @@ import duckdb
 import pyarrow.feather as feather
 import pyarrow.parquet as pq
 from common import (
-    OLDEST, PEERS, START, Results, Row, Worker, best_of, connect, environment, make_store, parser, settings_for,
-    shape, timed,
+    OLDEST,
+    PEERS,
+    START,
+    Results,
+    Row,
+    Worker,
+    best_of,
+    connect,
+    environment,
+    make_store,
+    parser,
+    settings_for,
+    shape,
+    timed,
 )  # fmt: skip
 
 from threadx_duck import IngestionManager
@@ -25,7 +37,9 @@ def main() -> None:
     """Measures, prints the table, writes the JSON."""
     options = parser(__doc__ or "", minutes=10e6)
     options.add_argument("--pruning-minutes", type=lambda text: int(float(text)), default=20_000_000)
-    options.add_argument("--peers", type=Path, help="a Python that has ArcticDB, polars, pandas, chdb; else one is made")
+    options.add_argument(
+        "--peers", type=Path, help="a Python that has ArcticDB, polars, pandas, chdb; else one is made"
+    )
     options.add_argument("--oldest", type=Path, help="a Python that has the oldest DuckDB; else one is made")
     options.add_argument("--without-peers", action="store_true", help="measure only what needs no other environment")
     chosen = options.parse_args()
@@ -86,7 +100,7 @@ def measure_peers(results: Results, chosen: argparse.Namespace, path: Path, _: d
         arctic = {"folder": str(folder / "arctic"), "symbol": symbol}
         if not (folder / "arctic").exists():
             (folder / "arctic").mkdir()
-            peers.call("arctic_write", parquet=files["parquet"], **arctic)
+            peers.call("arctic_fill", parquet=files["parquet"], **arctic)
         best = best_of(
             chosen.rounds,
             ours=lambda: timed(lambda: one_symbol(connection, symbol)),

@@ -45,23 +45,26 @@ def duckdb_rows(path: str, sql: str) -> tuple[float, int]:
 
 
 @cache
-def _arctic(folder: str, symbol: str) -> Any:
+def _arctic(folder: str) -> Any:
     import arcticdb
 
     return arcticdb.Arctic(f"lmdb://{folder}").get_library("minutes", create_if_missing=True)
 
 
-def arctic_write(folder: str, symbol: str, parquet: str) -> tuple[float, int]:
-    """Stores one symbol's minutes, or appends to them."""
+def arctic_fill(folder: str, symbol: str, parquet: str, daily: bool = False) -> tuple[float, int]:
+    """Stores one symbol's minutes at once, or day by day as they would come; old versions are let go."""
     import pandas as pd
 
     frame = pd.read_parquet(parquet).set_index("open_time").drop(columns=["symbol"])
-    library = _arctic(folder, symbol)
+    library = _arctic(folder)
     began = time.perf_counter()
-    if library.has_symbol(symbol):
-        library.append(symbol, frame)
-    else:
+    if not daily:
         library.write(symbol, frame)
+    for _, day in frame.groupby(frame.index.date) if daily else ():
+        if library.has_symbol(symbol):
+            library.append(symbol, day, prune_previous_versions=True)
+        else:
+            library.write(symbol, day)
     return time.perf_counter() - began, len(frame)
 
 
@@ -69,7 +72,7 @@ def arctic_hours(folder: str, symbol: str) -> tuple[float, int]:
     """One symbol to 1h candles as an Arrow table."""
     from arcticdb import OutputFormat, QueryBuilder
 
-    library = _arctic(folder, symbol)
+    library = _arctic(folder)
     began = time.perf_counter()
     hourly = QueryBuilder().resample("1h").agg(COLUMNS)
     table = library.read(symbol, query_builder=hourly, output_format=OutputFormat.PYARROW).data
@@ -117,10 +120,14 @@ def chdb_load(folder: str, parquet: str) -> tuple[float, int]:
     """Loads minutes into a table ordered by symbol and time, once."""
     opened = _chdb(folder)
     opened.query("create database if not exists bench")
-    opened.query(f"create table if not exists bench.minutes ({_CHDB_TYPES}) engine = MergeTree order by (symbol, open_time)")
+    opened.query(
+        f"create table if not exists bench.minutes ({_CHDB_TYPES}) engine = MergeTree order by (symbol, open_time)"
+    )
     began = time.perf_counter()
     if not int(str(opened.query("select count() from bench.minutes", "CSV"))):
-        opened.query(f"insert into bench.minutes select symbol, open_time, {', '.join(COLUMNS)} from file('{parquet}', Parquet)")
+        opened.query(
+            f"insert into bench.minutes select symbol, open_time, {', '.join(COLUMNS)} from file('{parquet}', Parquet)"
+        )
         opened.query("optimize table bench.minutes final")
     return time.perf_counter() - began, int(str(opened.query("select count() from bench.minutes", "CSV")))
 
@@ -138,6 +145,11 @@ def chdb_hours(folder: str) -> tuple[float, int]:
     )
     table = pa.ipc.open_file(pa.py_buffer(answer.bytes())).read_all()
     return time.perf_counter() - began, table.num_rows
+
+
+def nothing() -> tuple[float, int]:
+    """Does nothing; its answer tells the most memory held so far."""
+    return 0.0, 0
 
 
 def folder_size(folder: str) -> tuple[float, int]:
@@ -158,7 +170,7 @@ def _peak() -> int:
 FUNCTIONS: dict[str, Callable[..., tuple[float, int]]] = {
     made.__name__: made
     for made in (
-        duckdb_rows, arctic_write, arctic_hours, polars_hours, pandas_hours, chdb_load, chdb_hours, folder_size,
+        duckdb_rows, arctic_fill, arctic_hours, polars_hours, pandas_hours, chdb_load, chdb_hours, folder_size, nothing,
     )
 }  # fmt: skip
 
