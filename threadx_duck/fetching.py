@@ -21,9 +21,9 @@ from threadx_duck.sources.rest import RestSource
 from threadx_duck.timeframes import ONE_MINUTE
 from threadx_duck.times import MINUTE, TimeRange, intersect_ranges, merge_ranges
 
-# Candles that may be fetched ahead of the one that is handed over, all symbols together: a year. A candle
+# Candles that may be fetched ahead of the one that is handed over, all symbols together: half a year. One
 # takes about 100 bytes parsed, and 60 more as long as its zip is held.
-_ROWS_AHEAD = 12 * 44_640
+_ROWS_AHEAD = 6 * 44_640
 _FILES_AHEAD = 24
 
 # A hole longer than this is worth one REST call that tells whether there is anything in it at all.
