@@ -154,6 +154,12 @@ class Store:
             self._ensure_schema(session)
             yield session
 
+    def make(self) -> None:
+        """Makes the store if there is none, so that the first append need not."""
+        if not self.exists:
+            with self.writing():
+                pass
+
     def query(self, name: str, **parameters: Any) -> pa.Table:
         """The rows that ``sql/<name>.sql`` returns, read on a connection of its own."""
         with self.reading() as session:
