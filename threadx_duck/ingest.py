@@ -14,8 +14,8 @@ from threadx_duck.logs import ensure_logs
 from threadx_duck.planning import SymbolPlan, plan_symbol
 from threadx_duck.results import Progress, SymbolResult
 from threadx_duck.store import Store
-from threadx_duck.timeframes import ONE_MINUTE, parse_timeframe
-from threadx_duck.times import EPOCH, MINUTE, TimeLike, TimeRange, floor_minute, parse_range, utc_now
+from threadx_duck.timeframes import ONE_MINUTE, Timeframe, parse_timeframe
+from threadx_duck.times import DAY, EPOCH, MINUTE, TimeLike, TimeRange, floor_minute, parse_range, utc_now
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -70,6 +70,7 @@ class IngestionManager:
         start_date: TimeLike | None = None,
         end_date: TimeLike | None = None,
         *,
+        target_timeframes: Sequence[str] = (),
         refresh: bool = False,
         dry_run: bool = False,
     ) -> dict[str, SymbolResult]:
@@ -80,7 +81,11 @@ class IngestionManager:
         only plans. A failing symbol is reported and does not stop the others. Raises `UsageError` for
         arguments that make no sense, `DownloadError` if the exchange cannot tell the time, `StoreError`
         if the store cannot be used; what was committed before stays.
+
+        ``target_timeframes`` are counted in each result and, if ``[data.processing] resample_validation``
+        is set, compared with the exchange's own where this run changed minutes.
         """
+        timeframes = [parse_timeframe(label) for label in dict.fromkeys(target_timeframes)]
         plans = self._plan(symbols, start_date, end_date, refresh=refresh)
         self.results = {
             plan.symbol: SymbolResult(plan.symbol, "planned" if dry_run and plan.requests else "up_to_date", plan=plan)
@@ -89,6 +94,8 @@ class IngestionManager:
         due = [plan for plan in plans if plan.requests]
         if due and not dry_run:
             self._download(due)
+        if timeframes and not dry_run and self.store.exists:
+            self._validate(timeframes, start_date, end_date)
         return self.results
 
     def download_ohlcv_1m(
@@ -200,11 +207,11 @@ class IngestionManager:
         chosen = list(dict.fromkeys(symbols)) or sorted(spans)
         if not chosen:
             raise UsageError(f"Nothing is stored in {self.store.path} yet. Name a symbol: threadx ingest BTCUSDC")
-        last = self._last_minute(end)
+        last, clock = self._last_minute(end)
         wanted = {symbol: self._wanted(spans.get(symbol), start, last) for symbol in chosen}
         missing = {symbol: [span] for symbol, span in wanted.items() if span.start < span.end}
         if not refresh and spans:
-            missing = self._missing(missing)
+            missing = self._due(self._missing(missing), clock)
         return [
             plan_symbol(symbol, ranges, find_listing=bool(ranges) and _may_be_unlisted(spans.get(symbol), ranges[0]))
             for symbol in chosen
@@ -233,12 +240,24 @@ class IngestionManager:
             bounds = {"first": min(columns["starts"]), "last": max(columns["ends"])}
             return _ranges(session.run("queries/absent_ranges", **columns, **bounds))
 
-    def _last_minute(self, end: datetime | None) -> datetime:
-        """The wanted end, at most that of the last minute closed by the exchange's clock."""
+    def _due(self, missing: dict[str, list[TimeRange]], clock: datetime) -> dict[str, list[TimeRange]]:
+        """What is missing, but for the end of symbols in BREAK that were asked for within a day of the clock."""
+        if not missing:
+            return missing
+        with self.store.reading() as session:
+            asked = dict(session.run("queries/symbols_in_break", since=clock - DAY))
+        return {
+            symbol: [span for span in spans if symbol not in asked or span.start < asked[symbol]]
+            for symbol, spans in missing.items()
+        }
+
+    def _last_minute(self, end: datetime | None) -> tuple[datetime, datetime]:
+        """The wanted end, at most that of the last minute closed by the exchange's clock; and that clock."""
         if end is not None and end <= utc_now() - _SURELY_PAST:
-            return end
-        now = floor_minute(self._rest().server_time())
-        return now if end is None else min(end, now)
+            return end, utc_now()
+        clock = self._rest().server_time()
+        now = floor_minute(clock)
+        return (now if end is None else min(end, now)), clock
 
     def _rest(self) -> RestSource:
         if self._source is None:
@@ -247,6 +266,15 @@ class IngestionManager:
 
             self._source = RestSource(self.settings.api, self._stop)
         return self._source
+
+    def _validate(
+        self, timeframes: Sequence[Timeframe], start_date: TimeLike | None, end_date: TimeLike | None
+    ) -> None:
+        from threadx_duck.validation import validate_results
+
+        start, end = parse_range(start_date, end_date)
+        comparer = self._comparer() if self.settings.processing.resample_validation else None
+        validate_results(self.store, comparer, self.results, timeframes, TimeRange(start or EPOCH, end or _FOREVER))
 
     def _comparer(self) -> Comparer:
         from threadx_duck.comparison import Comparer

@@ -32,6 +32,9 @@ _FIELDS = ("symbol", "status", "rows_added", "rows_revised", "rows_rejected", "r
 @symbols_argument
 @start_option
 @end_option
+@click.option(
+    "-t", "--timeframe", "timeframes", multiple=True, metavar="TF", help="Validate this one too, such as 1h or 1h,4h."
+)
 @click.option("--refresh", is_flag=True, help="Ask again although it is covered; differences go to revisions.")
 @click.option("--dry-run", is_flag=True, help="Print what would be asked, and write nothing.")
 @json_option
@@ -41,6 +44,7 @@ def ingest(
     symbols: tuple[str, ...],
     start: str | None,
     end: str | None,
+    timeframes: tuple[str, ...],
     *,
     refresh: bool,
     dry_run: bool,
@@ -50,18 +54,22 @@ def ingest(
 
     Without SYMBOL, every stored one. Without --start, from the last stored minute, or the listing.
     Without --end, to the last closed minute. Running it again continues where it was interrupted.
+    With --timeframe, derived candles that changed are compared with the exchange's own; exit with 3
+    if any still differ after one repair.
 
     \b
     Examples:
       threadx ingest BTCUSDC ETHUSDC --start 2024-01-01 --end 2024-03-31
       threadx ingest                  # everything stored, up to now
+      threadx ingest BTCUSDC --timeframe 1h,1d
     """
     from threadx_duck.ingest import IngestionManager
 
+    labels = [label.strip() for text in timeframes for label in text.split(",")]
     began = time.monotonic()
     with _progress(app) as progress, IngestionManager(app.settings, progress=progress) as manager:
         try:
-            manager.update_assets_batch(symbols, start, end, refresh=refresh, dry_run=dry_run)
+            manager.update_assets_batch(symbols, start, end, target_timeframes=labels, refresh=refresh, dry_run=dry_run)
         except KeyboardInterrupt:
             added = sum(result.rows_added for result in manager.results.values())
             app.note(f"Stopped. {added:,} candles are stored; run the same command to continue.")
@@ -74,6 +82,8 @@ def ingest(
         _print(app, results, seconds)
     if any(result.status == "failed" for result in results):
         app.end(ExitCode.FAILED)
+    if any(found.mismatches for result in results for found in result.timeframes.values()):
+        app.end(ExitCode.FOUND)
 
 
 @contextmanager
@@ -94,7 +104,9 @@ def _progress(app: App) -> Iterator[Progress]:
 
 def _document(results: Sequence[SymbolResult], seconds: float) -> dict[str, Any]:
     return {
-        "symbols": [{name: getattr(result, name) for name in _FIELDS} for result in results],
+        "symbols": [
+            {name: getattr(result, name) for name in _FIELDS} | {"timeframes": result.timeframes} for result in results
+        ],
         "rows_added": sum(result.rows_added for result in results),
         "requests": sum(result.requests for result in results),
         "seconds": round(seconds, 3),
@@ -117,6 +129,9 @@ def _print(app: App, results: Sequence[SymbolResult], seconds: float) -> None:
     ]
     print_table(columns, rows)
     for result in results:
+        for label, found in result.timeframes.items():
+            differing = f", {len(found.mismatches):,} values differ" if found.mismatches else ""
+            app.note(f"{result.symbol} {label}: {found.candles:,} candles{differing}")
         if result.error:
             click.echo(f"threadx: error: {result.symbol}: {result.error}", err=True)
     added = sum(result.rows_added for result in results)
