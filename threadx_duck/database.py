@@ -15,7 +15,7 @@ import duckdb
 from threadx_duck.errors import StoreError, StoreLockedError
 from threadx_duck.session import Session, literal
 from threadx_duck.store_errors import moved_error, open_error
-from threadx_duck.storefile import held, identity, is_open_here
+from threadx_duck.storefile import held, holder, identity, is_open_here
 
 # Storage v1.0.0 is readable by every client since DuckDB 1.0, at no cost in size or speed; DuckDB 2.0's
 # own default is readable by no client before 2.0.
@@ -81,6 +81,15 @@ class Database:
             stack, stream = self._patiently(self._hold)
             with stack:
                 yield stream
+
+    def holder(self) -> str | None:
+        """The other process that has the file open, in words; None if there is none, or no telling."""
+        with self._turn:
+            self._require_closed_here()
+            try:
+                return holder(self.path)
+            except OSError as error:
+                raise open_error(self.path, error) from error
 
     @contextmanager
     def attached(self, target: Path) -> Iterator[Session]:

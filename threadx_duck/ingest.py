@@ -12,6 +12,7 @@ from threadx_duck.config import Settings, get_settings
 from threadx_duck.errors import DownloadError, UsageError
 from threadx_duck.logs import ensure_logs
 from threadx_duck.planning import SymbolPlan, plan_symbol
+from threadx_duck.publishing import published_after
 from threadx_duck.results import Progress, SymbolResult
 from threadx_duck.store import Store
 from threadx_duck.timeframes import ONE_MINUTE, parse_timeframe
@@ -85,8 +86,10 @@ class IngestionManager:
             for plan in plans
         }
         due = [plan for plan in plans if plan.requests]
-        if due and not dry_run:
-            self._download(due)
+        if not dry_run:
+            with published_after(self.store, self.settings.store, self._progress.note):
+                if due:
+                    self._download(due)
         return self.results
 
     def download_ohlcv_1m(

@@ -13,7 +13,7 @@ import duckdb
 
 from threadx_duck.errors import QueryError, StoreError
 from threadx_duck.sqlfiles import SqlFile, list_sql, read_sql
-from threadx_duck.store_errors import one_line, store_error
+from threadx_duck.store_errors import one_line, open_error, store_error
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -121,12 +121,24 @@ class Session:
         except duckdb.Error as error:
             raise QueryError(one_line(error)) from error
 
+    def attach(self, path: Path, name: str) -> None:
+        """Lets statements read another database under a name. Raises `StoreError` if it cannot be opened."""
+        self._do(f"attach {literal(str(path))} as {name} (read_only)", path)
+
+    def copy_table(self, schema: str, table: str, order: str) -> None:
+        """Copies the rows of a table from the database ``old`` to ``new``, in order of some columns if any."""
+        name = f"{identifier(schema)}.{identifier(table)}"
+        self._do(f"insert into new.{name} from old.{name}" + (f" order by {order}" if order else ""), self._path)
+
+    def digest(self, database: str, schema: str, table: str) -> tuple[int, int]:
+        """How many rows a table has, and a number that is equal for equal rows in any order."""
+        name = f"{database}.{identifier(schema)}.{identifier(table)}"
+        rows = self._do(f"select count(*), coalesce(sum(hash(row)), 0) from {name} as row", self._path)  # noqa: S608
+        return rows[0][0], rows[0][1]
+
     def checkpoint(self) -> None:
         """Writes what is in the log into the file. Raises `StoreError`; the log keeps it then."""
-        try:
-            self._connection.execute("checkpoint")
-        except duckdb.Error as error:
-            raise self._error(None, error) from error
+        self._do("checkpoint", self._path)
 
     def info(self) -> StoreInfo | None:
         """What the store says of itself; None if it is none of this project."""
@@ -134,6 +146,13 @@ class Session:
             return None
         rows = self.run("queries/store_info")
         return StoreInfo(*rows[0]) if rows else None
+
+    def _do(self, statement: str, path: Path) -> list[tuple[Any, ...]]:
+        """One of the few statements whose names cannot be parameters; ``path`` is the file it is about."""
+        try:
+            return self._connection.execute(statement).fetchall()
+        except duckdb.Error as error:
+            raise open_error(path, error, duckdb.__version__) from error
 
     def _error(self, file: SqlFile | None, error: duckdb.Error) -> StoreError:
         name = file.shown if file else str(self._path)
@@ -178,3 +197,8 @@ def _collect(relation: duckdb.DuckDBPyRelation) -> pa.Table:
 def literal(text: str) -> str:
     """A text as SQL writes it, for the few statements that take no parameters."""
     return "'" + text.replace("'", "''") + "'"
+
+
+def identifier(name: str) -> str:
+    """A name as SQL writes it."""
+    return '"' + name.replace('"', '""') + '"'

@@ -81,14 +81,25 @@ class Store:
         with self._database.closed() as stream:
             yield stream
 
+    def mark_published(self, moment: datetime, origin: str) -> None:
+        """Makes this file a read copy: taken at a moment, UTC, from the store at a path."""
+        with self.writing() as session:
+            session.run("append/set_published", published_at=moment, published_from=origin)
+
     @contextmanager
     def rewriting(self, target: Path) -> Iterator[Session]:
         """A session in memory that reads this store as ``old`` and writes a new file, ``new``.
 
         No other process writes to the store until the session ends.
         """
+        with self.reading() as session:
+            self._require_original(session.info())
         with self._database.attached(target) as session:
             yield session
+
+    def holder(self) -> str | None:
+        """The other process that has the file open, in words; None if there is none, or no telling."""
+        return self._database.holder()
 
     def info(self) -> StoreInfo | None:
         """What the file says of itself, whatever its version; None if it is no store of this project."""
@@ -119,12 +130,7 @@ class Store:
 
     def _ensure_schema(self, session: Session) -> None:
         version = self._schema_version(session)
-        info = session.info()
-        if info is not None and info.published_from is not None:
-            raise StoreError(
-                f"{self.path} is a read copy of {info.published_from}, replaced at its next publication. "
-                "Write to the store itself."
-            )
+        self._require_original(session.info())
         if version == SCHEMA_VERSION:
             return
         with session.transaction():
@@ -132,6 +138,13 @@ class Store:
                 for file in list_sql(folder):
                     session.define(file)
             session.run("append/set_store_info", version=SCHEMA_VERSION, market=self._market, now=utc_now())
+
+    def _require_original(self, info: StoreInfo | None) -> None:
+        if info is not None and info.published_from is not None:
+            raise StoreError(
+                f"{self.path} is a read copy of {info.published_from}; the next publication replaces it. "
+                "Write to the store itself."
+            )
 
     def _require_readable(self, session: Session) -> None:
         version = self._schema_version(session)

@@ -81,10 +81,10 @@ def store_error(path: Path, error: Exception, *, version: str = "") -> StoreErro
     return None
 
 
-def open_error(path: Path, error: Exception, version: str) -> StoreError:
-    """Why the file cannot be opened."""
+def open_error(path: Path, error: Exception, version: str = "") -> StoreError:
+    """Why the file cannot be opened, copied or replaced."""
     reason = error.strerror or str(error) if isinstance(error, OSError) else one_line(error)
-    return store_error(path, error, version=version) or StoreError(f"Cannot open {path}: {reason}")
+    return store_error(path, error, version=version) or StoreError(f"Cannot use {path}: {reason}")
 
 
 def moved_error(path: Path) -> StoreError:

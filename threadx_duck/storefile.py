@@ -11,6 +11,7 @@ import hashlib
 import os
 import re
 import shutil
+import struct
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -20,6 +21,9 @@ from typing import BinaryIO
 _CHUNK = 1 << 20
 _DESCRIPTORS = Path("/dev/fd")
 _LEFTOVER = re.compile(r"\.tmp-(\d+)(\.wal|\.spill)?")
+
+# struct flock of Linux: type, whence, start, length, process.
+_FLOCK = "hhqqi"
 
 Identity = tuple[int, int]
 
@@ -58,6 +62,27 @@ def held(path: Path) -> Iterator[BinaryIO]:
 
             fcntl.lockf(stream, fcntl.LOCK_SH | fcntl.LOCK_NB)
         yield stream
+
+
+def holder(path: Path) -> str | None:
+    """The process that has locked the file, reader or writer; None if there is none, or no telling.
+
+    The caller has made sure that the file is not open in this process.
+    """
+    if sys.platform != "linux":
+        return None
+    import fcntl
+
+    with path.open("rb") as stream:
+        asked = struct.pack(_FLOCK, fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0)
+        kind, _, _, _, process = struct.unpack(_FLOCK, fcntl.fcntl(stream, fcntl.F_GETLK, asked))
+    if kind == fcntl.F_UNLCK:
+        return None
+    try:
+        program = (Path("/proc") / str(process) / "exe").readlink()
+    except OSError:
+        return f"process {process}"
+    return f"{program} (process {process})"
 
 
 def copy_stream(stream: BinaryIO, target: Path) -> str:

@@ -15,6 +15,7 @@ from threadx_duck.cli.demo import demo
 from threadx_duck.cli.ingest import ingest
 from threadx_duck.cli.read import candles, check, gaps, query, status
 from threadx_duck.cli.remove import remove
+from threadx_duck.cli.upkeep import backup, compact, doctor, publish
 from threadx_duck.errors import QueryError, SettingsError, ThreadxDuckError, UsageError
 
 
@@ -41,7 +42,7 @@ def threadx(context: click.Context, config: Path | None, database: Path | None, 
     context.obj = App(config, database, verbose, quiet)
 
 
-for command in (ingest, status, gaps, check, candles, query, remove, config, demo):
+for command in (ingest, status, gaps, check, candles, query, remove, publish, compact, backup, doctor, config, demo):
     threadx.add_command(command)
 
 
