@@ -15,11 +15,10 @@ import pyarrow as pa
 import pytest
 
 from threadx_duck.candles import CANDLE_SCHEMA
-from threadx_duck.config import Settings, get_settings
+from threadx_duck.config import Settings, StoreSettings, get_settings
 from threadx_duck.simulator import LoopbackExchange, Market, generate_market
 from threadx_duck.sqlfiles import list_sql
-
-MakeCandles = Callable[..., pa.Table]
+from threadx_duck.store import Store
 
 # The market of the exchange fixture: three days from START on, by a clock that stands at their end.
 START = datetime(2024, 1, 1)
@@ -119,6 +118,15 @@ def store_path(tmp_path: Path) -> Path:
     return tmp_path / "data" / "threadx.duckdb"
 
 
+@pytest.fixture(scope="session")
+def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store without candles, to copy: making one takes longer than most tests."""
+    path = tmp_path_factory.mktemp("store") / "empty.duckdb"
+    with Store(StoreSettings(database=path)).writing():
+        pass
+    return path
+
+
 @pytest.fixture
 def settings(tmp_path: Path, exchange: LoopbackExchange) -> Settings:
     """Settings of the test's own ``paths.toml``: the loopback exchange, and no patience."""
@@ -131,7 +139,7 @@ def settings(tmp_path: Path, exchange: LoopbackExchange) -> Settings:
 
 
 @pytest.fixture
-def make_candles() -> MakeCandles:
+def make_candles() -> Callable[..., pa.Table]:
     """Makes plausible candles: ``make_candles(symbol, start, minutes, skip=(), **columns)``."""
 
     def make(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import ssl
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -18,7 +18,7 @@ import pytest
 import requests
 import requests_mock
 
-from tests.conftest import END, OUTAGE, START, MakeCandles
+from tests.conftest import END, OUTAGE, START
 from threadx_duck import LegacyAdapter, UsageError, get_settings
 from threadx_duck.candles import CANDLE_SCHEMA
 from threadx_duck.config import Settings
@@ -34,6 +34,8 @@ from threadx_duck.errors import (
 )
 from threadx_duck.simulator import LoopbackExchange
 from threadx_duck.times import EPOCH
+
+MakeCandles = Callable[..., pa.Table]
 
 HOST = "https://api.binance.com"
 KLINES = f"{HOST}/api/v3/klines"

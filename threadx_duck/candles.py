@@ -105,6 +105,11 @@ def split_klines(symbol: str, columns: pa.Table, raw: Callable[[list[int]], list
     return Klines(candles.filter(pc.invert(is_bad)), rejected)
 
 
+def typed(column: str, value: float | None) -> float | int | None:
+    """A value as its column holds it, where SQL gave all columns as doubles: ``trade_count`` is whole."""
+    return int(value) if column == "trade_count" and value is not None else value
+
+
 def read_candles(data: Any) -> pa.Table:
     """Any table of candles in this module's columns: an Arrow table, or whatever exports the Arrow stream interface.
 
@@ -160,9 +165,10 @@ def _columns_of(rows: Sequence[Any]) -> pa.Table:
 
 
 def _integers(values: Sequence[Any]) -> pa.Array:
-    array = pa.array(values, pa.int64())
-    if array.null_count:
-        raise ValueError("an empty cell")
+    # The type is found, not asked for: asked for, Arrow would cut fractions off.
+    array = pa.array(values)
+    if array.type != pa.int64() or array.null_count:
+        raise ValueError("a cell that is no whole number")
     return array
 
 

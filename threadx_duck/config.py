@@ -16,6 +16,9 @@ from threadx_duck.errors import SettingsError
 
 DEFAULT_FILE = Path("paths.toml")
 
+# No setting takes more, and beyond it a whole number may be too large for a float.
+_LARGEST_INTEGER = 2**63
+
 Check = Callable[[Any], bool]
 
 
@@ -35,13 +38,19 @@ def _number(default: float, accepts: str, check: Check) -> Any:
 def _is_host(value: str) -> bool:
     try:
         parts = urlsplit(value)
-        return parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+        # A path is appended to it, so nothing may follow its own.
+        is_bare = not re.search(r"[\s?#]", value)
+        return is_bare and parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
     except ValueError:
         return False
 
 
 def _url(default: str) -> Any:
     return _setting(default, 'an address such as "https://api.binance.com"', _is_host)
+
+
+def _is_path_or_empty(value: str) -> bool:
+    return not value or _as_path(value) is not None
 
 
 _SECONDS = "a number of seconds above 0, at most 86400"
@@ -61,7 +70,7 @@ class StoreSettings:
         "a name of lower-case letters, digits and underscores",
         lambda value: re.fullmatch(r"[a-z][a-z0-9_]*", value) is not None,
     )
-    read_copy: str = _setting("", 'a path, or "" for none')
+    read_copy: str = _setting("", 'a path, or "" for none', _is_path_or_empty)
     lock_timeout_seconds: float = _number(
         60.0, "a number of seconds from 0 to 86400", lambda value: 0 <= value <= 86_400
     )
@@ -87,7 +96,7 @@ class ApiSettings:
         'an address such as "http://proxy.example:3128", or "" for none',
         lambda value: not value or _is_host(value),
     )
-    ca_bundle: str = _setting("", 'the path of a file, or "" for the usual certificates')
+    ca_bundle: str = _setting("", 'the path of a file, or "" for the usual certificates', _is_path_or_empty)
 
 
 @dataclass(frozen=True)
@@ -200,7 +209,8 @@ def _read_toml(file: Path) -> dict[str, Any]:
         raise SettingsError(f"There is no settings file {file}. Write one with: threadx config --init") from error
     except OSError as error:
         raise SettingsError(f"Cannot read the settings file {file}: {error.strerror}.") from error
-    except (tomli.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:
+        # TOMLDecodeError and UnicodeDecodeError are ValueErrors; so is a number of too many digits.
         raise SettingsError(f"{file} is not valid TOML: {error}.") from error
 
 
@@ -238,7 +248,7 @@ def _make(file: Path | None, name: str, cls: type[Any], table: Mapping[str, Any]
         if converted is None or not check(converted):
             raise SettingsError(f"{file}: [{name}] {key} is {_show(value)}; it takes {accepts}.")
         if key in {"read_copy", "ca_bundle"} and converted:
-            converted = str(folder / converted)
+            converted = str(folder / Path(converted).expanduser())
         values[key] = converted
     return cls(**values)
 
@@ -246,11 +256,20 @@ def _make(file: Path | None, name: str, cls: type[Any], table: Mapping[str, Any]
 def _convert(value: Any, kind: type[Any]) -> Any:
     """The value as the field's type, or None if it is of another."""
     if kind is Path:
-        usable = isinstance(value, str) and value.strip() and "\0" not in value
-        return Path(value).expanduser() if usable else None
+        return _as_path(value) if isinstance(value, str) else None
     if kind is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
+        return float(value) if abs(value) <= _LARGEST_INTEGER else None
     return value if type(value) is kind else None
+
+
+def _as_path(text: str) -> Path | None:
+    """The path that a text names, or None if it can name none."""
+    if not text.strip() or "\0" in text:
+        return None
+    try:
+        return Path(text).expanduser()
+    except RuntimeError:  # the home of a user who does not exist
+        return None
 
 
 def _show(value: Any) -> str:

@@ -19,7 +19,7 @@ from threadx_duck.sources.page import Page
 from threadx_duck.sources.rest import REQUESTS_IN_FLIGHT, RestSource
 from threadx_duck.store import Store
 from threadx_duck.timeframes import ONE_MINUTE
-from threadx_duck.times import MINUTE, TimeRange, format_time
+from threadx_duck.times import TimeRange, format_time
 
 logger = logging.getLogger("threadx_duck.ingest")
 
@@ -189,8 +189,7 @@ class Downloader:
         first = self._rest.fetch_first(plan.symbol)
         if first is None:
             return []
-        listed = first.range_end - MINUTE
-        if listed < ranges[0].start:
+        if first.range_end <= ranges[0].start:
             return ranges
         self._queue.put(first)
         clipped = [TimeRange(max(wanted.start, first.range_end), wanted.end) for wanted in ranges]

@@ -21,7 +21,9 @@ from threadx_duck.times import EPOCH, MINUTE, TimeLike, TimeRange, floor_minute,
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from threadx_duck.comparison import Comparer
     from threadx_duck.sources.rest import RestSource
+    from threadx_duck.verification import Verification
 
 # An end this long ago is past on any clock that is set at all; a later one is asked of the exchange.
 _SURELY_PAST = timedelta(days=1)
@@ -159,6 +161,35 @@ class IngestionManager:
                 raise UsageError(f"No candles of {symbol} in {self.store.path}. Run: threadx ingest {symbol}")
         return table
 
+    def verify(
+        self,
+        symbols: Sequence[str] = (),
+        timeframe: str = "1h",
+        start_date: TimeLike | None = None,
+        end_date: TimeLike | None = None,
+        *,
+        repair: bool = False,
+    ) -> Verification:
+        """Compares derived candles that open in a range with the exchange's own, as far as ranges are conclusive.
+
+        The exchange's candles are asked for where they are not stored yet; ``repair`` asks again for what
+        differs, on both sides. Without symbols, every stored one. Raises `UsageError`, `StoreError`.
+        """
+        from threadx_duck.verification import verify_ranges
+
+        width, (start, end) = parse_timeframe(timeframe), parse_range(start_date, end_date)
+        with self.store.reading() as session:
+            spans = _spans(session.run("queries/symbol_spans"))
+        unknown = [symbol for symbol in symbols if symbol not in spans]
+        if unknown:
+            raise UsageError(f"Not stored: {', '.join(unknown)}. Run: threadx ingest {' '.join(unknown)}")
+        wanted = {
+            symbol: [TimeRange(spans[symbol].start - width.step + MINUTE if start is None else start, end or _FOREVER)]
+            for symbol in dict.fromkeys(symbols or sorted(spans))
+        }
+        self._stop.clear()
+        return verify_ranges(self.store, self._comparer(), wanted, width, repair=repair)
+
     def _download_one(self, symbol: str, start_date: TimeLike | None, end_date: TimeLike | None) -> None:
         result = self.update_assets_batch([symbol], start_date, end_date)[symbol]
         if result.error is not None:
@@ -219,6 +250,11 @@ class IngestionManager:
 
             self._source = RestSource(self.settings.api, self._stop)
         return self._source
+
+    def _comparer(self) -> Comparer:
+        from threadx_duck.comparison import Comparer
+
+        return Comparer(self.store, self._rest, self.settings.processing.default_batch_size)
 
     def _download(self, plans: list[SymbolPlan]) -> None:
         from threadx_duck.download import Downloader

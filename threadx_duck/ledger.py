@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import pyarrow as pa
 
-from threadx_duck.candles import CANDLE_SCHEMA, REJECTED_SCHEMA
+from threadx_duck.candles import CANDLE_SCHEMA, REJECTED_SCHEMA, require_ascending
 from threadx_duck.sources.page import Page
 from threadx_duck.times import EPOCH, MINUTE
 
@@ -87,8 +87,10 @@ class OpenRequest:
         self.pages.append(page.without_bodies())
 
     def candles(self) -> pa.Table:
-        """All candles of the request, each naming it."""
-        return _tagged([page.candles for page in self.pages], CANDLE_SCHEMA, self.request_id)
+        """All candles of the request, each naming it. Raises `BadResponseError` if one comes twice."""
+        table = _tagged([page.candles for page in self.pages], CANDLE_SCHEMA, self.request_id)
+        require_ascending(table["open_time"], self.first.url)
+        return table
 
     def rejected(self) -> pa.Table:
         """All rejected rows of the request, each naming it."""

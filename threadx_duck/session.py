@@ -91,14 +91,13 @@ class Session:
 
     @contextmanager
     def tables(self, **tables: pa.Table) -> Iterator[None]:
-        """Lets statements read Arrow tables by name."""
+        """Lets statements read Arrow tables by name; after a failure until the session ends."""
         for name, table in tables.items():
             self._connection.register(name, table)
-        try:
-            yield
-        finally:
-            for name in tables:
-                self._connection.unregister(name)
+        yield
+        # Not after a failure: DuckDB refuses everything but the rollback then.
+        for name in tables:
+            self._connection.unregister(name)
 
     def query_user_sql(self, statement: str) -> pa.Table:
         """The rows of a statement that somebody typed; afterwards the connection is good for nothing else.

@@ -11,12 +11,16 @@ import click
 from threadx_duck.cli.context import (
     App,
     ExitCode,
+    counted,
     end_option,
     json_option,
     pass_app,
     rows_options,
+    shown,
     start_option,
+    symbol_argument,
     symbols_argument,
+    timeframe_argument,
 )
 from threadx_duck.cli.output import print_json, print_table, write_rows
 from threadx_duck.errors import UsageError
@@ -73,7 +77,7 @@ def status(app: App, symbols: tuple[str, ...], max_age: str | None, *, as_json: 
                 for row in rows
             ],
         )
-        app.note(f"{candles:,} candles, {size / 1e6:,.1f} MB in {store.path}; times are UTC.")
+        app.note(f"{counted(candles, 'candle')}, {size / 1e6:,.1f} MB in {shown(store.path)}; times are UTC.")
         if copied_at is not None:
             app.note(f"A read copy of {origin}, taken {(utc_now() - copied_at) // MINUTE:,} minutes ago.")
     if age is not None:
@@ -114,7 +118,8 @@ def gaps(app: App, symbols: tuple[str, ...], start: str | None, end: str | None,
         return
     columns = ("symbol", "from", "to (exclusive)", "missing", "reason", "asked", "absent")
     print_table(columns, [tuple(row.values()) for row in rows])
-    app.note(f"{len(rows):,} gaps, {sum(row['missing'] for row in rows):,} minutes; times are UTC.")
+    missing = sum(row["missing"] for row in rows)
+    app.note(f"{counted(len(rows), 'gap')}, {counted(missing, 'minute')}; times are UTC.")
 
 
 @click.command()
@@ -165,8 +170,8 @@ def check(app: App, symbols: tuple[str, ...], folder: Path | None, *, as_json: b
 
 
 @click.command()
-@click.argument("symbol")
-@click.argument("timeframe")
+@symbol_argument
+@timeframe_argument
 @start_option
 @end_option
 @click.option("--fill", is_flag=True, help="Bridge short gaps with flat candles, counted in filled_minutes.")

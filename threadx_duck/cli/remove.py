@@ -6,12 +6,12 @@ from datetime import datetime
 
 import click
 
-from threadx_duck.cli.context import App, end_option, pass_app, start_option
+from threadx_duck.cli.context import App, counted, end_option, pass_app, shown, start_option, symbol_argument
 from threadx_duck.errors import UsageError
 
 
 @click.command()
-@click.argument("symbol")
+@symbol_argument
 @start_option
 @end_option
 @click.option("--yes", is_flag=True, help="Do it; without this the command only says what it would delete.")
@@ -34,6 +34,6 @@ def remove(app: App, symbol: str, start: str | None, end: str | None, *, yes: bo
     store = app.store()
     count = count_candles(store, symbol, span)
     if not yes:
-        raise UsageError(f"This would delete {count:,} candles of {symbol}. Add --yes to do it.")
+        raise UsageError(f"This would delete {counted(count, 'candle')} of {symbol}. Add --yes to do it.")
     removed = remove_candles(store, symbol, span)
-    app.note(f"Deleted {removed:,} candles of {symbol} from {store.path}.")
+    app.note(f"Deleted {counted(removed, 'candle')} of {symbol} from {shown(store.path)}.")

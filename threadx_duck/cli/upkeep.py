@@ -49,6 +49,10 @@ def compact(app: App, *, as_json: bool) -> None:
 
     The new file is compared with the old one row by row before it takes its place, in one step. Readers
     go on meanwhile, writers wait. Needs as much free disk as the store.
+
+    \b
+    Example:
+      threadx compact
     """
     from threadx_duck.maintenance import compact as compact_store
 
@@ -95,6 +99,10 @@ def doctor(app: App, *, as_json: bool) -> None:
     """Examine the store, the disk and the way to the exchange; change nothing.
 
     Exits with 3 if there is a problem. Each line says what was found and, after the arrow, what helps.
+
+    \b
+    Example:
+      threadx doctor
     """
     from threadx_duck.doctor import examine
 

@@ -1,0 +1,167 @@
+"""Times as people write them."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, timedelta, timezone
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from threadx_duck.errors import UsageError
+from threadx_duck.times import (
+    MINUTE,
+    TimeLike,
+    TimeRange,
+    floor_minute,
+    format_time,
+    parse_end,
+    parse_range,
+    parse_start,
+    utc_now,
+)
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        pytest.param("2024-01-31", datetime(2024, 1, 31), id="date"),
+        pytest.param("2024-01-31T10:30", datetime(2024, 1, 31, 10, 30), id="time"),
+        pytest.param("2024-01-31 10:30", datetime(2024, 1, 31, 10, 30), id="blank"),
+        pytest.param("2024-01-31T10:30Z", datetime(2024, 1, 31, 10, 30), id="zulu"),
+        pytest.param("2024-01-31T10:30:00Z", datetime(2024, 1, 31, 10, 30), id="seconds"),
+        pytest.param("2024-01-31T10:30:00.000000", datetime(2024, 1, 31, 10, 30), id="microseconds"),
+        pytest.param("2024-01-31T10:30+02:00", datetime(2024, 1, 31, 8, 30), id="offset"),
+        pytest.param("2024-01-31T10:30+0200", datetime(2024, 1, 31, 8, 30), id="offset without colon"),
+        pytest.param("2024-01-31T22:30-05:30", datetime(2024, 2, 1, 4, 0), id="negative offset"),
+        pytest.param("2024-02-29", datetime(2024, 2, 29), id="leap day"),
+        pytest.param(date(2024, 1, 31), datetime(2024, 1, 31), id="a date"),
+        pytest.param(datetime(2024, 1, 31, 10, 30), datetime(2024, 1, 31, 10, 30), id="a naive datetime"),
+        pytest.param(
+            datetime(2024, 1, 31, 10, 30, tzinfo=timezone(timedelta(hours=2))),
+            datetime(2024, 1, 31, 8, 30),
+            id="an aware datetime",
+        ),
+    ],
+)
+def test_parse_start_of_a_time_is_that_minute_in_utc(value: TimeLike, expected: datetime) -> None:
+    assert parse_start(value) == expected
+    assert parse_start(value).tzinfo is None
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        pytest.param("yesterday", "Cannot read the time 'yesterday'.", id="word"),
+        pytest.param("", "Cannot read the time ''.", id="empty"),
+        pytest.param("2024-1-1", "Cannot read the time", id="short"),
+        pytest.param("20240101", "Cannot read the time", id="basic"),
+        pytest.param("2024-01-01T10", "Cannot read the time", id="hour alone"),
+        pytest.param(" 2024-01-01", "Cannot read the time", id="blank before"),
+        pytest.param("2024-01-01\n", "Cannot read the time", id="line break"),
+        pytest.param("2024-W01-1", "Cannot read the time", id="week"),
+        pytest.param("٢٠٢٤-01-01", "Cannot read the time", id="other digits"),
+        pytest.param("2023-02-29", "There is no such time as '2023-02-29'.", id="no such day"),
+        pytest.param("2024-01-01T24:30", "There is no such time", id="no such hour"),
+        pytest.param("0000-01-01", "There is no such time", id="no such year"),
+        pytest.param("2024-01-01T10:30:01", "is not on a whole minute", id="seconds"),
+        pytest.param("2024-01-01T10:30:00.5", "is not on a whole minute", id="fraction"),
+        pytest.param(datetime(2024, 1, 1, 0, 0, 1), "is not on a whole minute", id="a datetime with seconds"),
+        pytest.param("0001-01-01T00:00+01:00", "lies beyond the calendar", id="before the calendar"),
+    ],
+)
+def test_parse_start_of_anything_else_is_refused(value: TimeLike, message: str) -> None:
+    with pytest.raises(UsageError, match=message.replace(".", r"\.")) as refused:
+        parse_start(value)
+    assert "Write 2024-01-31 or 2024-01-31T10:30" in str(refused.value)
+
+
+def test_parse_end_of_a_date_includes_its_day() -> None:
+    assert parse_end("2024-01-31") == datetime(2024, 2, 1)
+    assert parse_end(date(2024, 1, 31)) == datetime(2024, 2, 1)
+
+
+def test_parse_end_of_a_time_is_exclusive() -> None:
+    assert parse_end("2024-01-31T00:00") == datetime(2024, 1, 31)
+    assert parse_end(datetime(2024, 1, 31)) == datetime(2024, 1, 31)
+
+
+def test_parse_end_of_the_last_day_is_refused() -> None:
+    with pytest.raises(UsageError, match="The end 9999-12-31 lies beyond the calendar"):
+        parse_end("9999-12-31")
+
+
+def test_parse_range_of_one_day_is_that_day() -> None:
+    assert parse_range("2024-01-31", "2024-01-31") == (datetime(2024, 1, 31), datetime(2024, 2, 1))
+
+
+def test_parse_range_without_ends_is_open() -> None:
+    assert parse_range(None, None) == (None, None)
+    assert parse_range("2024-01-31", None) == (datetime(2024, 1, 31), None)
+    assert parse_range(None, "2024-01-31") == (None, datetime(2024, 2, 1))
+
+
+@pytest.mark.parametrize(
+    ("start", "end"),
+    [
+        pytest.param("2024-01-02", "2024-01-01", id="reversed"),
+        pytest.param("2024-01-02T10:00", "2024-01-02T10:00", id="equal"),
+        pytest.param("2024-01-02T10:00Z", "2024-01-02T11:30+02:00", id="reversed by its offset"),
+    ],
+)
+def test_parse_range_that_is_empty_is_refused(start: str, end: str) -> None:
+    with pytest.raises(UsageError, match="The range is empty: it starts at 2024-01-02T") as refused:
+        parse_range(start, end)
+    assert str(refused.value).endswith("Z.")
+
+
+def test_time_range_counts_its_minutes() -> None:
+    assert TimeRange(datetime(2024, 1, 1), datetime(2024, 1, 2)).minutes == 1_440
+    assert TimeRange(datetime(2024, 1, 1), datetime(2024, 1, 1)).minutes == 0
+
+
+def test_format_time_ends_in_z_and_has_no_fraction() -> None:
+    assert format_time(datetime(2024, 1, 1, 10, 30)) == "2024-01-01T10:30:00Z"
+    assert format_time(datetime(2024, 1, 1, 10, 30, 1, 999_999)) == "2024-01-01T10:30:01Z"
+
+
+def test_floor_minute_drops_seconds() -> None:
+    assert floor_minute(datetime(2024, 1, 1, 10, 30, 59, 999_999)) == datetime(2024, 1, 1, 10, 30)
+
+
+def test_utc_now_is_naive_and_in_utc() -> None:
+    before = datetime.now(UTC).replace(tzinfo=None)
+    now = utc_now()
+    assert now.tzinfo is None
+    assert before <= now <= datetime.now(UTC).replace(tzinfo=None)
+
+
+_minutes = st.datetimes(datetime(1900, 1, 1), datetime(9000, 1, 1)).map(floor_minute)
+_offsets = st.integers(-12 * 60, 14 * 60).map(lambda minutes: timezone(timedelta(minutes=minutes)))
+
+
+@given(_minutes, _offsets)
+def test_parse_start_reads_every_offset_of_a_moment_alike(moment: datetime, offset: timezone) -> None:
+    local = moment.replace(tzinfo=UTC).astimezone(offset)
+    assert parse_start(local) == moment
+    assert parse_start(local.isoformat()) == moment
+    assert parse_start(format_time(moment)) == moment
+
+
+@given(st.dates(date(1900, 1, 1), date(9000, 1, 1)))
+def test_a_date_as_both_ends_covers_its_1440_minutes(day: date) -> None:
+    start, end = parse_range(day.isoformat(), day)
+    assert start is not None
+    assert end is not None
+    assert TimeRange(start, end).minutes == 1_440
+
+
+@given(st.one_of(st.text(), st.from_regex(r"\d{4}-\d{2}-\d{2}([T ]\d{2}:\d{2}(:\d{2})?(Z|[+-]\d{2}:\d{2})?)?")))
+def test_any_text_is_a_whole_minute_or_a_usage_error(text: str) -> None:
+    for parse in (parse_start, parse_end):
+        try:
+            moment = parse(text)
+        except UsageError:
+            continue
+        assert moment.tzinfo is None
+        assert (moment - datetime.min) % MINUTE == timedelta()
