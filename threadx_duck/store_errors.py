@@ -47,7 +47,7 @@ _MEANINGS: list[tuple[str, str]] = [
     ),
     (
         r"not a valid DuckDB database file",
-        f"{{path}} is not a DuckDB database. Name another file: --db, or [data.store] database. Was it your store? {_RESTORE}",
+        f"{{path}} is not a DuckDB database. Name another file: --db, or [data.store] database. Was it one? {_RESTORE}",
     ),
     (
         r"version number",
