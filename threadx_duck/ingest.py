@@ -77,6 +77,7 @@ class IngestionManager:
         arguments that make no sense, `DownloadError` if the exchange cannot tell the time, `StoreError`
         if the store cannot be used; what was committed before stays.
         """
+        self._stop.clear()
         plans = self._plan(symbols, start_date, end_date, refresh=refresh)
         self.results = {
             plan.symbol: SymbolResult(plan.symbol, "planned" if dry_run and plan.requests else "up_to_date", plan=plan)
@@ -142,7 +143,8 @@ class IngestionManager:
     def _wanted(span: TimeRange | None, start: datetime | None, end: datetime) -> TimeRange:
         if start is None:
             start = EPOCH if span is None else span.end
-        return TimeRange(start, end)
+        # The exchange has nothing older, and no request proves the absence of anything older.
+        return TimeRange(max(start, EPOCH), end)
 
     def _stored_spans(self) -> dict[str, TimeRange]:
         if not self.store.exists:
@@ -178,7 +180,6 @@ class IngestionManager:
     def _download(self, plans: list[SymbolPlan]) -> None:
         from threadx_duck.download import Downloader
 
-        self._stop.clear()
         at_once = self.settings.processing.default_batch_size
         downloader = Downloader(self.store, self._rest(), at_once, self._stop, self._progress)
         try:
