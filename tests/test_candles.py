@@ -223,15 +223,17 @@ def test_any_json_rows_are_candles_or_rejected_and_none_is_lost(rows: list[Any])
     assert rejected.schema == REJECTED_SCHEMA
     assert all(candles[name].null_count == 0 for name in candles.column_names)
     assert sorted(rejected["raw"].to_pylist()) == sorted(
-        orjson.dumps(row).decode()
-        for row in received
-        if read_kline_rows("ABC", [row]).rejected.num_rows
+        orjson.dumps(row).decode() for row in received if read_kline_rows("ABC", [row]).rejected.num_rows
     )
 
 
 @pytest.mark.parametrize(
     "minutes",
-    [pytest.param([1, 1], id="twice"), pytest.param([2, 1], id="reversed"), pytest.param([1, 2, 3, 3], id="at the end")],
+    [
+        pytest.param([1, 1], id="twice"),
+        pytest.param([2, 1], id="reversed"),
+        pytest.param([1, 2, 3, 3], id="at the end"),
+    ],
 )
 def test_require_ascending_refuses_disorder(minutes: list[int]) -> None:
     times = pa.chunked_array([minutes[:1], minutes[1:]], pa.timestamp("us"))

@@ -198,9 +198,7 @@ def test_every_key_has_values_that_it_refuses() -> None:
         for value in values
     ],
 )
-def test_an_impossible_value_is_refused_with_what_is_accepted(
-    tmp_path: Path, table: str, key: str, value: str
-) -> None:
+def test_an_impossible_value_is_refused_with_what_is_accepted(tmp_path: Path, table: str, key: str, value: str) -> None:
     with pytest.raises(SettingsError) as refused:
         read(tmp_path, f"[{table}]\n{key} = {value}\n")
     message = str(refused.value)
@@ -224,10 +222,14 @@ def test_the_refusal_shows_the_value_as_the_file_has_it(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        pytest.param("[data.api]\nmax_retry = 3", r"\[data\.api\] has no key max_retry\. Its keys are base_url, ", id="key"),
+        pytest.param(
+            "[data.api]\nmax_retry = 3", r"\[data\.api\] has no key max_retry\. Its keys are base_url, ", id="key"
+        ),
         pytest.param("[data.api.more]\nx = 3", r"\[data\.api\] has no key more\.", id="table in a table"),
         pytest.param("[data.apis]\nx = 3", r"\[data\] has no key apis\.", id="table in data"),
-        pytest.param("[api]\nmax_retries = 3", r"\[api\] is not a table of settings\. The tables are \[data\], ", id="table"),
+        pytest.param(
+            "[api]\nmax_retries = 3", r"\[api\] is not a table of settings\. The tables are \[data\], ", id="table"
+        ),
         pytest.param("[api]", r"\[api\] is not a table of settings\.", id="empty table"),
         pytest.param("max_retries = 3", r"max_retries stands in no table\. The tables are ", id="no table"),
         pytest.param("data = 3", r"data stands in no table\.", id="table as a number"),

@@ -135,7 +135,9 @@ def test_requests_of_the_same_minutes_go_to_batches_in_order(make_page: Any) -> 
     spans = [(0, 10), (20, 30), (5, 7), (9, 25), (40, 50)]
     requests = [OpenRequest(make_page(*span)) for span in spans]
     batches = make_batches(requests)
-    placed = [[requests.index(r) for r in requests if r.request_id in b.requests["request_id"].to_pylist()] for b in batches]
+    placed = [
+        [requests.index(r) for r in requests if r.request_id in b.requests["request_id"].to_pylist()] for b in batches
+    ]
     assert placed == [[0, 1, 4], [2, 3]]
 
 

@@ -119,6 +119,27 @@ def test_fault_of_an_unknown_kind_is_refused(exchange: LoopbackExchange) -> None
         exchange.fail("explode")  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize(
+    ("kind", "details", "message"),
+    [
+        pytest.param(429, {"retry_afetr": 1}, "429 takes no retry_afetr; it takes body, code", id="misspelt"),
+        pytest.param("drop", {"seconds": 1}, "'drop' takes no seconds; it takes nothing", id="useless"),
+        pytest.param("wrong_date", {}, "'wrong_date' needs offset", id="missing"),
+    ],
+)
+def test_fault_with_impossible_details_is_refused(
+    exchange: LoopbackExchange, kind: Any, details: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(UsageError, match=message):
+        exchange.fail(kind, **details)
+
+
+def test_url_before_serving_is_refused() -> None:
+    market = generate_market(["BTCUSDC"], start=START, end=START + timedelta(hours=1))
+    with pytest.raises(UsageError, match="not serving"):
+        _ = LoopbackExchange(market).url
+
+
 def test_fault_drop_ends_the_connection_without_an_answer(exchange: LoopbackExchange, ask: Ask) -> None:
     exchange.fail("drop")
     with pytest.raises(requests.ConnectionError):
@@ -133,8 +154,8 @@ def test_fault_truncate_sends_less_than_it_promised(exchange: LoopbackExchange, 
         ask()
 
 
-def test_fault_cut_json_has_the_right_length_and_no_end(exchange: LoopbackExchange, ask: Ask) -> None:
-    exchange.fail("cut_json")
+def test_fault_cut_body_has_the_right_length_and_no_end(exchange: LoopbackExchange, ask: Ask) -> None:
+    exchange.fail("cut_body")
     reply = ask()
     assert reply.status_code == 200
     with pytest.raises(json.JSONDecodeError):

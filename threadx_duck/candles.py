@@ -13,7 +13,7 @@ import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from threadx_duck.errors import BadResponseError
+from threadx_duck.errors import BadResponseError, UsageError
 
 VALUE_FIELDS: list[pa.Field] = [
     pa.field("open", pa.float64()),
@@ -29,6 +29,8 @@ VALUE_FIELDS: list[pa.Field] = [
 CANDLE_SCHEMA: pa.Schema = pa.schema(
     [pa.field("symbol", pa.string()), pa.field("open_time", pa.timestamp("us")), *VALUE_FIELDS]
 )
+_OPTIONAL = frozenset({"quote_volume", "trade_count", "taker_buy_volume", "taker_buy_quote_volume"})
+
 REJECTED_SCHEMA: pa.Schema = pa.schema(
     [("symbol", pa.string()), ("minute", pa.timestamp("us")), ("raw", pa.string()), ("reason", pa.string())]
 )
@@ -101,6 +103,46 @@ def split_klines(symbol: str, columns: pa.Table, raw: Callable[[list[int]], list
         schema=REJECTED_SCHEMA,
     )
     return Klines(candles.filter(pc.invert(is_bad)), rejected)
+
+
+def typed(column: str, value: float | None) -> float | int | None:
+    """A value as its column holds it, where SQL gave all columns as doubles: ``trade_count`` is whole."""
+    return int(value) if column == "trade_count" and value is not None else value
+
+
+def read_candles(data: Any) -> pa.Table:
+    """Any table of candles in this module's columns: an Arrow table, or whatever exports the Arrow stream interface.
+
+    Times with a zone become UTC, naive ones are UTC; ``quote_volume``, ``trade_count`` and the taker
+    columns may be absent. Raises `UsageError` naming the column that is missing or of another type.
+    """
+    try:
+        table = pa.table(data)
+    except (TypeError, ValueError, pa.ArrowException) as error:
+        raise UsageError(
+            f"A {type(data).__name__} is not a table of candles. Give a pyarrow table, or a pandas or polars frame."
+        ) from error
+    columns = []
+    for wanted in CANDLE_SCHEMA:
+        if wanted.name in table.column_names:
+            columns.append(_as(wanted, table[wanted.name]))
+        elif wanted.name in _OPTIONAL:
+            columns.append(pa.nulls(table.num_rows, wanted.type))
+        else:
+            raise UsageError(f"The candles have no column {wanted.name}.")
+    return pa.table(columns, schema=CANDLE_SCHEMA)
+
+
+def _as(wanted: pa.Field, values: pa.ChunkedArray) -> pa.ChunkedArray:
+    try:
+        if pa.types.is_timestamp(values.type) and values.type.tz is not None:
+            values = values.cast(pa.timestamp(values.type.unit, "UTC")).cast(pa.timestamp(values.type.unit))
+        values = values.cast(wanted.type)
+    except pa.ArrowException as error:
+        raise UsageError(f"The column {wanted.name} of the candles is {values.type}, not {wanted.type}.") from error
+    if values.null_count and wanted.name not in _OPTIONAL:
+        raise UsageError(f"The column {wanted.name} of the candles has {values.null_count:,} empty values.")
+    return values
 
 
 def require_ascending(open_times: pa.ChunkedArray, what: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, replace
+from importlib import resources
 from pathlib import Path
 from typing import Any, get_type_hints
 from urllib.parse import urlsplit
@@ -154,13 +155,14 @@ class Settings:
     given: frozenset[str]
 
 
-_TABLES: dict[str, type[Any]] = {
-    "data": DataSettings,
-    "data.store": StoreSettings,
-    "data.api": ApiSettings,
-    "data.archive": ArchiveSettings,
-    "data.processing": ProcessingSettings,
-    "logging": LoggingSettings,
+# The tables of the file, and the attribute of `Settings` that holds each.
+TABLES = {
+    "data": "data",
+    "data.store": "store",
+    "data.api": "api",
+    "data.archive": "archive",
+    "data.processing": "processing",
+    "logging": "logging",
 }
 
 
@@ -176,7 +178,10 @@ def get_settings(path: str | Path | None = None) -> Settings:
     document = {} if file is None else _read_toml(file)
     tables = dict(_collect_tables(file, document))
     folder = Path.cwd() if file is None else file.parent
-    made: dict[str, Any] = {name: _make(file, name, cls, tables.get(name, {}), folder) for name, cls in _TABLES.items()}
+    hints = get_type_hints(Settings)
+    made: dict[str, Any] = {
+        name: _make(file, name, hints[attribute], tables.get(name, {}), folder) for name, attribute in TABLES.items()
+    }
     data = _with_folders(made["data"], folder)
     return Settings(
         data=data,
@@ -188,6 +193,13 @@ def get_settings(path: str | Path | None = None) -> Settings:
         file=file,
         given=frozenset(f"{name}.{key}" for name, table in tables.items() for key in table),
     )
+
+
+def default_text() -> str:
+    """The commented settings file with every default, as ``threadx config --init`` writes it."""
+    inside = resources.files("threadx_duck") / DEFAULT_FILE.name
+    source = inside if inside.is_file() else Path(__file__).resolve().parent.parent / DEFAULT_FILE
+    return source.read_text(encoding="utf-8")
 
 
 def _read_toml(file: Path) -> dict[str, Any]:
@@ -211,12 +223,12 @@ def _collect_tables(file: Path | None, document: Mapping[str, Any]) -> list[tupl
         keys: dict[str, Any] = {}
         for key, value in table.items():
             name = f"{prefix}.{key}" if prefix else key
-            if isinstance(value, Mapping) and (name in _TABLES or not prefix):
+            if isinstance(value, Mapping) and (name in TABLES or not prefix):
                 pending.append((name, value))
             else:
                 keys[key] = value
-        if prefix not in _TABLES and (keys or prefix):
-            known = ", ".join(f"[{name}]" for name in _TABLES)
+        if prefix not in TABLES and (keys or prefix):
+            known = ", ".join(f"[{name}]" for name in TABLES)
             what = f"[{prefix}] is not a table of settings" if prefix else f"{next(iter(keys))} stands in no table"
             raise SettingsError(f"{file}: {what}. The tables are {known}.")
         if prefix:

@@ -19,7 +19,7 @@ from threadx_duck.sources.page import Page
 from threadx_duck.sources.rest import REQUESTS_IN_FLIGHT, RestSource
 from threadx_duck.store import Store
 from threadx_duck.timeframes import ONE_MINUTE
-from threadx_duck.times import MINUTE, TimeRange, format_time
+from threadx_duck.times import TimeRange, format_time
 
 logger = logging.getLogger("threadx_duck.ingest")
 

@@ -9,17 +9,20 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from threadx_duck.config import Settings, get_settings
-from threadx_duck.errors import UsageError
+from threadx_duck.errors import DownloadError, UsageError
+from threadx_duck.logs import ensure_logs
 from threadx_duck.planning import SymbolPlan, plan_symbol
 from threadx_duck.results import Progress, SymbolResult
 from threadx_duck.store import Store
-from threadx_duck.timeframes import parse_timeframe
+from threadx_duck.timeframes import ONE_MINUTE, parse_timeframe
 from threadx_duck.times import EPOCH, MINUTE, TimeLike, TimeRange, floor_minute, parse_range, utc_now
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from threadx_duck.comparison import Comparer
     from threadx_duck.sources.rest import RestSource
+    from threadx_duck.verification import Verification
 
 # An end this long ago is past on any clock that is set at all; a later one is asked of the exchange.
 _SURELY_PAST = timedelta(days=1)
@@ -36,6 +39,7 @@ class IngestionManager:
 
     def __init__(self, settings: Settings | None = None, *, progress: Progress | None = None) -> None:
         self.settings = settings or get_settings()
+        ensure_logs(self.settings.logging)
         self._progress = progress or Progress()
         self.store = Store(self.settings.store, on_wait=self._progress.note)
         self._stop = threading.Event()
@@ -88,6 +92,42 @@ class IngestionManager:
             self._download(due)
         return self.results
 
+    def download_ohlcv_1m(
+        self, symbol: str, start_date: TimeLike | None = None, end_date: TimeLike | None = None
+    ) -> pa.Table:
+        """Makes a range of one symbol conclusive, then reads its 1-minute candles.
+
+        Returns the columns of `threadx_duck.candles.CANDLE_SCHEMA`. Raises `DownloadError` with what went
+        wrong; what was committed before stays.
+        """
+        self._download_one(symbol, start_date, end_date)
+        return self.candles(symbol, "1m", start_date, end_date)
+
+    def resample_from_1m_api(
+        self, symbol: str, timeframe: str, start_date: TimeLike | None = None, end_date: TimeLike | None = None
+    ) -> pa.Table:
+        """Makes a range of one symbol conclusive, then reads its derived candles that open in it.
+
+        Returns the columns of the candle views. Raises as `download_ohlcv_1m` does.
+        """
+        parse_timeframe(timeframe)
+        self._download_one(symbol, start_date, end_date)
+        return self.candles(symbol, timeframe, start_date, end_date)
+
+    def verify_resample_consistency(self, candles: Any, derived: Any, timeframe: str) -> bool:
+        """Whether derived candles are just what 1-minute candles give, recomputed by the rule of the views.
+
+        Prices must be equal, sums within ``1e-9 + 1e-12`` of their value, no candle missing and none too
+        many. A candle that reaches beyond the minutes given cannot be recomputed and is not judged. Both
+        tables may be anything that exports the Arrow stream interface; reads neither store nor network.
+        """
+        from threadx_duck.candles import read_candles
+        from threadx_duck.store import scratch
+
+        width = parse_timeframe(timeframe).width
+        with scratch(read_candles(candles)) as session, session.tables(given=read_candles(derived)):
+            return bool(session.run("queries/resample_differences", width=width)[0][0] == 0)
+
     def candles(
         self,
         symbol: str,
@@ -102,23 +142,56 @@ class IngestionManager:
         ``fill`` bridges gaps of up to ``[data.processing] max_gap_fill_hours`` with flat candles at the
         last close, counted in ``filled_minutes``. Reads only. Raises `UsageError` if the symbol is not stored.
         """
-        width = parse_timeframe(timeframe).width
+        chosen = parse_timeframe(timeframe)
         start, end = parse_range(start_date, end_date)
-        parameters: dict[str, Any] = {
-            "symbol": symbol,
-            "width": width,
-            "start": EPOCH if start is None else start,
-            "end": _FOREVER if end is None else end,
-        }
-        name = "queries/candles"
+        parameters: dict[str, Any] = {"symbol": symbol, "start": start or EPOCH, "end": end or _FOREVER}
+        name = "queries/candles_1m"
         if fill:
             name = "queries/candles_filled"
             parameters["max_gap"] = timedelta(hours=self.settings.processing.max_gap_fill_hours)
+        elif chosen is not ONE_MINUTE:
+            name = "queries/candles"
+        if name != "queries/candles_1m":
+            parameters["width"] = chosen.width
         with self.store.reading() as session:
             table = session.query(name, **parameters)
             if not table.num_rows and symbol not in _spans(session.run("queries/symbol_spans")):
                 raise UsageError(f"No candles of {symbol} in {self.store.path}. Run: threadx ingest {symbol}")
         return table
+
+    def verify(
+        self,
+        symbols: Sequence[str] = (),
+        timeframe: str = "1h",
+        start_date: TimeLike | None = None,
+        end_date: TimeLike | None = None,
+        *,
+        repair: bool = False,
+    ) -> Verification:
+        """Compares derived candles that open in a range with the exchange's own, as far as ranges are conclusive.
+
+        The exchange's candles are asked for where they are not stored yet; ``repair`` asks again for what
+        differs, on both sides. Without symbols, every stored one. Raises `UsageError`, `StoreError`.
+        """
+        from threadx_duck.verification import verify_ranges
+
+        width, (start, end) = parse_timeframe(timeframe), parse_range(start_date, end_date)
+        with self.store.reading() as session:
+            spans = _spans(session.run("queries/symbol_spans"))
+        unknown = [symbol for symbol in symbols if symbol not in spans]
+        if unknown:
+            raise UsageError(f"Not stored: {', '.join(unknown)}. Run: threadx ingest {' '.join(unknown)}")
+        wanted = {
+            symbol: [TimeRange(spans[symbol].start - width.step + MINUTE if start is None else start, end or _FOREVER)]
+            for symbol in dict.fromkeys(symbols or sorted(spans))
+        }
+        self._stop.clear()
+        return verify_ranges(self.store, self._comparer(), wanted, width, repair=repair)
+
+    def _download_one(self, symbol: str, start_date: TimeLike | None, end_date: TimeLike | None) -> None:
+        result = self.update_assets_batch([symbol], start_date, end_date)[symbol]
+        if result.error is not None:
+            raise DownloadError(result.error)
 
     def _plan(
         self, symbols: Sequence[str], start_date: TimeLike | None, end_date: TimeLike | None, *, refresh: bool
@@ -176,6 +249,11 @@ class IngestionManager:
 
             self._source = RestSource(self.settings.api, self._stop)
         return self._source
+
+    def _comparer(self) -> Comparer:
+        from threadx_duck.comparison import Comparer
+
+        return Comparer(self.store, self._rest, self.settings.processing.default_batch_size)
 
     def _download(self, plans: list[SymbolPlan]) -> None:
         from threadx_duck.download import Downloader

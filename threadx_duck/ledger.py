@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from threadx_duck.candles import CANDLE_SCHEMA, REJECTED_SCHEMA, require_ascending
 from threadx_duck.sources.page import Page
-from threadx_duck.times import MINUTE
+from threadx_duck.times import EPOCH, MINUTE
 
 REQUEST_SCHEMA: pa.Schema = pa.schema(
     [
@@ -71,7 +71,12 @@ class OpenRequest:
     def joins(self, page: Page) -> bool:
         """Whether a page goes on where this request ends."""
         mine = (self.first.symbol, self.first.timeframe, self.first.source)
-        return mine == (page.symbol, page.timeframe, page.source) and self.range_end == page.range_start
+        # The request that found the listing stays a row of its own: nothing else proves where a symbol begins.
+        return (
+            mine == (page.symbol, page.timeframe, page.source)
+            and self.range_end == page.range_start
+            and self.first.range_start > EPOCH
+        )
 
     def add(self, page: Page) -> None:
         """Takes the next page; its bodies are hashed and let go."""

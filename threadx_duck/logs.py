@@ -5,10 +5,11 @@ from __future__ import annotations
 import logging
 import sys
 import time
+from io import TextIOWrapper
 from logging.handlers import RotatingFileHandler
+from pathlib import Path
 
 from threadx_duck.config import LoggingSettings
-from threadx_duck.errors import SettingsError
 
 ROOT = "threadx_duck"
 FILES = {"data_ingestion.log": ROOT, "legacy_adapter.log": f"{ROOT}.legacy_adapter"}
@@ -17,23 +18,32 @@ _BYTES_PER_FILE = 5_000_000
 _KEPT_FILES = 5
 
 
+class _LateFile(RotatingFileHandler):
+    """A rotated file that is made, with its folder, when its first line comes."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path, maxBytes=_BYTES_PER_FILE, backupCount=_KEPT_FILES, encoding="utf-8", delay=True)
+
+    def _open(self) -> TextIOWrapper:
+        Path(self.baseFilename).parent.mkdir(parents=True, exist_ok=True)
+        return super()._open()
+
+
+def ensure_logs(settings: LoggingSettings) -> None:
+    """Sets logs up as the settings say, unless the program has set up this package's loggers itself."""
+    if not logging.getLogger(ROOT).handlers:
+        set_up_logs(settings, console=settings.console_output)
+
+
 def set_up_logs(settings: LoggingSettings, *, console: bool) -> None:
     """Sends the package's log lines to the files of the settings, and to stderr if asked.
 
-    Files are made with their first line. Raises `SettingsError` if the folder cannot be made.
+    Files are made with their first line.
     """
     formatter = logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s", "%Y-%m-%dT%H:%M:%SZ")
     formatter.converter = time.gmtime
-    try:
-        settings.directory.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise SettingsError(
-            f"Cannot make the folder of [logging] directory, {settings.directory}: {error.strerror}."
-        ) from error
     for file, name in FILES.items():
-        handler = RotatingFileHandler(
-            settings.directory / file, maxBytes=_BYTES_PER_FILE, backupCount=_KEPT_FILES, encoding="utf-8", delay=True
-        )
+        handler = _LateFile(settings.directory / file)
         handler.setFormatter(formatter)
         _replace_handlers(logging.getLogger(name), [handler])
     logger = logging.getLogger(ROOT)

@@ -72,9 +72,11 @@ class Session:
         """Runs ``sql/<name>.sql`` and returns its few rows, if it has any. Raises `StoreError` naming the file."""
         return self._execute(read_sql(name), parameters)
 
-    def define(self, file: SqlFile) -> None:
+    def define(self, file: SqlFile, *, comment: bool = True) -> None:
         """Makes what a schema, macro or view file defines, and comments it from the file's header."""
         self._execute(file, {})
+        if not comment:
+            return
         kind = {"schema": "table", "macros": "macro table", "views": "view"}[file.name.partition("/")[0]]
         self._connection.execute(f"comment on {kind} {file.relation} is {_literal(file.title)}")
         for column, text in file.columns.items() if kind != "macro table" else ():
@@ -90,6 +92,13 @@ class Session:
             self._connection.execute("rollback")
             raise
         self._connection.execute("commit")
+
+    def attach(self, path: Path, name: str) -> None:
+        """Lets statements read another store under a name. Raises `StoreError` if it cannot be opened."""
+        try:
+            self._connection.execute(f"attach {_literal(str(path))} as {name} (read_only)")
+        except duckdb.Error as error:
+            raise _open_error(path, error) from error
 
     @contextmanager
     def tables(self, **tables: pa.Table) -> Iterator[None]:
@@ -256,6 +265,21 @@ class Store:
                 "One store holds one market: name another database."
             )
         return int(version)
+
+
+@contextmanager
+def scratch(candles: pa.Table) -> Iterator[Session]:
+    """A session on a store in memory that holds some candles and no evidence, for the SQL of this project."""
+    with duckdb.connect() as connection:
+        connection.execute("set TimeZone = 'UTC'")
+        connection.execute("set enable_progress_bar = false")
+        session = Session(connection)
+        for folder in ("schema", "macros", "views"):
+            for file in list_sql(folder):
+                session.define(file, comment=False)
+        with session.tables(incoming=candles):
+            session.run("append/insert_scratch")
+        yield session
 
 
 def _append(session: Session, batch: Batch) -> list[Appended]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from datetime import UTC, date, datetime, timedelta
 from typing import NamedTuple, TypeAlias
 
@@ -57,6 +58,17 @@ def parse_range(start: TimeLike | None, end: TimeLike | None) -> tuple[datetime 
     if first is not None and last is not None and last <= first:
         raise UsageError(f"The range is empty: it starts at {format_time(first)} and ends at {format_time(last)}.")
     return first, last
+
+
+def join_ranges(ranges: Iterable[TimeRange], reach: timedelta = timedelta()) -> list[TimeRange]:
+    """Sorted ranges with neighbours joined that overlap, touch, or together span no more than ``reach``."""
+    joined: list[TimeRange] = []
+    for wanted in sorted(ranges):
+        if joined and (wanted.start <= joined[-1].end or wanted.end - joined[-1].start <= reach):
+            joined[-1] = TimeRange(joined[-1].start, max(joined[-1].end, wanted.end))
+        else:
+            joined.append(wanted)
+    return joined
 
 
 def format_time(moment: datetime) -> str:

@@ -1,16 +1,17 @@
 -- gaps: the absent minutes of each symbol between its first and last candle, as runs with one reason.
 -- Columns:
---   symbol: the exchange's string
+--   symbol: the exchange's string, such as BTCUSDC
 --   gap_start: first absent minute, UTC
 --   gap_end: end of the gap, exclusive, UTC
 --   missing: number of absent minutes
---   reason: not_downloaded, rejected, outage or not_published; the first of these that holds, by what is stored
---   symbols_asked: symbols of the store with evidence for the first minute, in their own lifetime then
---   symbols_absent: those of symbols_asked that have no candle in the first minute
+--   reason: not_downloaded, rejected, outage or not_published; the first that holds, judged by what is stored
+--   symbols_asked: symbols whose first and last candle enclose the first minute and that were asked for it
+--   symbols_absent: how many of symbols_asked have no candle in the first minute
 create or replace view gaps as
+-- Materialized throughout: readers before DuckDB 1.2 would evaluate the chain anew at each use.
 with days as materialized (
     -- Count and sum tell a whole day from the rest far cheaper than ordering all candles. The sum is
-    -- there for stores with duplicates: the count alone would let one of them stand for an absent minute.
+    -- there for a store with duplicates: by count alone, one of them would stand for an absent minute.
     select
         symbol,
         open_time::date as day,
@@ -27,6 +28,7 @@ stretches as materialized (
     from days
     where is_whole
     union all
+    -- A candle off the grid counts for the minute it lies in.
     select candles.symbol, date_trunc('minute', candles.open_time), date_trunc('minute', candles.open_time)
     from candles_1m as candles
     join days on candles.symbol = days.symbol and candles.open_time::date = days.day
@@ -57,14 +59,9 @@ intervals as materialized (
     where minute is not null
 ),
 steps as materialized (
-    -- Where one range of the ledger ends and the next starts nothing changes: most rows vanish before the sort.
+    -- Where one asked range ends and the next starts the sums are zero: most of a long ledger goes here.
     select
-        symbol,
-        moment,
-        sum(absent) as absent,
-        sum(listed) as listed,
-        sum(asked) as asked,
-        sum(rejected) as rejected,
+        symbol, moment, sum(absent) as absent, sum(listed) as listed, sum(asked) as asked, sum(rejected) as rejected,
     from (
         select symbol, since as moment, absent, listed, asked, rejected
         from intervals
@@ -90,8 +87,10 @@ market as materialized (
     select
         moment as since,
         lead(moment) over by_time as until,
-        sum(sum(asked)) over by_time as symbols_asked,
-        sum(sum(absent)) over by_time as symbols_absent,
+        sum(asked) as asked,
+        sum(absent) as absent,
+        sum(sum(asked)) over by_time >= 2
+            and 10 * sum(sum(absent)) over by_time >= 9 * sum(sum(asked)) over by_time as is_lacking,
     from (
         select since as moment, 1 as asked, is_absent::integer as absent
         from pieces
@@ -107,62 +106,68 @@ market as materialized (
 outages as materialized (
     select min(since) as since, max(until) as until
     from (
-        select
-            since,
-            until,
-            symbols_asked >= 2 and 10 * symbols_absent >= 9 * symbols_asked as is_lacking,
-            -- Neighbours that lack alike stand between the same two that do not.
-            sum(case when is_lacking then 0 else 1 end) over (order by since) as run,
+        -- Of one run are those that follow equally many that do not lack.
+        select since, until, is_lacking, sum(case when is_lacking then 0 else 1 end) over (order by since) as run
         from market
-    ) as runs
+    ) as numbered
     where is_lacking
     group by run
     having max(until) <= min(since) + interval '72 hours'
 ),
-cuts as materialized (
-    select symbol, since, until, is_asked, is_rejected
-    from pieces
-    where is_absent
-    union all
-    select pieces.symbol, edges.moment, pieces.until, pieces.is_asked, pieces.is_rejected
-    from pieces
-    join (select since as moment from outages union select until from outages) as edges
-        on edges.moment > pieces.since and edges.moment < pieces.until
-    where pieces.is_absent
-),
 parts as materialized (
+    -- The sweep again, with the outages in every symbol that has gaps. A range join would be shorter,
+    -- and quadratic where two quiet symbols have thousands of outages.
+    select
+        symbol,
+        moment as since,
+        lead(moment) over by_time as until,
+        sum(absent) over by_time > 0 as is_absent,
+        case
+            when sum(asked) over by_time = 0 then 'not_downloaded'
+            when sum(rejected) over by_time > 0 then 'rejected'
+            when sum(outage) over by_time > 0 then 'outage'
+            else 'not_published'
+        end as reason,
+    from (
+        select symbol, moment, absent, asked, rejected, 0 as outage
+        from steps
+        union all
+        select symbol, since, 0, 0, 0, 1
+        from (select distinct symbol from absences) as symbols
+        cross join outages
+        union all
+        select symbol, until, 0, 0, 0, -1
+        from (select distinct symbol from absences) as symbols
+        cross join outages
+    ) as edges
+    window by_time as (partition by symbol order by moment)
+    qualify is_absent and until > since
+),
+located as materialized (
+    -- A sweep and not an asof join, which turned quadratic on DuckDB 2.0.
     select
         symbol,
         since,
-        coalesce(lead(since) over (partition by symbol, until order by since), until) as until,
-        is_asked,
-        is_rejected,
-    from cuts
-),
-reasoned as materialized (
-    select
-        parts.symbol,
-        parts.since,
-        parts.until,
-        case
-            when not parts.is_asked then 'not_downloaded'
-            when parts.is_rejected then 'rejected'
-            when parts.since < outages.until then 'outage'
-            else 'not_published'
-        end as reason,
-        coalesce(market.symbols_asked, 0) as symbols_asked,
-        coalesce(market.symbols_absent, 0) as symbols_absent,
-    from parts
-    asof left join outages on parts.since >= outages.since
-    asof left join market on parts.since >= market.since
+        until,
+        reason,
+        sum(asked) over (order by since) as symbols_asked,
+        sum(absent) over (order by since) as symbols_absent,
+    from (
+        select symbol, since, until, reason, 0 as asked, 0 as absent
+        from parts
+        union all
+        select null, since, null, null, asked, absent
+        from market
+    ) as events
+    qualify symbol is not null
 ),
 runs as materialized (
-    -- The end less all minutes of the same reason so far: equal for parts that touch, and only for these.
+    -- The end less all minutes of this reason so far: equal for parts that touch, and only for these.
     select
         *,
-        until - interval '1 minute' * sum(date_diff('minute', since, until))
-            over (partition by symbol, reason order by since)::bigint as run,
-    from reasoned
+        until - interval '1 minute'
+            * sum(date_diff('minute', since, until)) over (partition by symbol, reason order by since)::bigint as run,
+    from located
 )
 select
     symbol,

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 import click
 
+from threadx_duck.cli.completion import complete_symbol, complete_timeframe
+
 if TYPE_CHECKING:
     from threadx_duck.config import Settings
     from threadx_duck.store import Store
@@ -67,9 +69,21 @@ class App:
         sys.exit(code)
 
 
+def shown(path: Path) -> str:
+    """The path as a person would type it: relative, where it lies below the current folder."""
+    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
+
+
+def counted(number: int, singular: str) -> str:
+    """``1 gap``, ``2 gaps``."""
+    return f"{number:,} {singular}{'' if number == 1 else 's'}"
+
+
 pass_app = click.make_pass_decorator(App)
 
-symbols_argument = click.argument("symbols", nargs=-1, metavar="[SYMBOL]...")
+symbols_argument = click.argument("symbols", nargs=-1, metavar="[SYMBOL]...", shell_complete=complete_symbol)
+symbol_argument = click.argument("symbol", shell_complete=complete_symbol)
+timeframe_argument = click.argument("timeframe", shell_complete=complete_timeframe)
 start_option = click.option("--start", metavar="T", help="Start of the range, such as 2024-01-01 or 2024-01-01T10:30.")
 end_option = click.option("--end", metavar="T", help="End of the range; a plain date includes that day.")
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")

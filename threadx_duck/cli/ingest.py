@@ -10,7 +10,16 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from threadx_duck.cli.context import App, ExitCode, end_option, json_option, pass_app, start_option, symbols_argument
+from threadx_duck.cli.context import (
+    App,
+    ExitCode,
+    counted,
+    end_option,
+    json_option,
+    pass_app,
+    start_option,
+    symbols_argument,
+)
 from threadx_duck.cli.output import print_json, print_table
 
 if TYPE_CHECKING:
@@ -111,4 +120,4 @@ def _print(app: App, results: Sequence[SymbolResult], seconds: float) -> None:
         if result.error:
             click.echo(f"threadx: error: {result.symbol}: {result.error}", err=True)
     added = sum(result.rows_added for result in results)
-    app.note(f"{added:,} candles in {seconds:.1f} seconds.")
+    app.note(f"{counted(added, 'candle')} in {seconds:.1f} seconds.")

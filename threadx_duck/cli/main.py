@@ -9,9 +9,14 @@ from pathlib import Path
 
 import click
 
+from threadx_duck.cli.config import config
 from threadx_duck.cli.context import App, ExitCode
+from threadx_duck.cli.demo import demo
+from threadx_duck.cli.evidence import diff, fingerprint, verify
 from threadx_duck.cli.ingest import ingest
+from threadx_duck.cli.lineage import explain, revisions
 from threadx_duck.cli.read import candles, check, gaps, query, status
+from threadx_duck.cli.remove import remove
 from threadx_duck.errors import QueryError, SettingsError, ThreadxDuckError, UsageError
 
 
@@ -38,7 +43,9 @@ def threadx(context: click.Context, config: Path | None, database: Path | None, 
     context.obj = App(config, database, verbose, quiet)
 
 
-for command in (ingest, status, gaps, check, candles, query):
+for command in (ingest, status, gaps, check, candles, query, remove, config, demo):
+    threadx.add_command(command)
+for command in (verify, fingerprint, diff, revisions, explain):
     threadx.add_command(command)
 
 

@@ -11,12 +11,16 @@ import click
 from threadx_duck.cli.context import (
     App,
     ExitCode,
+    counted,
     end_option,
     json_option,
     pass_app,
     rows_options,
+    shown,
     start_option,
+    symbol_argument,
     symbols_argument,
+    timeframe_argument,
 )
 from threadx_duck.cli.output import print_json, print_table, write_rows
 from threadx_duck.errors import UsageError
@@ -24,6 +28,11 @@ from threadx_duck.errors import UsageError
 _AGE = re.compile(r"([1-9][0-9]{0,5})([smhd])")
 _AGE_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 _SHOWN_FAULTS = 10
+
+# What fits a terminal; every other format writes all columns.
+_CANDLE_TABLE = (
+    "open_time", "open", "high", "low", "close", "volume", "trade_count", "minutes", "is_complete", "filled_minutes",
+)  # fmt: skip
 
 
 @click.command()
@@ -66,7 +75,7 @@ def status(app: App, symbols: tuple[str, ...], max_age: str | None, *, as_json: 
                 for row in rows
             ],
         )
-        app.note(f"{candles:,} candles, {size / 1e6:,.1f} MB in {store.path}; times are UTC.")
+        app.note(f"{counted(candles, 'candle')}, {size / 1e6:,.1f} MB in {shown(store.path)}; times are UTC.")
     if age is not None:
         stale = [row["symbol"] for row in rows if row["last_open_time"] + MINUTE < utc_now() - age]
         if stale:
@@ -105,7 +114,8 @@ def gaps(app: App, symbols: tuple[str, ...], start: str | None, end: str | None,
         return
     columns = ("symbol", "from", "to (exclusive)", "missing", "reason", "asked", "absent")
     print_table(columns, [tuple(row.values()) for row in rows])
-    app.note(f"{len(rows):,} gaps, {sum(row['missing'] for row in rows):,} minutes; times are UTC.")
+    missing = sum(row["missing"] for row in rows)
+    app.note(f"{counted(len(rows), 'gap')}, {counted(missing, 'minute')}; times are UTC.")
 
 
 @click.command()
@@ -156,8 +166,8 @@ def check(app: App, symbols: tuple[str, ...], folder: Path | None, *, as_json: b
 
 
 @click.command()
-@click.argument("symbol")
-@click.argument("timeframe")
+@symbol_argument
+@timeframe_argument
 @start_option
 @end_option
 @click.option("--fill", is_flag=True, help="Bridge short gaps with flat candles, counted in filled_minutes.")
@@ -185,6 +195,8 @@ def candles(
 
     with IngestionManager(app.settings) as manager:
         table = manager.candles(symbol, timeframe, start, end, fill=fill)
+    if output is None and form in {None, "table"}:
+        table = table.select([name for name in table.column_names if name in _CANDLE_TABLE])
     _note(app, write_rows(table, form, output))
 
 

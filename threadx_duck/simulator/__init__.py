@@ -10,6 +10,7 @@ It serves made-up or recorded candles over HTTP on 127.0.0.1, by a clock that ca
 ``python -m threadx_duck.simulator`` serves one from the command line.
 """
 
+from threadx_duck.simulator.archive import Archive
 from threadx_duck.simulator.exchange import LoopbackExchange, RequestLog
 from threadx_duck.simulator.faults import Fault
 from threadx_duck.simulator.generate import generate_market
@@ -17,6 +18,7 @@ from threadx_duck.simulator.market import Market, SymbolMarket, read_market
 from threadx_duck.simulator.wire import Request
 
 __all__ = [
+    "Archive",
     "Fault",
     "LoopbackExchange",
     "Market",

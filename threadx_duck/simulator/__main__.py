@@ -30,6 +30,8 @@ def main(arguments: list[str] | None = None) -> int:
     with exchange:
         if options.prepare:
             exchange.prepare()
+        if options.prepare_archive:
+            exchange.archive.prepare()
         sys.stdout.write(exchange.url + "\n")
         sys.stdout.flush()
         stop.wait()
@@ -67,6 +69,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--weight-limit", type=int, default=6_000, help="request weight per minute")
     parser.add_argument("--port", type=int, default=0, help="by default any free one")
     parser.add_argument("--prepare", action="store_true", help="render every 1m row before serving")
+    parser.add_argument("--prepare-archive", action="store_true", help="build every 1m file before serving")
     return parser
 
 

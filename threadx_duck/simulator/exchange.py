@@ -8,6 +8,9 @@ from email.utils import format_datetime
 from math import ceil
 from typing import TYPE_CHECKING, Any
 
+from threadx_duck.errors import UsageError
+from threadx_duck.simulator import listing
+from threadx_duck.simulator.archive import Archive
 from threadx_duck.simulator.clock import Clock
 from threadx_duck.simulator.faults import (
     Fault,
@@ -57,7 +60,8 @@ class LoopbackExchange:
     ``speed`` how fast the clock runs (0 frozen, 1 real time). ``latency`` is waited before each answer,
     in real seconds; ``date_offset`` puts the Date header wrong. Both may be set while it serves.
     The limits are weight per minute and requests per five minutes; ``ban_after`` refusals in a minute
-    ban for ``ban_seconds``. ``requests`` records everything received.
+    ban for ``ban_seconds``. ``requests`` records everything received. ``archive`` is the bulk archive,
+    which the same server has under ``/data`` and lists at ``/``.
     """
 
     def __init__(
@@ -72,6 +76,8 @@ class LoopbackExchange:
         ban_after: int = 20,
         ban_seconds: float = 120.0,
         port: int = 0,
+        daily_published_after: timedelta = timedelta(hours=3),
+        monthly_published_day: int = 3,
     ) -> None:
         self.market = market
         self.latency = latency
@@ -80,6 +86,12 @@ class LoopbackExchange:
         self._clock = Clock(now or _end_of(market), speed)
         self._limits = Limits(weight_limit, raw_limit, ban_after=ban_after, ban_seconds=ban_seconds)
         self._rest = RestApi(market, self._clock, self._limits)
+        self.archive = Archive(
+            market,
+            self._clock,
+            daily_published_after=daily_published_after,
+            monthly_published_day=monthly_published_day,
+        )
         self._faults = Faults()
         self._port = port
         self._server: HttpServer | None = None
@@ -106,7 +118,7 @@ class LoopbackExchange:
         """The base URL of the REST endpoints and of the archive."""
         if self._server is None:
             message = "The exchange is not serving; enter it first."
-            raise RuntimeError(message)
+            raise UsageError(message)
         return f"http://127.0.0.1:{self._server.port}"
 
     @property
@@ -132,12 +144,17 @@ class LoopbackExchange:
     ) -> Fault:
         """Let the next ``times`` matching requests fail (None: all of them).
 
-        ``kind`` is an HTTP status, with ``code`` and ``text`` for the exchange's own errors,
-        ``retry_after`` for 429 and 418, or any ``body``; or what goes wrong: ``drop``, ``truncate``
-        (shorter than its Content-Length), ``cut_json``, ``stall`` and ``trickle`` (``seconds``),
-        ``html_200``, ``body``, ``wrong_date`` (``offset``), ``wrong_symbol`` (``symbol``), and for klines
-        ``duplicate_rows``, ``unordered_rows``, ``rows_outside_window``, ``null_values``, ``text_values``,
-        ``extra_columns``, ``empty_rows``. ``match`` is a symbol, the start of a path, or a function.
+        ``kind`` is an HTTP status or what goes wrong; ``details`` by kind:
+
+        - a status: ``code`` and ``text`` for an error of the exchange's own, ``retry_after`` (seconds) for
+          429 and 418, or any ``body``; without them the body of the real exchange
+        - ``drop``: no answer; ``truncate``: less than the Content-Length; ``cut_body``: half, rightly counted
+        - ``stall`` (``seconds``, half way), ``trickle`` (``bytes`` at a time, ``seconds`` between)
+        - ``html_200``, ``body`` (``body``, ``status``, ``content_type``), ``wrong_date`` (``offset``)
+        - for klines: ``duplicate_rows``, ``unordered_rows``, ``rows_outside_window``, ``empty_rows``,
+          ``null_values``, ``text_values``, ``extra_columns``, ``wrong_symbol`` (``symbol``)
+
+        ``match`` is a symbol, the start of a path, or a function of the request.
         """
         return self._faults.add(kind, times, match, details)
 
@@ -146,7 +163,7 @@ class LoopbackExchange:
         self._faults.clear()
 
     def prepare(self) -> None:
-        """Do now what the first answers would otherwise wait for."""
+        """Do now what the first answers of the REST endpoints would otherwise wait for."""
         self._rest.prepare()
 
     def _respond(self, request: Request) -> Response | None:
@@ -163,22 +180,32 @@ class LoopbackExchange:
         return response
 
     def _answer(self, request: Request, fault: Fault | None) -> Response | None:
+        if not request.path.startswith("/api/"):
+            return self._struck(request, fault, lambda: listing.answer(self.archive, request))
         charge = self._limits.charge(WEIGHTS.get(request.path, 1), self._clock.limit_seconds)
-        if fault is not None and fault.kind == "drop":
+
+        def good_answer() -> Response:
+            if charge.status != 200:
+                return self._refuse(charge)
+            return self._rest.answer(self._swap_symbol(request, fault))
+
+        response = self._struck(request, fault, good_answer)
+        if response is not None:
+            used = str(charge.used)
+            response.headers |= {"X-MBX-USED-WEIGHT": used, "X-MBX-USED-WEIGHT-1M": used}
+        return response
+
+    def _struck(self, request: Request, fault: Fault | None, good_answer: Callable[[], Response]) -> Response | None:
+        """Return the answer that a fault leaves, None for none at all."""
+        if fault is None:
+            return good_answer()
+        if fault.kind == "drop":
             return None
-        if fault is not None and isinstance(fault.kind, int):
-            response = status_response(
+        if isinstance(fault.kind, int):
+            return status_response(
                 fault.kind, fault.details, weight_limit=self._limits.weight, now_us=self._clock.now_us
             )
-        elif charge.status != 200:
-            response = self._refuse(charge)
-        else:
-            response = self._rest.answer(self._swap_symbol(request, fault))
-            if fault is not None:
-                response = garble(fault, request, response)
-        used = str(charge.used)
-        response.headers |= {"X-MBX-USED-WEIGHT": used, "X-MBX-USED-WEIGHT-1M": used}
-        return response
+        return garble(fault, request, good_answer())
 
     def _refuse(self, charge: Charge) -> Response:
         wait = max(1, ceil(self._clock.real_seconds(charge.wait)))

@@ -22,7 +22,7 @@ Kind = (
     int
     | Literal[
         "body",
-        "cut_json",
+        "cut_body",
         "drop",
         "duplicate_rows",
         "empty_rows",
@@ -108,7 +108,7 @@ class Fault:
 
     def fits(self, request: Request) -> bool:
         """Tell whether it strikes this request."""
-        if self.kind in _ROW_FAULTS and request.path != KLINES:
+        if (self.kind in _ROW_FAULTS or self.kind == "wrong_symbol") and request.path != KLINES:
             return False
         if callable(self.match):
             return bool(self.match(request))
@@ -126,9 +126,7 @@ class Faults:
 
     def add(self, kind: Kind, times: int | None, match: Match, details: dict[str, Any]) -> Fault:
         """Script a fault."""
-        if not isinstance(kind, int) and kind not in _KINDS:
-            message = f"Unknown fault {kind!r}. Write a status, or one of {', '.join(sorted(map(str, _KINDS)))}."
-            raise UsageError(message)
+        _check(kind, details)
         fault = Fault(kind, times, match, details)
         with self._lock:
             self._waiting.append(fault)
@@ -235,8 +233,33 @@ _DELIVERIES: dict[object, Callable[[Connection, bytes, bytes, dict[str, Any]], b
     "stall": _stall,
     "trickle": _trickle,
 }
-_OTHERS: set[object] = {"body", "cut_json", "drop", "html_200", "wrong_date", "wrong_symbol"}
+_OTHERS: set[object] = {"body", "cut_body", "drop", "html_200", "wrong_date", "wrong_symbol"}
 _KINDS = _ROW_FAULTS.keys() | _DELIVERIES.keys() | _OTHERS
+
+_STATUS_DETAILS = {"code", "text", "retry_after", "body"}
+_DETAILS: dict[object, set[str]] = {
+    "body": {"body", "status", "content_type"},
+    "stall": {"seconds"},
+    "trickle": {"bytes", "seconds"},
+    "wrong_date": {"offset"},
+    "wrong_symbol": {"symbol"},
+}
+_NEEDED: dict[object, str] = {"body": "body", "wrong_date": "offset"}
+
+
+def _check(kind: Kind, details: dict[str, Any]) -> None:
+    """Refuse a fault that could not strike as meant, here and not on a thread of the server."""
+    if not isinstance(kind, int) and kind not in _KINDS:
+        message = f"Unknown fault {kind!r}. Write a status, or one of {', '.join(sorted(map(str, _KINDS)))}."
+        raise UsageError(message)
+    known = _STATUS_DETAILS if isinstance(kind, int) else _DETAILS.get(kind, set())
+    if unknown := details.keys() - known:
+        accepted = ", ".join(sorted(known)) or "nothing"
+        message = f"Fault {kind!r} takes no {min(unknown)}; it takes {accepted}."
+        raise UsageError(message)
+    if kind in _NEEDED and _NEEDED[kind] not in details:
+        message = f"Fault {kind!r} needs {_NEEDED[kind]}."
+        raise UsageError(message)
 
 
 def garble(fault: Fault, request: Request, response: Response) -> Response:
@@ -249,7 +272,7 @@ def garble(fault: Fault, request: Request, response: Response) -> Response:
     elif fault.kind in _DELIVERIES:
         deliver = _DELIVERIES[fault.kind]
         response.deliver = lambda connection, head, body: deliver(connection, head, body, details)
-    elif fault.kind == "cut_json":
+    elif fault.kind == "cut_body":
         response.body = response.body[: len(response.body) // 2]
     elif fault.kind == "html_200":
         response = Response(200, _HTML, content_type="text/html")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -45,11 +46,21 @@ def complete_candles(candles: pa.Table) -> pa.Table:
         columns["close_time"] = candles["close_time"].cast(pa.timestamp("us"))
     if "ignore" in candles.column_names:
         columns["ignore"] = pc.coalesce(candles["ignore"].cast(pa.string()), "0")
-    table = pa.table(columns).combine_chunks()
-    open_us = table["open_time"].cast(pa.int64())
-    if pc.any(pc.less(pc.pairwise_diff(open_us.combine_chunks()), 0)).as_py():
-        table = table.sort_by("open_time").combine_chunks()
-    return table
+    return pa.table(columns).combine_chunks()
+
+
+def open_times(candles: pa.Table) -> memoryview:
+    """Return the opens in microseconds, to be searched without a Python object per row."""
+    opened = candles["open_time"].combine_chunks().cast(pa.int64())
+    buffer = opened.buffers()[1]
+    return memoryview(buffer or b"").cast("q")[opened.offset : opened.offset + len(opened)]
+
+
+def _sorted(candles: pa.Table) -> pa.Table:
+    opened = candles["open_time"].combine_chunks().cast(pa.int64())
+    if pc.any(pc.less(pc.pairwise_diff(opened), 0)).as_py():
+        return candles.sort_by("open_time").combine_chunks()
+    return candles
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,7 +80,7 @@ class SymbolMarket:
     _rolled: dict[tuple[str, int], pa.Table] = field(default_factory=dict, init=False, repr=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "candles", complete_candles(self.candles))
+        object.__setattr__(self, "candles", _sorted(complete_candles(self.candles)))
 
     def candles_of(self, interval: str, *, offset_us: int = 0) -> pa.Table:
         """Return the candles of one interval: those given, else rolled up from the 1m ones and kept.
@@ -86,6 +97,13 @@ class SymbolMarket:
             self._rolled[key] = self._make(interval, offset_us)
         return self._rolled[key]
 
+    def candles_between(self, interval: str, start_us: int, end_us: int) -> pa.Table:
+        """Return the candles that open in ``[start_us, end_us)``, in microseconds."""
+        candles = self.candles_of(interval)
+        opened = open_times(candles)
+        first = bisect_left(opened, start_us)
+        return candles.slice(first, bisect_left(opened, end_us) - first)
+
     def _make(self, interval: str, offset_us: int) -> pa.Table:
         if interval == "1s":
             # Seconds cannot be had from minutes.
@@ -93,7 +111,7 @@ class SymbolMarket:
         rolled = complete_candles(roll_up(self.candles, interval, offset_us=offset_us))
         if offset_us or interval not in self.native:
             return rolled
-        return _fill_from(self.native[interval], rolled)
+        return _sorted(_fill_from(self.native[interval], rolled))
 
 
 class Market(dict[str, SymbolMarket]):

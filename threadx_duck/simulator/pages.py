@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
+from threadx_duck.simulator.market import open_times
 from threadx_duck.simulator.rollup import bucket_ends
 from threadx_duck.simulator.rows import TimeUnit, json_rows
 
@@ -30,10 +31,7 @@ class Pages:
         table = market.candles_of(interval, offset_us=offset_us).combine_chunks()
         self._interval, self._unit, self._offset_us = interval, unit, offset_us
         self._batch = (table.to_batches() or [pa.RecordBatch.from_pylist([], schema=table.schema)])[0]
-        # Searching the int64 buffer itself needs no Python object per row.
-        open_us = self._batch.column("open_time").cast(pa.int64())
-        buffer = open_us.buffers()[1]
-        self._open_us = memoryview(buffer or b"").cast("q")[open_us.offset : open_us.offset + len(open_us)]
+        self._open_us = open_times(table)
         self._blocks: dict[int, _Block] = {}
         self._lock = Lock()
 

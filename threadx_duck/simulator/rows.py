@@ -6,6 +6,7 @@ number as ``1E-8`` and is slower.
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Literal
 
 import pyarrow as pa
@@ -18,9 +19,13 @@ TimeUnit = Literal["ms", "us"]
 _DIVISOR: dict[TimeUnit, int] = {"ms": 1_000, "us": 1}
 # From here on neighbouring doubles are further apart than the eighth decimal.
 _SPARSE_FROM = 2.0**26
-_FOUR_DIGITS = pa.array([f"{number:04d}" for number in range(10_000)])
 
 _Pieces = list[pa.Array | str]
+
+
+@cache
+def _four_digits() -> pa.Array:
+    return pa.array([f"{number:04d}" for number in range(10_000)])
 
 
 def _decimal(values: pa.Array) -> _Pieces:
@@ -45,8 +50,8 @@ def _decimal(values: pa.Array) -> _Pieces:
         *pieces,
         whole.cast(pa.string()),
         ".",
-        _FOUR_DIGITS.take(upper),
-        _FOUR_DIGITS.take(lower),
+        _four_digits().take(upper),
+        _four_digits().take(lower),
     ]
 
 

@@ -10,7 +10,7 @@ import socket
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from http import HTTPStatus
+from http.client import responses
 from threading import Event, Lock, Thread, current_thread
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl, unquote
@@ -74,7 +74,7 @@ class Response:
         """Return the status line and headers."""
         headers = {"Content-Type": self.content_type, "Content-Length": str(len(self.body)), **self.headers}
         lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
-        return f"HTTP/1.1 {self.status} {HTTPStatus(self.status).phrase}\r\n{lines}\r\n".encode()
+        return f"HTTP/1.1 {self.status} {responses.get(self.status, '')}\r\n{lines}\r\n".encode()
 
 
 class Connection:

@@ -1,0 +1,5 @@
+-- insert_scratch: Adds candles that come from no request, to a store in memory.
+-- Reads the table incoming: candles without request_id.
+insert into candles_1m by name
+select *, 0 as request_id
+from incoming

@@ -1,0 +1,9 @@
+-- count_candles: How many minutes of one symbol are stored in a range.
+-- Parameters:
+--   $symbol VARCHAR: the exchange's string
+--   $start TIMESTAMP: start of the range, UTC
+--   $end TIMESTAMP: end of the range, exclusive
+-- Returns: one number.
+select count(*) as candles
+from candles_1m
+where symbol = $symbol and open_time >= $start and open_time < $end

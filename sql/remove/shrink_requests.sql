@@ -1,0 +1,12 @@
+-- shrink_requests: Ends requests where the removed range begins; one that begins inside it is conclusive for nothing.
+-- Parameters:
+--   $symbol VARCHAR: the exchange's string
+--   $start TIMESTAMP: start of what is removed, UTC
+--   $end TIMESTAMP: its end, exclusive
+update requests
+set range_end = greatest(range_start, $start)
+where
+    symbol = $symbol
+    and timeframe = '1m'
+    and range_start < $end
+    and range_end > $start

@@ -1,0 +1,123 @@
+"""Candles straight from the exchange, without a store: download, gaps, conservative filling."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from datetime import timedelta
+from types import TracebackType
+from typing import Any, Self
+
+import pyarrow as pa
+
+from threadx_duck.candles import CANDLE_SCHEMA, read_candles
+from threadx_duck.config import Settings, get_settings
+from threadx_duck.errors import UsageError
+from threadx_duck.logs import ensure_logs
+from threadx_duck.sources.rest import REQUESTS_IN_FLIGHT, RestSource
+from threadx_duck.store import scratch
+from threadx_duck.timeframes import ONE_MINUTE
+from threadx_duck.times import MINUTE, TimeLike, TimeRange, floor_minute, format_time, parse_range
+
+logger = logging.getLogger("threadx_duck.legacy_adapter")
+
+
+class LegacyAdapter:
+    """The exchange's candles as Arrow tables.
+
+    Use it as a context manager, or `close` it. Tables have the columns of
+    `threadx_duck.candles.CANDLE_SCHEMA`; whatever exports the Arrow stream interface is accepted as one.
+    """
+
+    def __init__(self, settings: Settings | None = None) -> None:
+        self.settings = settings or get_settings()
+        ensure_logs(self.settings.logging)
+        self._stop = threading.Event()
+        self._source: RestSource | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Closes the connections to the exchange."""
+        if self._source is not None:
+            self._source.close()
+            self._source = None
+
+    def fetch_klines_1m(
+        self, symbol: str, start_date: TimeLike | None = None, end_date: TimeLike | None = None
+    ) -> pa.Table:
+        """The exchange's closed 1-minute candles that open in a range, by REST.
+
+        Without a start, from the symbol's first candle; without an end, or with one in the future, to the
+        last closed minute. Rows that are no candles are left out and logged. Raises `UsageError` for a
+        range that makes no sense, `DownloadError` if the exchange does not answer as it should.
+        """
+        start, end = parse_range(start_date, end_date)
+        if self._source is None:
+            self._source = RestSource(self.settings.api, self._stop)
+        began = time.monotonic()
+        now = floor_minute(self._source.server_time())
+        last = now if end is None else min(end, now)
+        pages = []
+        if start is None:
+            first = self._source.fetch_first(symbol)
+            if first is None:
+                return CANDLE_SCHEMA.empty_table()
+            start = first.range_end - MINUTE
+        if start < last:
+            pages = list(self._source.fetch_range(symbol, ONE_MINUTE, TimeRange(start, last), REQUESTS_IN_FLIGHT))
+        rejected = sum(page.rejected.num_rows for page in pages)
+        table = pa.concat_tables([CANDLE_SCHEMA.empty_table(), *(page.candles for page in pages)])
+        logger.info(
+            "%s %s to %s: %s candles, %s rows rejected, %s requests, %.1f s",
+            symbol,
+            format_time(start),
+            format_time(last),
+            table.num_rows,
+            rejected,
+            sum(len(page.bodies) for page in pages),
+            time.monotonic() - began,
+        )
+        return table
+
+    def detect_gaps_1m(self, candles: Any) -> pa.Table:
+        """The runs of absent minutes between the first and the last candle of each symbol.
+
+        Returns ``symbol``, ``gap_start``, ``gap_end`` (exclusive, UTC) and ``missing`` minutes, by symbol
+        and time. Raises `UsageError` if ``candles`` is no table of candles.
+        """
+        with scratch(read_candles(candles)) as session:
+            return session.query("queries/detect_gaps")
+
+    def fill_gaps_conservative(self, candles: Any, gaps: Any | None = None) -> pa.Table:
+        """The candles with short gaps filled: flat at the previous close, no volume, no trades.
+
+        Only the gaps given, or all if None are, and only those no longer than ``[data.processing]
+        max_gap_fill_hours``. Adds the column ``is_filled``. The definition is that of the SQL macro
+        ``candles_filled``. Raises `UsageError` if an argument is no such table.
+        """
+        table = read_candles(candles)
+        chosen = self.detect_gaps_1m(table) if gaps is None else _read_gaps(gaps)
+        limit = timedelta(hours=self.settings.processing.max_gap_fill_hours)
+        with scratch(table) as session, session.tables(chosen_gaps=chosen):
+            return session.query("queries/fill_gaps", max_gap=limit)
+
+
+def _read_gaps(gaps: Any) -> pa.Table:
+    try:
+        table = pa.table(gaps)
+        columns = [table[name] for name in ("gap_start", "gap_end")]
+        symbols = (
+            table["symbol"].cast(pa.string()) if "symbol" in table.column_names else pa.nulls(len(table), pa.string())
+        )
+        times = [column.cast(pa.timestamp("us")) for column in columns]
+    except (TypeError, KeyError, pa.ArrowException) as error:
+        raise UsageError("Gaps are a table with gap_start and gap_end, as detect_gaps_1m returns.") from error
+    return pa.table([symbols, *times], names=["symbol", "gap_start", "gap_end"])
