@@ -23,6 +23,13 @@ class _LateFile(RotatingFileHandler):
 
     def __init__(self, path: Path) -> None:
         super().__init__(path, maxBytes=_BYTES_PER_FILE, backupCount=_KEPT_FILES, encoding="utf-8", delay=True)
+        self._has_complained = False
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: ARG002, N802 - the library's signature
+        """Says once that nothing can be written, instead of a traceback for every line."""
+        if not self._has_complained:
+            self._has_complained = True
+            sys.stderr.write(f"note: Cannot write {self.baseFilename}: {sys.exc_info()[1]}; see [logging] directory.\n")
 
     def _open(self) -> TextIOWrapper:
         Path(self.baseFilename).parent.mkdir(parents=True, exist_ok=True)

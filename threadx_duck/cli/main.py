@@ -58,10 +58,12 @@ def run(arguments: list[str]) -> int:
     """Runs one command line and returns its exit code."""
     verbose = "--verbose" in arguments
     try:
-        threadx.main(arguments, prog_name="threadx", standalone_mode=False)
+        code = threadx.main(arguments, prog_name="threadx", standalone_mode=False)
         sys.stdout.flush()
-    except click.exceptions.Exit as error:
-        return error.exit_code
+        return code if isinstance(code, int) else ExitCode.DONE
+    except click.exceptions.NoArgsIsHelpError as error:
+        error.show()
+        return ExitCode.USAGE
     except click.ClickException as error:
         return _fail(error.format_message(), ExitCode.USAGE)
     except ThreadxDuckError as error:
@@ -71,10 +73,10 @@ def run(arguments: list[str]) -> int:
         return _fail(str(error), ExitCode.USAGE if is_usage else ExitCode.FAILED)
     except (KeyboardInterrupt, click.Abort):
         return ExitCode.INTERRUPTED
-    except BrokenPipeError:
-        # Whoever read has enough; closing stdout at exit must not complain about it again.
+    except (BrokenPipeError, SystemExit):
+        # Whoever read has enough: click and rich end the program then. Closing stdout must not complain again.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    return ExitCode.DONE
+        return ExitCode.DONE
 
 
 def _fail(message: str, code: ExitCode) -> ExitCode:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -25,7 +26,10 @@ from threadx_duck.cli.context import (
 from threadx_duck.cli.output import print_json, print_table, write_rows
 from threadx_duck.errors import UsageError
 
-_AGE = re.compile(r"([1-9][0-9]{0,5})([smhd])")
+if TYPE_CHECKING:
+    from threadx_duck.store import Store
+
+_AGE = re.compile(r"([1-9][0-9]{0,4})([smhd])")
 _AGE_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 _SHOWN_FAULTS = 10
 
@@ -102,7 +106,9 @@ def gaps(app: App, symbols: tuple[str, ...], start: str | None, end: str | None,
     from threadx_duck.times import parse_range
 
     first, last = parse_range(start, end)
-    table = app.store().query(
+    store = app.store()
+    _require_stored(store, symbols)
+    table = store.query(
         "queries/gaps",
         symbols=list(symbols),
         start=first or datetime.min,
@@ -139,7 +145,9 @@ def check(app: App, symbols: tuple[str, ...], folder: Path | None, *, as_json: b
     """
     from threadx_duck.checks import run_checks
 
-    findings = run_checks(app.store(), symbols, folder)
+    store = app.store()
+    _require_stored(store, symbols)
+    findings = run_checks(store, symbols, folder)
     total = sum(finding.rows.num_rows for finding in findings)
     if as_json:
         entries = [
@@ -218,6 +226,12 @@ def query(app: App, sql: str, form: str | None, output: Path | None) -> None:
 def _note(app: App, text: str | None) -> None:
     if text:
         app.note(text)
+
+
+def _require_stored(store: Store, wanted: tuple[str, ...]) -> None:
+    """A mistyped symbol has neither gaps nor faults, which must not pass for good news."""
+    if wanted:
+        _require_known(wanted, store.query("queries/symbol_spans")["symbol"].to_pylist())
 
 
 def _require_known(wanted: tuple[str, ...], stored: list[str]) -> None:
