@@ -59,7 +59,9 @@ def ask(settings: Settings, statement: str) -> list[tuple[Any, ...]]:
         return connection.execute(statement).fetchall()
 
 
-def served(exchange: LoopbackExchange, symbol: str, start: datetime = START, end: datetime = END) -> list[tuple[Any, ...]]:
+def served(
+    exchange: LoopbackExchange, symbol: str, start: datetime = START, end: datetime = END
+) -> list[tuple[Any, ...]]:
     """The candles of the exchange's market in a range, as rows."""
     rows = exchange.market[symbol].candles.to_pylist()
     return [(symbol, *row.values()) for row in rows if start <= row["open_time"] < end]
@@ -131,7 +133,9 @@ def test_a_batch_of_symbols_is_downloaded_side_by_side(
     assert gaps(settings, "SOLUSDC") == []
 
 
-def test_a_second_run_sends_no_request(manager: IngestionManager, settings: Settings, exchange: LoopbackExchange) -> None:
+def test_a_second_run_sends_no_request(
+    manager: IngestionManager, settings: Settings, exchange: LoopbackExchange
+) -> None:
     arguments = (["BTCUSDC", "SOLUSDC"], "2024-01-01", "2024-01-03T00:00")
     manager.update_assets_batch(*arguments)
     exchange.requests.clear()
@@ -163,7 +167,9 @@ def test_a_range_before_the_listing_is_conclusively_empty(
     assert exchange.requests == []
 
 
-def test_only_what_is_missing_is_asked(manager: IngestionManager, settings: Settings, exchange: LoopbackExchange) -> None:
+def test_only_what_is_missing_is_asked(
+    manager: IngestionManager, settings: Settings, exchange: LoopbackExchange
+) -> None:
     manager.update_assets_batch(["BTCUSDC"], "2024-01-02", "2024-01-02")
     exchange.requests.clear()
     manager.update_assets_batch(["BTCUSDC"], "2024-01-02T12:00", "2024-01-03T06:00")
@@ -173,7 +179,9 @@ def test_only_what_is_missing_is_asked(manager: IngestionManager, settings: Sett
     assert (first, last) == (datetime(2024, 1, 3), datetime(2024, 1, 3, 6))
 
 
-def test_stored_minutes_need_no_proof(manager: IngestionManager, settings: Settings, exchange: LoopbackExchange) -> None:
+def test_stored_minutes_need_no_proof(
+    manager: IngestionManager, settings: Settings, exchange: LoopbackExchange
+) -> None:
     manager.update_assets_batch(["BTCUSDC"], "2024-01-01", "2024-01-01")
     with duckdb.connect(str(settings.store.database)) as connection:
         connection.execute("update requests set range_end = range_start")
@@ -189,7 +197,9 @@ def test_without_an_end_it_goes_to_the_last_closed_minute(
 ) -> None:
     exchange.now = datetime(2024, 1, 2, 10, 30, 59, tzinfo=UTC)
     manager.update_assets_batch(["BTCUSDC"], "2024-01-02T10:00")
-    assert stored(settings, "BTCUSDC") == served(exchange, "BTCUSDC", datetime(2024, 1, 2, 10), datetime(2024, 1, 2, 10, 30))
+    assert stored(settings, "BTCUSDC") == served(
+        exchange, "BTCUSDC", datetime(2024, 1, 2, 10), datetime(2024, 1, 2, 10, 30)
+    )
 
 
 def test_a_future_end_is_the_last_closed_minute(
@@ -307,7 +317,10 @@ def test_a_symbol_that_breaks_off_keeps_what_came_and_goes_on_later(
 
 @pytest.mark.parametrize(
     ("status", "message"),
-    [pytest.param(418, "has banned this address until", id="418"), pytest.param(451, "does not serve your location", id="451")],
+    [
+        pytest.param(418, "has banned this address until", id="418"),
+        pytest.param(451, "does not serve your location", id="451"),
+    ],
 )
 def test_an_answer_for_the_whole_host_stops_the_run(
     settings: Settings, exchange: LoopbackExchange, status: int, message: str
@@ -327,7 +340,9 @@ def test_a_manager_goes_on_after_a_run_that_was_stopped(manager: IngestionManage
     assert manager.update_assets_batch(["BTCUSDC"], "2024-01-03")["BTCUSDC"].rows_added == 1_440
 
 
-def test_a_clock_that_cannot_be_asked_is_a_download_error(manager: IngestionManager, exchange: LoopbackExchange) -> None:
+def test_a_clock_that_cannot_be_asked_is_a_download_error(
+    manager: IngestionManager, exchange: LoopbackExchange
+) -> None:
     exchange.fail(503, times=None, match="/api/v3/time")
     with pytest.raises(DownloadError, match="failed to answer for its clock: 503"):
         manager.update_assets_batch(["BTCUSDC"])
@@ -352,7 +367,7 @@ def test_a_rejected_row_is_kept_with_its_reason(
     assert gaps(settings, "BTCUSDC") == [(minute, minute + MINUTE, "rejected")]
 
 
-@pytest.mark.parametrize("fault", ["drop", "truncate", "cut_json", "html_200", "duplicate_rows", "unordered_rows", 500])
+@pytest.mark.parametrize("fault", ["drop", "truncate", "cut_body", "html_200", "duplicate_rows", "unordered_rows", 500])
 def test_passing_faults_change_nothing_that_is_stored(
     manager: IngestionManager, settings: Settings, exchange: LoopbackExchange, fault: Any
 ) -> None:
@@ -380,7 +395,7 @@ def test_arguments_without_sense_are_refused(manager: IngestionManager, exchange
         manager.update_assets_batch(["BTCUSDC"], "2024-01-02", "2024-01-01")
     with pytest.raises(UsageError, match="Cannot read the time"):
         manager.update_assets_batch(["BTCUSDC"], "yesterday")
-    with pytest.raises(UsageError, match="Nothing is stored in .* yet. Name a symbol: threadx ingest BTCUSDC"):
+    with pytest.raises(UsageError, match=r"Nothing is stored in .* yet\. Name a symbol: threadx ingest BTCUSDC"):
         manager.update_assets_batch()
     assert exchange.requests == []
 
