@@ -101,9 +101,11 @@ class Downloader:
             for plan in plans:
                 pool.submit(self._download, plan, share, recheck)
             self._collect(len(plans))
-        except KeyboardInterrupt:
+        except BaseException as failure:
+            # Also after a failed commit: nothing that still comes could be stored.
             self._stop.set()
-            self._commit()
+            if isinstance(failure, KeyboardInterrupt):
+                self._commit()
             raise
         finally:
             self._stop_workers(pool)
