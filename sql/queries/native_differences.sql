@@ -38,34 +38,39 @@ theirs as (
     where symbol = $symbol and timeframe = $timeframe and native.open_time >= $first and native.open_time < $last
     group by time_bucket($width::interval, native.open_time - $grid_offset)
 ),
-pairs as (
-    select
-        coalesce(ours.open_time, theirs.open_time) as open_time,
-        coalesce(ours.is_complete, false) as is_complete,
-        [ours.close, ours.open, ours.high, ours.low, ours.close, ours.volume, ours.quote_volume, ours.trade_count,
-            ours.taker_buy_volume, ours.taker_buy_quote_volume] as ours,
-        [theirs.close, theirs.open, theirs.high, theirs.low, theirs.close, theirs.volume, theirs.quote_volume,
-            theirs.trade_count, theirs.taker_buy_volume, theirs.taker_buy_quote_volume] as theirs,
-    from ours
-    full join theirs on ours.open_time = theirs.open_time
-),
 compared as (
     select pairs.*
-    from pairs
+    from (
+        select coalesce(ours.open_time, theirs.open_time) as open_time, ours, theirs
+        from ours
+        full join theirs on ours.open_time = theirs.open_time
+    ) as pairs
     asof join ranges on pairs.open_time >= ranges.range_start
     where pairs.open_time < ranges.range_end
 ),
 fields as (
     select
         open_time,
-        is_complete,
-        unnest(ours) as ours,
-        unnest(theirs) as theirs,
+        coalesce(ours.is_complete, false) as is_complete,
+        unnest([ours.close, ours.open, ours.high, ours.low, ours.close, ours.volume, ours.quote_volume,
+            ours.trade_count, ours.taker_buy_volume, ours.taker_buy_quote_volume]) as ours,
+        unnest([theirs.close, theirs.open, theirs.high, theirs.low, theirs.close, theirs.volume, theirs.quote_volume,
+            theirs.trade_count, theirs.taker_buy_volume, theirs.taker_buy_quote_volume]) as theirs,
         unnest(['candle', 'open', 'high', 'low', 'close', 'volume', 'quote_volume', 'trade_count',
             'taker_buy_volume', 'taker_buy_quote_volume']) as field,
         unnest(range(10)) as place,
     from compared
-    where ours is distinct from theirs
+    -- Most candles are equal to the last bit, and need no closer look.
+    where
+        ours.open is distinct from theirs.open
+        or ours.high is distinct from theirs.high
+        or ours.low is distinct from theirs.low
+        or ours.close is distinct from theirs.close
+        or ours.volume <> theirs.volume
+        or ours.quote_volume <> theirs.quote_volume
+        or ours.trade_count <> theirs.trade_count
+        or ours.taker_buy_volume <> theirs.taker_buy_volume
+        or ours.taker_buy_quote_volume <> theirs.taker_buy_quote_volume
 ),
 differences as (
     select open_time, field, ours, theirs, is_complete, place
