@@ -10,7 +10,6 @@ import pytest
 
 from threadx_duck import logs
 from threadx_duck.config import LoggingSettings
-from threadx_duck.errors import SettingsError
 from threadx_duck.logs import set_up_logs
 
 LINE = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ (INFO|WARNING|DEBUG) threadx_duck\.\S+: .+\n")
@@ -28,7 +27,7 @@ def test_lines_go_to_the_file_in_utc(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 def test_files_are_made_with_their_first_line(tmp_path: Path) -> None:
     set_up_logs(LoggingSettings(directory=tmp_path / "logs"), console=False)
-    assert list((tmp_path / "logs").iterdir()) == []
+    assert not (tmp_path / "logs").exists()
     logging.getLogger("threadx_duck.ingest").info("a line")
     assert [file.name for file in (tmp_path / "logs").iterdir()] == ["data_ingestion.log"]
 
@@ -84,7 +83,10 @@ def test_a_full_file_is_rotated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     assert names == ["data_ingestion.log", *(f"data_ingestion.log.{number}" for number in range(1, 6))]
 
 
-def test_a_folder_that_cannot_be_made_is_an_error_of_the_settings(tmp_path: Path) -> None:
-    (tmp_path / "file").write_text("")
-    with pytest.raises(SettingsError, match=r"^Cannot make the folder of \[logging\] directory, .*/file/logs: "):
-        set_up_logs(LoggingSettings(directory=tmp_path / "file" / "logs"), console=False)
+def test_a_folder_that_cannot_be_made_is_told_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "logs").write_text("a file, not a folder")
+    set_up_logs(LoggingSettings(directory=tmp_path / "logs"), console=False)
+    logging.getLogger("threadx_duck.ingest").info("one")
+    logging.getLogger("threadx_duck.ingest").info("two")
+    file = tmp_path / "logs" / "data_ingestion.log"
+    assert capsys.readouterr().err == f"note: Cannot write {file}: File exists. See [logging] directory.\n"

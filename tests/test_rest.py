@@ -661,7 +661,7 @@ def test_an_odd_weight_header_is_passed_over(make_source: Any, requests_mock: Mo
 # Over real HTTP
 
 
-@pytest.mark.parametrize("fault", ["drop", "truncate", "cut_json", "html_200", "unordered_rows", "rows_outside_window"])
+@pytest.mark.parametrize("fault", ["drop", "truncate", "cut_body", "html_200", "unordered_rows", "rows_outside_window"])
 def test_a_fault_on_the_way_is_asked_again(make_source: Any, exchange: LoopbackExchange, fault: Any) -> None:
     exchange.fail(fault, times=2)
     assert opens(fetch(make_source(base_url=exchange.url), span(0, 60))) == list(range(60))

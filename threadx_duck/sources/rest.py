@@ -122,6 +122,14 @@ class RestSource:
         finally:
             _cancel(pending)
 
+    def fetch_next(self, symbol: str, timeframe: Timeframe, wanted: TimeRange) -> Page:
+        """The next candle in a range, conclusive up to it; of a range without any, one call tells so."""
+        fetched = self._fetch(symbol, timeframe, wanted, limit=1)
+        page = _to_page(symbol, timeframe, fetched)
+        if fetched.last < 0:
+            return page
+        return replace(page, range_end=floor_minute(EPOCH + timedelta(milliseconds=fetched.last)) + timeframe.step)
+
     def _fetch_window(self, symbol: str, timeframe: Timeframe, window: TimeRange) -> _Fetched:
         """All rows of a window; a full page that ends before its window is asked on from its last row."""
         fetched = self._fetch(symbol, timeframe, window)
