@@ -59,6 +59,7 @@ class IngestionManager:
         self._progress = progress or Progress()
         self.store = Store(self.settings.store, on_wait=self._progress.note)
         self._stop = threading.Event()
+        self._is_downloading = False
         self._sources: Sources | None = None
         self.results: dict[str, SymbolResult] = {}
 
@@ -77,9 +78,13 @@ class IngestionManager:
                 source.close()
             self._sources = None
 
-    def stop(self) -> None:
-        """Ends a running download after the batch in hand; may be called from any thread."""
+    def stop(self) -> bool:
+        """Ends a running download after the batch in hand; may be called from any thread.
+
+        Returns whether there is one. Its symbols report that the run was stopped.
+        """
         self._stop.set()
+        return self._is_downloading
 
     def update_assets_batch(
         self,
@@ -116,7 +121,7 @@ class IngestionManager:
             with published_after(self.store, self.settings.store, self._progress.note):
                 if due:
                     self._download(due, planner, recheck=refresh)
-                if timeframes and self.store.exists:
+                if timeframes and self.store.exists and not self._stop.is_set():
                     self._validate(timeframes, start_date, end_date)
         return self.results
 
@@ -348,9 +353,11 @@ class IngestionManager:
 
         at_once = self.settings.processing.default_batch_size
         downloader = Downloader(self.store, self._open_sources(), planner, at_once, self._stop, self._progress)
+        self._is_downloading = True
         try:
             downloader.run(plans, recheck=recheck)
         finally:
+            self._is_downloading = False
             self.results.update(downloader.results)
 
 
