@@ -106,6 +106,11 @@ def split_klines(symbol: str, columns: pa.Table, raw: Callable[[list[int]], list
     return Klines(candles.filter(pc.invert(is_bad)), rejected)
 
 
+def typed(column: str, value: float | None) -> float | int | None:
+    """A value as its column holds it, where SQL gave all columns as doubles: ``trade_count`` is whole."""
+    return int(value) if column == "trade_count" and value is not None else value
+
+
 def minutes_of(times: pa.ChunkedArray) -> pa.ChunkedArray:
     """The minutes that the exchange's integer times lie in; null for what is no time."""
     return pc.cast(_floor_minute(_to_microseconds(times)), pa.timestamp("us"))

@@ -15,10 +15,12 @@ from threadx_duck.errors import DownloadError, UsageError
 from threadx_duck.exchange import FIRST_MINUTE
 from threadx_duck.logs import ensure_logs
 from threadx_duck.planning import SOURCES, Costs, Planner, SourceChoice, SymbolPlan
+from threadx_duck.publishing import published_after
 from threadx_duck.results import Progress, SymbolResult
 from threadx_duck.store import Store
-from threadx_duck.timeframes import ONE_MINUTE, parse_timeframe
+from threadx_duck.timeframes import ONE_MINUTE, Timeframe, parse_timeframe
 from threadx_duck.times import (
+    DAY,
     EPOCH,
     MINUTE,
     TimeLike,
@@ -33,8 +35,10 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from threadx_duck.archive_files import ArchiveFile
+    from threadx_duck.comparison import Comparer
     from threadx_duck.fetching import Sources
     from threadx_duck.importing import ImportResult
+    from threadx_duck.verification import Verification
 
 # An end this long ago is past on any clock that is set at all; a later one is asked of the exchange.
 _SURELY_PAST = timedelta(days=1)
@@ -55,6 +59,7 @@ class IngestionManager:
         self._progress = progress or Progress()
         self.store = Store(self.settings.store, on_wait=self._progress.note)
         self._stop = threading.Event()
+        self._is_downloading = False
         self._sources: Sources | None = None
         self.results: dict[str, SymbolResult] = {}
 
@@ -73,9 +78,13 @@ class IngestionManager:
                 source.close()
             self._sources = None
 
-    def stop(self) -> None:
-        """Ends a running download after the batch in hand; may be called from any thread."""
+    def stop(self) -> bool:
+        """Ends a running download after the batch in hand; may be called from any thread.
+
+        Returns whether there is one. Its symbols report that the run was stopped.
+        """
         self._stop.set()
+        return self._is_downloading
 
     def update_assets_batch(
         self,
@@ -84,6 +93,7 @@ class IngestionManager:
         end_date: TimeLike | None = None,
         *,
         source: SourceChoice = "auto",
+        target_timeframes: Sequence[str] = (),
         refresh: bool = False,
         dry_run: bool = False,
     ) -> dict[str, SymbolResult]:
@@ -95,15 +105,24 @@ class IngestionManager:
         covered, ``dry_run`` only plans. A failing symbol is reported and does not stop the others. Raises
         `UsageError` for arguments that make no sense, `DownloadError` if the exchange cannot tell the time,
         `StoreError` if the store cannot be used; what was committed before stays.
+
+        ``target_timeframes`` are counted in each result and, if ``[data.processing] resample_validation``
+        is set, compared with the exchange's own where this run changed minutes.
         """
+        self._stop.clear()
+        timeframes = [parse_timeframe(label) for label in dict.fromkeys(target_timeframes)]
         planner, plans = self._plan(self._planner(source), symbols, start_date, end_date, refresh=refresh)
         self.results = {
             plan.symbol: SymbolResult(plan.symbol, "planned" if dry_run and plan.requests else "up_to_date", plan=plan)
             for plan in plans
         }
         due = [plan for plan in plans if plan.requests]
-        if due and not dry_run:
-            self._download(due, planner, recheck=refresh)
+        if not dry_run:
+            with published_after(self.store, self.settings.store, self._progress.note):
+                if due:
+                    self._download(due, planner, recheck=refresh)
+                if timeframes and self.store.exists and not self._stop.is_set():
+                    self._validate(timeframes, start_date, end_date)
         return self.results
 
     def download_ohlcv_1m(
@@ -173,6 +192,29 @@ class IngestionManager:
                 raise UsageError(f"No candles of {symbol} in {self.store.path}. Run: threadx ingest {symbol}")
         return table
 
+    def verify(
+        self,
+        symbols: Sequence[str] = (),
+        timeframe: str = "1h",
+        start_date: TimeLike | None = None,
+        end_date: TimeLike | None = None,
+        *,
+        repair: bool = False,
+    ) -> Verification:
+        """Compares derived candles that open in a range with the exchange's own, as far as ranges are conclusive.
+
+        The exchange's candles are asked for where they are not stored yet; ``repair`` asks again for what
+        differs, on both sides. Without symbols, every stored one. Raises `UsageError`, `StoreError`.
+        """
+        from threadx_duck.comparison import stored_candles
+        from threadx_duck.verification import verify_ranges
+
+        width, (start, end) = parse_timeframe(timeframe), parse_range(start_date, end_date)
+        self._stop.clear()
+        return verify_ranges(
+            self.store, self._comparer(), stored_candles(symbols, start, end, width), width, repair=repair
+        )
+
     def import_files(self, paths: Sequence[str | Path], *, symbol: str | None = None) -> dict[str, ImportResult]:
         """Ingests archive zips, CSV and Parquet files lying on disk, with the care and evidence of a download.
 
@@ -220,7 +262,7 @@ class IngestionManager:
         wanted = {symbol: self._wanted(spans.get(symbol), start, last) for symbol in chosen}
         missing = {symbol: [span] for symbol, span in wanted.items() if span.start < span.end}
         if not refresh and spans:
-            missing = self._missing(missing)
+            missing = self._due(self._missing(missing), clock)
         planner = replace(planner, clock=clock, kept=self._kept(planner, missing))
         return planner, [
             self._plan_symbol(planner, symbol, missing.get(symbol, []), spans.get(symbol)) for symbol in chosen
@@ -243,7 +285,8 @@ class IngestionManager:
     def _wanted(span: TimeRange | None, start: datetime | None, end: datetime) -> TimeRange:
         if start is None:
             start = EPOCH if span is None else span.end
-        return TimeRange(start, end)
+        # The exchange has nothing older, and no request proves the absence of anything older.
+        return TimeRange(max(start, EPOCH), end)
 
     def _stored_spans(self) -> dict[str, TimeRange]:
         if not self.store.exists:
@@ -260,6 +303,17 @@ class IngestionManager:
             columns = _columns(uncovered)
             bounds = {"first": min(columns["starts"]), "last": max(columns["ends"])}
             return _ranges(session.run("queries/absent_ranges", **columns, **bounds))
+
+    def _due(self, missing: dict[str, list[TimeRange]], clock: datetime) -> dict[str, list[TimeRange]]:
+        """What is missing, but for the end of symbols in BREAK that were asked for within a day of the clock."""
+        if not missing:
+            return missing
+        with self.store.reading() as session:
+            asked = dict(session.run("queries/symbols_in_break", since=clock - DAY))
+        return {
+            symbol: [span for span in spans if symbol not in asked or span.start < asked[symbol]]
+            for symbol, spans in missing.items()
+        }
 
     def _last_minute(self, end: datetime | None, planner: Planner) -> tuple[datetime, datetime]:
         """The wanted end, at most that of the last minute closed by the exchange's clock; and that clock."""
@@ -280,15 +334,30 @@ class IngestionManager:
             self._sources = Sources(RestSource(self.settings.api, self._stop), ArchiveSource(self.settings, self._stop))
         return self._sources
 
+    def _validate(
+        self, timeframes: Sequence[Timeframe], start_date: TimeLike | None, end_date: TimeLike | None
+    ) -> None:
+        from threadx_duck.validation import validate_results
+
+        start, end = parse_range(start_date, end_date)
+        comparer = self._comparer() if self.settings.processing.resample_validation else None
+        validate_results(self.store, comparer, self.results, timeframes, TimeRange(start or EPOCH, end or _FOREVER))
+
+    def _comparer(self) -> Comparer:
+        from threadx_duck.comparison import Comparer
+
+        return Comparer(self.store, lambda: self._open_sources().rest, self.settings.processing.default_batch_size)
+
     def _download(self, plans: list[SymbolPlan], planner: Planner, *, recheck: bool) -> None:
         from threadx_duck.download import Downloader
 
-        self._stop.clear()
         at_once = self.settings.processing.default_batch_size
         downloader = Downloader(self.store, self._open_sources(), planner, at_once, self._stop, self._progress)
+        self._is_downloading = True
         try:
             downloader.run(plans, recheck=recheck)
         finally:
+            self._is_downloading = False
             self.results.update(downloader.results)
 
 

@@ -97,6 +97,17 @@ def parse_range(start: TimeLike | None, end: TimeLike | None) -> tuple[datetime 
     return first, last
 
 
+def join_ranges(ranges: Iterable[TimeRange], reach: timedelta = timedelta()) -> list[TimeRange]:
+    """Sorted ranges with neighbours joined that overlap, touch, or together span no more than ``reach``."""
+    joined: list[TimeRange] = []
+    for wanted in sorted(ranges):
+        if joined and (wanted.start <= joined[-1].end or wanted.end - joined[-1].start <= reach):
+            joined[-1] = TimeRange(joined[-1].start, max(joined[-1].end, wanted.end))
+        else:
+            joined.append(wanted)
+    return joined
+
+
 def format_time(moment: datetime) -> str:
     """``2024-01-01T00:00:00Z`` for a naive time in UTC."""
     return moment.isoformat(timespec="seconds") + "Z"
