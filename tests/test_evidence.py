@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.parquet as pq
+import pytest
 
 from tests.evidence_helpers import (
     DAY,
@@ -19,9 +24,16 @@ from tests.evidence_helpers import (
     gaps,
     manager_of,
     rows,
+    serve_native,
     take_out,
 )
-from threadx_duck.simulator import LoopbackExchange, Market, generate_market
+from threadx_duck.candles import CANDLE_SCHEMA, REJECTED_SCHEMA
+from threadx_duck.ingest import IngestionManager
+from threadx_duck.ledger import OpenRequest, make_batches
+from threadx_duck.simulator import LoopbackExchange, Market, SymbolMarket, generate_market, read_market
+from threadx_duck.simulator.rollup import roll_up
+from threadx_duck.sources.page import Page
+from threadx_duck.timeframes import parse_timeframe
 
 REAL_DATA = Path(__file__).parents[2] / "shared" / "realdata"
 FIVE = ["AUSDC", "BUSDC", "CUSDC", "DUSDC", "EUSDC"]
@@ -68,7 +80,7 @@ def test_two_outages_one_after_the_other_are_two_gaps(tmp_path: Path) -> None:
 def test_pause_of_two_symbols_for_months_is_no_outage(tmp_path: Path) -> None:
     paused = (START + 2 * DAY, START + 90 * DAY)
     market = generate_market(FIVE[:2], start=START, end=START + 92 * DAY, pauses=dict.fromkeys(FIVE[:2], paused))
-    assert ingest(tmp_path, market) == dict.fromkeys(FIVE[:2], [(*paused, "not_published")])
+    assert ingest(tmp_path, market) == {symbol: [(*paused, "not_published")] for symbol in FIVE[:2]}
 
 
 def test_pause_and_relisting_of_one_symbol_beside_an_outage(tmp_path: Path) -> None:
@@ -206,3 +218,91 @@ OUTAGES = [
     (datetime(2021, 4, 25, 4, 1), datetime(2021, 4, 25, 8, 45)),
     (datetime(2023, 3, 24, 12, 40), datetime(2023, 3, 24, 14)),
 ]
+
+# Recorded hours that the exchange restated between the recordings of its minutes and of the rest (README there).
+RESTATED = {
+    datetime(2019, 12, 4, 5),
+    datetime(2019, 12, 4, 10),
+    datetime(2020, 6, 14, 1),
+    datetime(2021, 4, 21, 8),
+    datetime(2021, 4, 22, 2),
+    datetime(2021, 4, 23, 1),
+    datetime(2021, 4, 23, 2),
+}
+# The end of two minutes that the recorder missed; the other short holes are the exchange's outages.
+UNRECORDED = datetime(2021, 6, 8, 18, 49)
+needs_real_data = pytest.mark.skipif(not REAL_DATA.is_dir(), reason="no recorded candles beside this checkout")
+
+
+@needs_real_data
+def test_real_outages_are_told_to_the_minute(tmp_path: Path) -> None:
+    candles = pq.read_table(REAL_DATA / "candles_1m.parquet")
+    symbols = ["ADABTC", "BTCUSDT", "DOGEUSDT", "ETHUSDT", "NXSBTC"]
+    market = Market({symbol: SymbolMarket(candles.filter(pc.equal(candles["symbol"], symbol))) for symbol in symbols})
+    with LoopbackExchange(market) as exchange, manager_of(tmp_path, exchange) as manager:
+        manager.update_assets_batch(symbols, datetime(2021, 4, 19), datetime(2021, 4, 26))
+        manager.update_assets_batch(["BTCUSDT", "DOGEUSDT", "ETHUSDT"], datetime(2023, 3, 24), datetime(2023, 3, 25))
+        expected = [(*span, "outage") for span in OUTAGES]
+        found = {symbol: [gap for gap in gaps(manager, symbol) if gap[2] != "not_downloaded"] for symbol in symbols}
+        assert found == {symbol: expected if symbol.endswith("USDT") else expected[:2] for symbol in symbols}
+
+
+@pytest.fixture(scope="module")
+def real_manager(tmp_path_factory: pytest.TempPathFactory) -> Iterator[IngestionManager]:
+    """A store of all recorded minutes, as if each block of them had been asked for, and an exchange of the rest."""
+    if not REAL_DATA.is_dir():
+        pytest.skip("no recorded candles beside this checkout")
+    market = read_market(REAL_DATA / "candles_1m.parquet", REAL_DATA / "native_candles.parquet")
+    for symbol in market:
+        for interval in ("5m", "1h", "1d"):
+            serve_native(market, symbol, interval, _completed(market, symbol, interval))
+    now = datetime(2025, 9, 1, tzinfo=UTC)
+    with (
+        LoopbackExchange(market, now=now) as exchange,
+        manager_of(tmp_path_factory.mktemp("real"), exchange) as manager,
+    ):
+        manager.store.append(make_batches([OpenRequest(page) for symbol in market for page in _blocks(market, symbol)]))
+        yield manager
+
+
+def _completed(market: Market, symbol: str, interval: str) -> Rows:
+    """The recorded candles of an interval; rolled-up ones where none was recorded."""
+    rolled = {row["open_time"]: row for row in roll_up(market[symbol].candles, interval).to_pylist()}
+    recorded = {row["open_time"]: row for row in market.native(symbol, interval).to_pylist()}
+    return [row for _, row in sorted((rolled | recorded).items())]
+
+
+def _blocks(market: Market, symbol: str) -> Iterator[Page]:
+    """The minutes of a symbol as answers, one for each stretch between holes of the recording."""
+    candles = market[symbol].candles
+    minutes = candles["open_time"].to_pylist()
+    holes = [i for i in range(1, len(minutes)) if minutes[i] - minutes[i - 1] > 6 * HOUR or minutes[i] == UNRECORDED]
+    cuts = [0, *holes, len(minutes)]
+    for first, last in pairwise(cuts):
+        block = candles.slice(first, last - first).select(CANDLE_SCHEMA.names[1:])
+        yield Page(
+            symbol=symbol,
+            timeframe="1m",
+            source="rest",
+            range_start=minutes[first],
+            range_end=minutes[last - 1] + MINUTE,
+            candles=block.add_column(0, "symbol", pa.repeat(pa.scalar(symbol), len(block))).cast(CANDLE_SCHEMA),
+            rejected=REJECTED_SCHEMA.empty_table(),
+            url="recorded",
+            bodies=(b"recorded",),
+            requested_at=datetime(2025, 8, 30),
+            seconds=0.0,
+        )
+
+
+@needs_real_data
+@pytest.mark.parametrize(("label", "compared"), [("5m", 217_800), ("1h", 18_100), ("1d", 740)])
+def test_real_candles_differ_only_in_restated_hours(real_manager: IngestionManager, label: str, compared: int) -> None:
+    found = real_manager.verify(timeframe=label)
+    assert found.compared > compared
+    # Only these columns were recorded; the simulator makes up the rest of the exchange's candles.
+    real = [m for m in found.mismatches if m.field in {"candle", "open", "high", "low", "close", "volume"}]
+    width = max(parse_timeframe(label).step, HOUR)
+    for mismatch in real:
+        is_restated = any(hour - width < mismatch.open_time < hour + HOUR for hour in RESTATED)
+        assert is_restated or datetime(2021, 10, 16) <= mismatch.open_time < datetime(2021, 10, 21), mismatch

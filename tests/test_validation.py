@@ -13,7 +13,6 @@ import pytest
 from tests.evidence_helpers import (
     DAY,
     HOUR,
-    MINUTE,
     START,
     columns,
     manager_of,
@@ -25,7 +24,7 @@ from tests.evidence_helpers import (
 )
 from threadx_duck.errors import UnknownTimeframeError
 from threadx_duck.ingest import IngestionManager
-from threadx_duck.simulator import LoopbackExchange, Market, generate_market
+from threadx_duck.simulator import LoopbackExchange, Market, Request, generate_market
 
 END = START + 2 * DAY
 NOW = datetime(2024, 1, 3, 10, 20, tzinfo=UTC)
@@ -99,19 +98,16 @@ def test_inconsistency_is_repaired_once(world: World) -> None:
     minute = START + 30 * HOUR
     good = world.market["BTCUSDC"].candles
     restate(world.market, "BTCUSDC", minute, high=1e6)
-    wrong = world.market["BTCUSDC"].candles
-    world.market.replace("BTCUSDC", good)
-    world.exchange.fail("empty_rows", times=0 or None, match=lambda request: False)
 
-    # The minutes come with a value that the exchange corrects before its hours are asked for.
-    world.market.replace("BTCUSDC", wrong)
-    world.manager.update_assets_batch(["BTCUSDC"], START, END)
-    world.market.replace("BTCUSDC", good)
-    result = world.manager.update_assets_batch(
-        ["BTCUSDC"], START + 29 * HOUR, END + MINUTE, target_timeframes=["1d"], refresh=True
-    )["BTCUSDC"]
-    assert result.rows_revised == 1
-    assert result.timeframes["1d"].mismatches == []
+    def correct(request: Request) -> bool:
+        """The exchange corrects its minute when an hour is first asked for."""
+        if dict(request.query).get("interval") == "1h":
+            world.market.replace("BTCUSDC", good)
+        return False
+
+    world.exchange.fail("drop", times=None, match=correct)
+    result = world.manager.update_assets_batch(["BTCUSDC"], START, END, target_timeframes=["1h"])["BTCUSDC"]
+    assert (result.status, result.timeframes["1h"].mismatches) == ("ok", [])
     assert rows(world.manager, "select open_time, old_high, applied from revisions") == [(minute, 1e6, True)]
 
 
