@@ -4,24 +4,40 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
+from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from threadx_duck.config import Settings, get_settings
 from threadx_duck.errors import DownloadError, UsageError
+from threadx_duck.exchange import FIRST_MINUTE
 from threadx_duck.logs import ensure_logs
-from threadx_duck.planning import SymbolPlan, plan_symbol
+from threadx_duck.planning import SOURCES, Costs, Planner, SourceChoice, SymbolPlan
+from threadx_duck.publishing import published_after
 from threadx_duck.results import Progress, SymbolResult
 from threadx_duck.store import Store
 from threadx_duck.timeframes import ONE_MINUTE, Timeframe, parse_timeframe
-from threadx_duck.times import DAY, EPOCH, MINUTE, TimeLike, TimeRange, floor_minute, parse_range, utc_now
+from threadx_duck.times import (
+    DAY,
+    EPOCH,
+    MINUTE,
+    TimeLike,
+    TimeRange,
+    floor_minute,
+    intersect_ranges,
+    parse_range,
+    utc_now,
+)
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from threadx_duck.archive_files import ArchiveFile
     from threadx_duck.comparison import Comparer
-    from threadx_duck.sources.rest import RestSource
+    from threadx_duck.fetching import Sources
+    from threadx_duck.importing import ImportResult
     from threadx_duck.verification import Verification
 
 # An end this long ago is past on any clock that is set at all; a later one is asked of the exchange.
@@ -43,7 +59,8 @@ class IngestionManager:
         self._progress = progress or Progress()
         self.store = Store(self.settings.store, on_wait=self._progress.note)
         self._stop = threading.Event()
-        self._source: RestSource | None = None
+        self._is_downloading = False
+        self._sources: Sources | None = None
         self.results: dict[str, SymbolResult] = {}
 
     def __enter__(self) -> Self:
@@ -56,13 +73,18 @@ class IngestionManager:
 
     def close(self) -> None:
         """Closes the connections to the exchange."""
-        if self._source is not None:
-            self._source.close()
-            self._source = None
+        if self._sources is not None:
+            for source in self._sources:
+                source.close()
+            self._sources = None
 
-    def stop(self) -> None:
-        """Ends a running download after the batch in hand; may be called from any thread."""
+    def stop(self) -> bool:
+        """Ends a running download after the batch in hand; may be called from any thread.
+
+        Returns whether there is one. Its symbols report that the run was stopped.
+        """
         self._stop.set()
+        return self._is_downloading
 
     def update_assets_batch(
         self,
@@ -70,6 +92,7 @@ class IngestionManager:
         start_date: TimeLike | None = None,
         end_date: TimeLike | None = None,
         *,
+        source: SourceChoice = "auto",
         target_timeframes: Sequence[str] = (),
         refresh: bool = False,
         dry_run: bool = False,
@@ -77,25 +100,29 @@ class IngestionManager:
         """Makes a range conclusive for several symbols: asks what no conclusive request covers, nothing else.
 
         Without symbols, every stored one; without a start, from the last stored minute or the listing;
-        without an end, to the last closed minute. ``refresh`` asks again what is covered, ``dry_run``
-        only plans. A failing symbol is reported and does not stop the others. Raises `UsageError` for
-        arguments that make no sense, `DownloadError` if the exchange cannot tell the time, `StoreError`
-        if the store cannot be used; what was committed before stays.
+        without an end, to the last closed minute. ``source`` is ``auto`` for whichever of archive and REST
+        is cheapest for each part, ``rest`` or ``archive`` for one of them. ``refresh`` asks again what is
+        covered, ``dry_run`` only plans. A failing symbol is reported and does not stop the others. Raises
+        `UsageError` for arguments that make no sense, `DownloadError` if the exchange cannot tell the time,
+        `StoreError` if the store cannot be used; what was committed before stays.
 
         ``target_timeframes`` are counted in each result and, if ``[data.processing] resample_validation``
         is set, compared with the exchange's own where this run changed minutes.
         """
+        self._stop.clear()
         timeframes = [parse_timeframe(label) for label in dict.fromkeys(target_timeframes)]
-        plans = self._plan(symbols, start_date, end_date, refresh=refresh)
+        planner, plans = self._plan(self._planner(source), symbols, start_date, end_date, refresh=refresh)
         self.results = {
             plan.symbol: SymbolResult(plan.symbol, "planned" if dry_run and plan.requests else "up_to_date", plan=plan)
             for plan in plans
         }
         due = [plan for plan in plans if plan.requests]
-        if due and not dry_run:
-            self._download(due)
-        if timeframes and not dry_run and self.store.exists:
-            self._validate(timeframes, start_date, end_date)
+        if not dry_run:
+            with published_after(self.store, self.settings.store, self._progress.note):
+                if due:
+                    self._download(due, planner, recheck=refresh)
+                if timeframes and self.store.exists and not self._stop.is_set():
+                    self._validate(timeframes, start_date, end_date)
         return self.results
 
     def download_ohlcv_1m(
@@ -188,35 +215,78 @@ class IngestionManager:
             self.store, self._comparer(), stored_candles(symbols, start, end, width), width, repair=repair
         )
 
+    def import_files(self, paths: Sequence[str | Path], *, symbol: str | None = None) -> dict[str, ImportResult]:
+        """Ingests archive zips, CSV and Parquet files lying on disk, with the care and evidence of a download.
+
+        A zip that agrees with the ``.CHECKSUM`` beside it is the archive file it is named as; nothing else
+        is ever conclusive. ``symbol`` names the symbol of files that do not. A file that cannot be used is
+        reported and does not stop the others.
+        """
+        from threadx_duck.importing import Importer
+
+        return Importer(self.store, self._progress).run([Path(path) for path in paths], symbol)
+
+    def _planner(self, source: SourceChoice) -> Planner:
+        """How to choose between sources, but for the clock."""
+        if source not in SOURCES:
+            raise UsageError(f"There is no source {source!r}. The sources are {', '.join(SOURCES)}.")
+        if source == "archive" and not self.settings.archive.enabled:
+            raise UsageError("The archive is switched off: [data.archive] enabled is false.")
+        if source == "auto" and not self.settings.archive.enabled:
+            source = "rest"
+        api = self.settings.api
+        share = api.rate_limit_window / api.rate_limit_calls
+        return Planner(utc_now(), SOURCES[source], replace(Costs(), rest_call=max(Costs.rest_call, share)))
+
     def _download_one(self, symbol: str, start_date: TimeLike | None, end_date: TimeLike | None) -> None:
         result = self.update_assets_batch([symbol], start_date, end_date)[symbol]
         if result.error is not None:
             raise DownloadError(result.error)
 
     def _plan(
-        self, symbols: Sequence[str], start_date: TimeLike | None, end_date: TimeLike | None, *, refresh: bool
-    ) -> list[SymbolPlan]:
+        self,
+        planner: Planner,
+        symbols: Sequence[str],
+        start_date: TimeLike | None,
+        end_date: TimeLike | None,
+        *,
+        refresh: bool,
+    ) -> tuple[Planner, list[SymbolPlan]]:
+        """What to ask for each symbol, and the planner with all that was found out for it."""
         start, end = parse_range(start_date, end_date)
         spans = self._stored_spans()
         chosen = list(dict.fromkeys(symbols)) or sorted(spans)
         if not chosen:
             raise UsageError(f"Nothing is stored in {self.store.path} yet. Name a symbol: threadx ingest BTCUSDC")
-        last, clock = self._last_minute(end)
+        last, clock = self._last_minute(end, planner)
         wanted = {symbol: self._wanted(spans.get(symbol), start, last) for symbol in chosen}
         missing = {symbol: [span] for symbol, span in wanted.items() if span.start < span.end}
         if not refresh and spans:
             missing = self._due(self._missing(missing), clock)
-        return [
-            plan_symbol(symbol, ranges, find_listing=bool(ranges) and _may_be_unlisted(spans.get(symbol), ranges[0]))
-            for symbol in chosen
-            for ranges in [missing.get(symbol, [])]
+        planner = replace(planner, clock=clock, kept=self._kept(planner, missing))
+        return planner, [
+            self._plan_symbol(planner, symbol, missing.get(symbol, []), spans.get(symbol)) for symbol in chosen
         ]
+
+    @staticmethod
+    def _plan_symbol(planner: Planner, symbol: str, missing: list[TimeRange], span: TimeRange | None) -> SymbolPlan:
+        find_listing = bool(missing) and _may_be_unlisted(span, missing[0])
+        if find_listing:
+            # The first candle tells of everything before it.
+            missing = intersect_ranges(missing, [TimeRange(FIRST_MINUTE, _FOREVER)]) or missing
+        return planner.plan(symbol, missing, find_listing=find_listing)
+
+    def _kept(self, planner: Planner, symbols: Iterable[str]) -> frozenset[ArchiveFile]:
+        if not self.settings.archive.keep_files or planner.sources == SOURCES["rest"]:
+            return frozenset()
+        return frozenset().union(*(self._open_sources().archive.kept(symbol) for symbol in symbols))
 
     @staticmethod
     def _wanted(span: TimeRange | None, start: datetime | None, end: datetime) -> TimeRange:
         if start is None:
             start = EPOCH if span is None else span.end
-        return TimeRange(start, end)
+        # The exchange has nothing older, and no request proves the absence of anything older.
+        return TimeRange(max(start, EPOCH), end)
 
     def _stored_spans(self) -> dict[str, TimeRange]:
         if not self.store.exists:
@@ -245,21 +315,24 @@ class IngestionManager:
             for symbol, spans in missing.items()
         }
 
-    def _last_minute(self, end: datetime | None) -> tuple[datetime, datetime]:
+    def _last_minute(self, end: datetime | None, planner: Planner) -> tuple[datetime, datetime]:
         """The wanted end, at most that of the last minute closed by the exchange's clock; and that clock."""
         if end is not None and end <= utc_now() - _SURELY_PAST:
-            return end, utc_now()
-        clock = self._rest().server_time()
+            return end, planner.clock
+        sources = self._open_sources()
+        clock = (sources.rest if "rest" in planner.sources else sources.archive).server_time()
         now = floor_minute(clock)
         return (now if end is None else min(end, now)), clock
 
-    def _rest(self) -> RestSource:
-        if self._source is None:
+    def _open_sources(self) -> Sources:
+        if self._sources is None:
             # Imported where it is needed: what is covered already is found out without it.
+            from threadx_duck.fetching import Sources
+            from threadx_duck.sources.archive import ArchiveSource
             from threadx_duck.sources.rest import RestSource
 
-            self._source = RestSource(self.settings.api, self._stop)
-        return self._source
+            self._sources = Sources(RestSource(self.settings.api, self._stop), ArchiveSource(self.settings, self._stop))
+        return self._sources
 
     def _validate(
         self, timeframes: Sequence[Timeframe], start_date: TimeLike | None, end_date: TimeLike | None
@@ -273,17 +346,18 @@ class IngestionManager:
     def _comparer(self) -> Comparer:
         from threadx_duck.comparison import Comparer
 
-        return Comparer(self.store, self._rest, self.settings.processing.default_batch_size)
+        return Comparer(self.store, lambda: self._open_sources().rest, self.settings.processing.default_batch_size)
 
-    def _download(self, plans: list[SymbolPlan]) -> None:
+    def _download(self, plans: list[SymbolPlan], planner: Planner, *, recheck: bool) -> None:
         from threadx_duck.download import Downloader
 
-        self._stop.clear()
         at_once = self.settings.processing.default_batch_size
-        downloader = Downloader(self.store, self._rest(), at_once, self._stop, self._progress)
+        downloader = Downloader(self.store, self._open_sources(), planner, at_once, self._stop, self._progress)
+        self._is_downloading = True
         try:
-            downloader.run(plans)
+            downloader.run(plans, recheck=recheck)
         finally:
+            self._is_downloading = False
             self.results.update(downloader.results)
 
 

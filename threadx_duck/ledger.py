@@ -15,6 +15,10 @@ from threadx_duck.candles import CANDLE_SCHEMA, REJECTED_SCHEMA, require_ascendi
 from threadx_duck.sources.page import Page
 from threadx_duck.times import EPOCH, MINUTE
 
+# Four row groups: commits of this size write compressed blocks past the log, at about 32 bytes a candle
+# where commits of one symbol-month take 37, and three times as fast.
+COMMIT_ROWS = 4 * 122_880
+
 REQUEST_SCHEMA: pa.Schema = pa.schema(
     [
         ("request_id", pa.int64()),
@@ -62,6 +66,7 @@ class OpenRequest:
     def __post_init__(self) -> None:
         self._hash = hashlib.sha256()
         self.add(self.first)
+        self.first = self.pages[0]
 
     @property
     def range_end(self) -> datetime:
@@ -69,7 +74,9 @@ class OpenRequest:
         return self.pages[-1].range_end
 
     def joins(self, page: Page) -> bool:
-        """Whether a page goes on where this request ends."""
+        """Whether a page goes on where this request ends; every file stands for itself."""
+        if page.source != "rest":
+            return False
         mine = (self.first.symbol, self.first.timeframe, self.first.source)
         # The request that found the listing stays a row of its own: nothing else proves where a symbol begins.
         return (
@@ -82,7 +89,7 @@ class OpenRequest:
         """Takes the next page; its bodies are hashed and let go."""
         for body in page.bodies:
             self._hash.update(body)
-        self.answers += len(page.bodies)
+        self.answers += 1 if page.sha256 else len(page.bodies)
         self.rows += page.rows_received
         self.pages.append(page.without_bodies())
 
@@ -112,7 +119,7 @@ class OpenRequest:
             "range_end": self.range_end,
             "pages": self.answers,
             "url": self.first.url,
-            "sha256": self._hash.hexdigest(),
+            "sha256": self.first.sha256 or self._hash.hexdigest(),
             "rows_received": self.rows,
             "rows_rejected": sum(page.rejected.num_rows for page in self.pages),
             "requested_at": self.first.requested_at,
@@ -120,6 +127,23 @@ class OpenRequest:
             "first_minute": min(firsts, default=self.first.range_start),
             "last_minute": max(lasts),
         }
+
+
+@dataclass
+class Buffer:
+    """Answers that wait for their commit, in the order they came; of each symbol in time order."""
+
+    requests: list[OpenRequest] = field(default_factory=list)
+    rows: int = 0
+
+    def add(self, page: Page) -> None:
+        """Takes a page; one that goes on where its symbol's last request ends becomes part of that."""
+        last = next((request for request in reversed(self.requests) if request.first.symbol == page.symbol), None)
+        if last is not None and last.joins(page):
+            last.add(page)
+        else:
+            self.requests.append(OpenRequest(page))
+        self.rows += page.rows_received
 
 
 def make_batches(requests: Sequence[OpenRequest]) -> list[Batch]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import UTC, date, datetime, timedelta
 from typing import NamedTuple, TypeAlias
 
@@ -29,6 +29,43 @@ class TimeRange(NamedTuple):
     def minutes(self) -> int:
         """The number of minutes in the range."""
         return (self.end - self.start) // MINUTE
+
+
+def intersect_ranges(ranges: Iterable[TimeRange], others: Iterable[TimeRange]) -> list[TimeRange]:
+    """What lies in one of the ranges and in one of the others; each sorted and disjoint, as is the result."""
+    found: list[TimeRange] = []
+    left, right = list(ranges), list(others)
+    while left and right:
+        common = TimeRange(max(left[0].start, right[0].start), min(left[0].end, right[0].end))
+        if common.start < common.end:
+            found.append(common)
+        del (left if left[0].end <= right[0].end else right)[0]
+    return found
+
+
+def merge_ranges(ranges: Iterable[TimeRange]) -> list[TimeRange]:
+    """Sorted ranges with those that touch made one."""
+    merged: list[TimeRange] = []
+    for start, end in ranges:
+        if merged and merged[-1].end == start:
+            merged[-1] = TimeRange(merged[-1].start, end)
+        else:
+            merged.append(TimeRange(start, end))
+    return merged
+
+
+def split_ranges(
+    ranges: Iterable[TimeRange], period_of: Callable[[datetime], TimeRange]
+) -> dict[TimeRange, list[TimeRange]]:
+    """The parts of sorted ranges by the periods they lie in, such as UTC days or months."""
+    parts: dict[TimeRange, list[TimeRange]] = {}
+    for start, end in ranges:
+        while start < end:
+            period = period_of(start)
+            part = TimeRange(start, min(end, period.end))
+            parts.setdefault(period, []).append(part)
+            start = part.end
+    return parts
 
 
 def parse_start(value: TimeLike) -> datetime:

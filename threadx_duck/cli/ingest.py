@@ -20,18 +20,28 @@ from threadx_duck.cli.context import (
     start_option,
     symbols_argument,
 )
+from threadx_duck.cli.interruption import ending_gently
 from threadx_duck.cli.output import print_json, print_table
 
 if TYPE_CHECKING:
+    from threadx_duck.planning import SourceChoice
     from threadx_duck.results import Progress, SymbolResult
 
 _FIELDS = ("symbol", "status", "rows_added", "rows_revised", "rows_rejected", "requests", "seconds", "error")
+_COSTS = ("requests", "weight", "bytes", "rows")
 
 
 @click.command()
 @symbols_argument
 @start_option
 @end_option
+@click.option(
+    "--source",
+    type=click.Choice(["auto", "rest", "archive"]),
+    default="auto",
+    show_default=True,
+    help="Where to ask: the archive's files, REST, or for each part whichever is cheapest.",
+)
 @click.option(
     "-t", "--timeframe", "timeframes", multiple=True, metavar="TF", help="Validate this one too, such as 1h or 1h,4h."
 )
@@ -46,6 +56,7 @@ def ingest(
     end: str | None,
     timeframes: tuple[str, ...],
     *,
+    source: SourceChoice,
     refresh: bool,
     dry_run: bool,
     as_json: bool,
@@ -61,6 +72,7 @@ def ingest(
     Examples:
       threadx ingest BTCUSDC ETHUSDC --start 2024-01-01 --end 2024-03-31
       threadx ingest                  # everything stored, up to now
+      threadx ingest BTCUSDC --start 2020-01-01 --dry-run
       threadx ingest BTCUSDC --timeframe 1h,1d
     """
     from threadx_duck.ingest import IngestionManager
@@ -69,7 +81,16 @@ def ingest(
     began = time.monotonic()
     with _progress(app) as progress, IngestionManager(app.settings, progress=progress) as manager:
         try:
-            manager.update_assets_batch(symbols, start, end, target_timeframes=labels, refresh=refresh, dry_run=dry_run)
+            with ending_gently(manager.stop):
+                manager.update_assets_batch(
+                    symbols,
+                    start,
+                    end,
+                    source=source,
+                    target_timeframes=labels,
+                    refresh=refresh,
+                    dry_run=dry_run,
+                )
         except KeyboardInterrupt:
             added = sum(result.rows_added for result in manager.results.values())
             app.note(f"Stopped. {added:,} candles are stored; run the same command to continue.")
@@ -77,7 +98,9 @@ def ingest(
     results = list(manager.results.values())
     seconds = time.monotonic() - began
     if as_json:
-        print_json(_document(results, seconds))
+        print_json(_document(results, seconds, with_plan=dry_run))
+    elif dry_run:
+        _print_plan(app, results)
     else:
         _print(app, results, seconds)
     if any(result.status == "failed" for result in results):
@@ -102,15 +125,49 @@ def _progress(app: App) -> Iterator[Progress]:
         yield progress
 
 
-def _document(results: Sequence[SymbolResult], seconds: float) -> dict[str, Any]:
+def _document(results: Sequence[SymbolResult], seconds: float, *, with_plan: bool) -> dict[str, Any]:
     return {
         "symbols": [
-            {name: getattr(result, name) for name in _FIELDS} | {"timeframes": result.timeframes} for result in results
+            {name: getattr(result, name) for name in _FIELDS}
+            | {"timeframes": result.timeframes}
+            | ({"plan": _plan_of(result)} if with_plan else {})
+            for result in results
         ],
         "rows_added": sum(result.rows_added for result in results),
         "requests": sum(result.requests for result in results),
         "seconds": round(seconds, 3),
     }
+
+
+def _plan_of(result: SymbolResult) -> list[dict[str, Any]]:
+    return [
+        {
+            "source": request.source,
+            "range_start": request.wanted.start,
+            "range_end": request.wanted.end,
+            "missing": sum(part.minutes for part in request.missing),
+            **{name: getattr(request, name) for name in ("reason", *_COSTS)},
+            "seconds": round(request.seconds, 3),
+        }
+        for request in (result.plan.requests if result.plan else ())
+    ]
+
+
+def _print_plan(app: App, results: Sequence[SymbolResult]) -> None:
+    requests = [request for result in results if result.plan for request in result.plan.requests]
+    columns = ("symbol", "source", "from", "to (exclusive)", *_COSTS, "seconds", "reason")
+    print_table(
+        columns,
+        [
+            (r.symbol, r.source, *r.wanted, *(getattr(r, name) for name in _COSTS), round(r.seconds, 2), r.reason)
+            for r in requests
+        ],
+    )
+    calls, size = sum(r.requests for r in requests), sum(r.bytes for r in requests)
+    app.note(
+        f"Planned: {counted(calls, 'request')} for {counted(sum(r.rows for r in requests), 'candle')}, about "
+        f"{size / 1e6:,.1f} MB. Nothing was downloaded; what turns out to be missing from a file is asked elsewhere."
+    )
 
 
 def _print(app: App, results: Sequence[SymbolResult], seconds: float) -> None:
