@@ -330,7 +330,7 @@ def test_hour_restated_without_its_minutes_remains_and_says_so(world: World) -> 
     ]
     assert found.causes[0].note == (
         "The exchange's own minutes agree with the stored minutes of 2024-01-10T01:00:00Z; "
-        "its 1h candle of 2024-01-10T01:00:00Z does not follow from them."
+        "its answer for 1h of 2024-01-10T01:00:00Z does not follow from them."
     )
     assert rows(world.manager, "select count(*) from revisions") == [(0,)]
 
@@ -342,7 +342,8 @@ def test_note_says_that_the_native_candle_changed_and_when(world: World) -> None
     world.exchange.advance(DAY)
     (cause,) = world.manager.verify(["BTCUSDC"], "1h", repair=True).causes
     assert cause.note.endswith(
-        "its 1h candle of 2024-01-11T01:00:00Z, another than at 2024-01-10T01:00:00Z, does not follow from them."
+        "its answer for 1h of 2024-01-11T01:00:00Z, another than that of 2024-01-10T01:00:00Z, "
+        "does not follow from them."
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterable, Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -204,16 +205,17 @@ class IngestionManager:
         """Compares derived candles that open in a range with the exchange's own, as far as ranges are conclusive.
 
         The exchange's candles are asked for where they are not stored yet; ``repair`` asks again for what
-        differs, on both sides. Without symbols, every stored one. Raises `UsageError`, `StoreError`.
+        differs, on both sides. Without symbols, every stored one. Raises `UsageError`, `StoreError`, and
+        `DownloadError` if the exchange refuses all requests.
         """
         from threadx_duck.comparison import stored_candles
         from threadx_duck.verification import verify_ranges
 
         width, (start, end) = parse_timeframe(timeframe), parse_range(start_date, end_date)
         self._stop.clear()
-        return verify_ranges(
-            self.store, self._comparer(), stored_candles(symbols, start, end, width), width, repair=repair
-        )
+        wanted = stored_candles(symbols, start, end, width)
+        with published_after(self.store, self.settings.store, self._progress.note) if repair else nullcontext():
+            return verify_ranges(self.store, self._comparer(), wanted, width, repair=repair)
 
     def import_files(self, paths: Sequence[str | Path], *, symbol: str | None = None) -> dict[str, ImportResult]:
         """Ingests archive zips, CSV and Parquet files lying on disk, with the care and evidence of a download.
