@@ -102,6 +102,7 @@ class Downloader:
                 pool.submit(self._download, plan, share, recheck)
             self._collect(len(plans))
         except BaseException as error:
+            # Also after a failed commit: nothing that still comes could be stored.
             self._stop.set()
             if isinstance(error, KeyboardInterrupt):
                 self._commit()

@@ -206,20 +206,14 @@ class IngestionManager:
         The exchange's candles are asked for where they are not stored yet; ``repair`` asks again for what
         differs, on both sides. Without symbols, every stored one. Raises `UsageError`, `StoreError`.
         """
+        from threadx_duck.comparison import stored_candles
         from threadx_duck.verification import verify_ranges
 
         width, (start, end) = parse_timeframe(timeframe), parse_range(start_date, end_date)
-        with self.store.reading() as session:
-            spans = _spans(session.run("queries/symbol_spans"))
-        unknown = [symbol for symbol in symbols if symbol not in spans]
-        if unknown:
-            raise UsageError(f"Not stored: {', '.join(unknown)}. Run: threadx ingest {' '.join(unknown)}")
-        wanted = {
-            symbol: [TimeRange(spans[symbol].start - width.step + MINUTE if start is None else start, end or _FOREVER)]
-            for symbol in dict.fromkeys(symbols or sorted(spans))
-        }
         self._stop.clear()
-        return verify_ranges(self.store, self._comparer(), wanted, width, repair=repair)
+        return verify_ranges(
+            self.store, self._comparer(), stored_candles(symbols, start, end, width), width, repair=repair
+        )
 
     def import_files(self, paths: Sequence[str | Path], *, symbol: str | None = None) -> dict[str, ImportResult]:
         """Ingests archive zips, CSV and Parquet files lying on disk, with the care and evidence of a download.
@@ -291,7 +285,8 @@ class IngestionManager:
     def _wanted(span: TimeRange | None, start: datetime | None, end: datetime) -> TimeRange:
         if start is None:
             start = EPOCH if span is None else span.end
-        return TimeRange(start, end)
+        # The exchange has nothing older, and no request proves the absence of anything older.
+        return TimeRange(max(start, EPOCH), end)
 
     def _stored_spans(self) -> dict[str, TimeRange]:
         if not self.store.exists:
