@@ -1,6 +1,7 @@
 """Facts of the exchange that several modules need (binance-spot-api-docs, rest-api.md)."""
 
 from datetime import timedelta
+from typing import NamedTuple
 
 # A page of klines holds at most 1000 candles.
 PAGE_CANDLES = 1_000
@@ -11,3 +12,12 @@ WEIGHT_LIMIT = 6_000
 
 # A candle that has only just closed may still be on its way into the exchange's database; ours to choose.
 LATE_CANDLES = timedelta(minutes=10)
+
+
+class ExchangeSymbol(NamedTuple):
+    """A symbol of the exchange; ``status`` is in its own words, such as ``TRADING`` or ``BREAK`` (delisted)."""
+
+    symbol: str
+    status: str
+    base: str
+    quote: str

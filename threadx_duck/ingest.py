@@ -15,11 +15,23 @@ from threadx_duck.planning import SymbolPlan, plan_symbol
 from threadx_duck.results import Progress, SymbolResult
 from threadx_duck.store import Store
 from threadx_duck.timeframes import ONE_MINUTE, parse_timeframe
-from threadx_duck.times import EPOCH, MINUTE, TimeLike, TimeRange, floor_minute, parse_range, utc_now
+from threadx_duck.times import (
+    EPOCH,
+    MINUTE,
+    TimeLike,
+    TimeRange,
+    floor_minute,
+    parse_end,
+    parse_range,
+    parse_start,
+    utc_now,
+)
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from threadx_duck.exchange import ExchangeSymbol
+    from threadx_duck.overview import Step
     from threadx_duck.sources.rest import RestSource
 
 # An end this long ago is past on any clock that is set at all; a later one is asked of the exchange.
@@ -79,6 +91,8 @@ class IngestionManager:
         arguments that make no sense, `DownloadError` if the exchange cannot tell the time, `StoreError`
         if the store cannot be used; what was committed before stays.
         """
+        # Here and not where the download begins: a stop that comes while planning must hold.
+        self._stop.clear()
         plans = self._plan(symbols, start_date, end_date, refresh=refresh)
         self.results = {
             plan.symbol: SymbolResult(plan.symbol, "planned" if dry_run and plan.requests else "up_to_date", plan=plan)
@@ -156,6 +170,32 @@ class IngestionManager:
                 raise UsageError(f"No candles of {symbol} in {self.store.path}. Run: threadx ingest {symbol}")
         return table
 
+    def overview(self) -> pa.Table:
+        """What is stored of each symbol: first and last candle, how many, gaps, when last asked for. Reads only."""
+        from threadx_duck.overview import read_overview
+
+        return read_overview(self.store)
+
+    def coverage_map(self, start_date: TimeLike, end_date: TimeLike, step: Step = "month") -> pa.Table:
+        """How complete each stored symbol is in each month or day of a range, and why not. Reads only.
+
+        Returns the columns of ``sql/queries/coverage_cells.sql``.
+        """
+        from threadx_duck.overview import map_coverage
+
+        return map_coverage(self.store, TimeRange(parse_start(start_date), parse_end(end_date)), step)
+
+    def gaps(
+        self, symbols: Sequence[str] = (), start_date: TimeLike | None = None, end_date: TimeLike | None = None
+    ) -> pa.Table:
+        """The absent minutes of some or all symbols, as runs with one reason, clipped to a range. Reads only."""
+        start, end = parse_range(start_date, end_date)
+        return self.store.query("queries/gaps", symbols=list(symbols), start=start or EPOCH, end=end or _FOREVER)
+
+    def exchange_symbols(self, symbol: str | None = None) -> list[ExchangeSymbol]:
+        """The symbols that the exchange lists; or that one. Raises `UnknownSymbolError` if there is no such symbol."""
+        return self._rest().fetch_symbols(symbol)
+
     def _download_one(self, symbol: str, start_date: TimeLike | None, end_date: TimeLike | None) -> None:
         result = self.update_assets_batch([symbol], start_date, end_date)[symbol]
         if result.error is not None:
@@ -220,7 +260,6 @@ class IngestionManager:
     def _download(self, plans: list[SymbolPlan]) -> None:
         from threadx_duck.download import Downloader
 
-        self._stop.clear()
         at_once = self.settings.processing.default_batch_size
         downloader = Downloader(self.store, self._rest(), at_once, self._stop, self._progress)
         try:

@@ -9,12 +9,14 @@ from pathlib import Path
 
 import click
 
+from threadx_duck.cli.chart import chart
 from threadx_duck.cli.config import config
 from threadx_duck.cli.context import App, ExitCode
 from threadx_duck.cli.demo import demo
 from threadx_duck.cli.ingest import ingest
 from threadx_duck.cli.read import candles, check, gaps, query, status
 from threadx_duck.cli.remove import remove
+from threadx_duck.cli.ui import ui
 from threadx_duck.errors import QueryError, SettingsError, ThreadxDuckError, UsageError
 
 
@@ -41,7 +43,7 @@ def threadx(context: click.Context, config: Path | None, database: Path | None, 
     context.obj = App(config, database, verbose, quiet)
 
 
-for command in (ingest, status, gaps, check, candles, query, remove, config, demo):
+for command in (ingest, status, gaps, check, candles, query, remove, chart, ui, config, demo):
     threadx.add_command(command)
 
 
