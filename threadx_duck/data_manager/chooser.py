@@ -33,7 +33,9 @@ class SymbolChooser(tk.Toplevel):
         for variable in (self.name, self.quote, self.status):
             variable.trace_add("write", lambda *_: self._draw())
         self.bind("<Escape>", lambda _: self.destroy())
-        self.geometry(f"{scaled(self, 520)}x{scaled(self, 460)}")
+        window = owner.winfo_toplevel()
+        x, y = window.winfo_rootx() + scaled(self, 120), window.winfo_rooty() + scaled(self, 80)
+        self.geometry(f"{scaled(self, 560)}x{scaled(self, 460)}+{x}+{y}")
 
     def show(self, symbols: Sequence[ExchangeSymbol]) -> None:
         """Shows what the exchange has answered."""
@@ -66,7 +68,7 @@ class SymbolChooser(tk.Toplevel):
         self._quotes.pack(side="left", padx=(6, 12))
         ttk.Label(row, text="Status").pack(side="left")
         self._statuses = ttk.Combobox(
-            row, textvariable=self.status, values=[_ANY, _TRADING], state="readonly", width=10
+            row, textvariable=self.status, values=[_ANY, _TRADING], state="readonly", width=12
         )
         self._statuses.pack(side="left", padx=(6, 0))
 

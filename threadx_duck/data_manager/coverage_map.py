@@ -70,8 +70,10 @@ class CoverageMap(ttk.Frame):
             below = [f"{column:%d}" for column in columns]
         self.grid_view.show(symbols, list(columns), above, below, reset=is_other)
         self._title.configure(text="" if month is None else f"{month:%B %Y}")
-        for button in (self.back, self.earlier, self.later):
-            button.state(["disabled" if month is None else "!disabled"])
+        if month is None:
+            self._travel.pack_forget()
+        else:
+            self._travel.pack(side="left")
         self._hint.configure(
             text="Click a cell to download or repair it."
             if symbols
@@ -109,10 +111,11 @@ class CoverageMap(ttk.Frame):
     def _build_head(self) -> None:
         head = ttk.Frame(self)
         head.pack(fill="x", pady=(0, 4))
-        self.back = ttk.Button(head, text="All months", command=lambda: self._on_zoom(None))
-        self.earlier = ttk.Button(head, text="◀", width=2, command=lambda: self._turn(previous_month))
-        self.later = ttk.Button(head, text="▶", width=2, command=lambda: self._turn(next_month))
-        self._title = ttk.Label(head, width=15, anchor="center")
+        self._travel = ttk.Frame(head)
+        self.back = ttk.Button(self._travel, text="All months", command=lambda: self._on_zoom(None))
+        self.earlier = ttk.Button(self._travel, text="◀", width=2, command=lambda: self._turn(previous_month))
+        self.later = ttk.Button(self._travel, text="▶", width=2, command=lambda: self._turn(next_month))
+        self._title = ttk.Label(self._travel, width=15, anchor="center")
         for widget in (self.back, self.earlier, self._title, self.later):
             widget.pack(side="left", padx=(0, 4))
         self._swatches: dict[str, tk.Frame] = {}
@@ -126,7 +129,7 @@ class CoverageMap(ttk.Frame):
             self._swatches[reason].pack(side="left", padx=(0, 4))
             ttk.Label(legend, text=name).pack(side="left", padx=(0, 12))
         self._hint = ttk.Label(head, anchor="e")
-        self._hint.pack(side="right")
+        self._hint.pack(side="right", padx=(0, 6), pady=6)
 
     def _paint_cell(self, symbol: str, column: datetime) -> list[tuple[float, str]]:
         """The parts of a cell from top to bottom: share of its height, and colour."""

@@ -129,8 +129,10 @@ class CellGrid(ttk.Frame):
     @property
     def _cell(self) -> tuple[int, int]:
         """Width and height of a cell."""
-        line = self._font.metrics("linespace")
-        return max(scaled(self, 24), self._font.measure("00") + 8), line + scaled(self, 7)
+        room = (self.canvas.winfo_width() - self._head[0] - 4) // max(1, len(self._columns))
+        least = self._font.measure("00") + 2
+        width = max(least, min(room, least + scaled(self, 8)))
+        return width, self._font.metrics("linespace") + scaled(self, 7)
 
     @property
     def _head(self) -> tuple[int, int]:

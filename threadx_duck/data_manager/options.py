@@ -57,7 +57,7 @@ class DateField(ttk.Frame):
         super().__init__(parent)
         self.variable = variable
         ttk.Label(self, text=label, width=5).pack(side="left")
-        self.entry = ttk.Entry(self, textvariable=variable, width=15)
+        self.entry = ttk.Entry(self, textvariable=variable, width=14)
         self.entry.pack(side="left", fill="x", expand=True)
         self.button = ttk.Button(self, text="▾", width=2, command=self.open_calendar)
         self.button.pack(side="left", padx=(4, 0))
@@ -147,7 +147,7 @@ class OptionsPanel(ttk.Frame):
         ttk.Label(row, text="Source", width=7).pack(side="left")
         self.source_box = ttk.Combobox(row, textvariable=self.source, values=SOURCES, state="readonly", width=8)
         self.source_box.pack(side="left", fill="x", expand=True)
-        ttk.Checkbutton(self, text="Dry run: only show the plan", variable=self.dry_run).pack(anchor="w", pady=(8, 0))
+        ttk.Checkbutton(self, text="Dry run: show the plan", variable=self.dry_run).pack(anchor="w", pady=(8, 0))
         ttk.Checkbutton(self, text="Ask again what is stored", variable=self.refresh).pack(anchor="w", pady=(2, 0))
 
     def _toggle(self, label: str) -> None:
@@ -169,6 +169,6 @@ class OptionsPanel(ttk.Frame):
 
 
 def _summary(wanted: Wanted) -> str:
-    start = "from the last stored minute, or the listing" if wanted.start is None else f"from {wanted.start}"
+    start = "from the last stored minute, or the listing," if wanted.start is None else f"from {wanted.start}"
     end = "to the last closed minute" if wanted.end is None else f"to {wanted.end}"
-    return f"{start}, {end}".capitalize() + "."
+    return f"{start} {end}.".capitalize()

@@ -281,6 +281,10 @@ class DataManagerPage(ttk.Frame):
 
     def _selection_changed(self) -> None:
         self.choices.selected = self.symbols.selected
+        if len(self.choices.selected) == 1 and not self.is_running:
+            symbol = self.choices.selected[0]
+            # The whole sentence, for whoever has no pointer to hold over it.
+            self.strip.say(f"{symbol}: {state}" if (state := self.symbols.state_of(symbol)) else "")
         self._show_buttons()
 
     def _show_buttons(self) -> None:

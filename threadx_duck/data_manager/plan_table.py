@@ -7,18 +7,19 @@ from collections.abc import Iterable
 from tkinter import ttk
 from typing import Any
 
-from threadx_duck.data_manager.theme import TREE, scaled
+from threadx_duck.data_manager.theme import TREE, measured, scaled
 from threadx_duck.results import SymbolResult
 
 _MOST_ROWS = 5_000
-_COLUMNS: tuple[tuple[str, int, Any], ...] = (
-    ("source", 110, "w"),
-    ("from", 124, "w"),
-    ("to (exclusive)", 124, "w"),
-    ("minutes", 80, "e"),
-    ("requests", 70, "e"),
-    ("size", 76, "e"),
-    ("reason", 200, "w"),
+_COLUMNS: tuple[tuple[str, str, Any], ...] = (
+    ("symbol", "DOGEUSDC0", "w"),
+    ("source", "archive monthly", "w"),
+    ("from", "2024-01-01 00:00", "w"),
+    ("to (exclusive)", "2024-01-01 00:00", "w"),
+    ("minutes", "9,999,999", "e"),
+    ("requests", "requests", "e"),
+    ("size", "999.9 MB", "e"),
+    ("reason", "cheaper than daily files or REST for what is missing", "w"),
 )
 
 
@@ -29,16 +30,18 @@ class PlanTable(ttk.Frame):
         super().__init__(parent, padding=(0, 6, 0, 0))
         self.summary = ttk.Label(self, text="Tick Dry run and press Show Plan: the plan appears here.")
         self.summary.pack(fill="x", pady=(0, 4))
-        self.tree = ttk.Treeview(self, columns=[name for name, *_ in _COLUMNS], height=5, style=TREE)
+        self.tree = ttk.Treeview(self, columns=[name for name, *_ in _COLUMNS], show="headings", height=5, style=TREE)
         bar = ttk.Scrollbar(self, command=self.tree.yview)
-        self.tree.configure(yscrollcommand=bar.set)
+        across = ttk.Scrollbar(self, orient="horizontal", command=self.tree.xview)
+        self.tree.configure(yscrollcommand=bar.set, xscrollcommand=across.set)
+        across.pack(side="bottom", fill="x")
         bar.pack(side="right", fill="y")
         self.tree.pack(side="left", fill="both", expand=True)
-        self.tree.heading("#0", text="symbol", anchor="w")
-        self.tree.column("#0", width=scaled(self, 110), stretch=False)
-        for name, width, anchor in _COLUMNS:
+        for name, longest, anchor in _COLUMNS:
             self.tree.heading(name, text=name, anchor=anchor)
-            self.tree.column(name, width=scaled(self, width), anchor=anchor, stretch=name == "reason")
+            self.tree.column(
+                name, width=measured(self, longest) + scaled(self, 16), anchor=anchor, stretch=name == "reason"
+            )
 
     def show(self, results: Iterable[SymbolResult]) -> None:
         """Shows the plans of all symbols."""
@@ -46,6 +49,7 @@ class PlanTable(ttk.Frame):
         self.tree.delete(*self.tree.get_children())
         for request in requests[:_MOST_ROWS]:
             values = (
+                request.symbol,
                 request.source.replace("_", " "),
                 f"{request.wanted.start:%Y-%m-%d %H:%M}",
                 f"{request.wanted.end:%Y-%m-%d %H:%M}",
@@ -54,7 +58,7 @@ class PlanTable(ttk.Frame):
                 f"{request.bytes / 1e6:,.1f} MB",
                 request.reason,
             )
-            self.tree.insert("", "end", text=request.symbol, values=values)
+            self.tree.insert("", "end", values=values)
         self.summary.configure(text=_summary(requests))
 
 

@@ -45,7 +45,7 @@ class Tally:
         """One symbol's progress as a bar of letters."""
         share = self.share(symbol)
         full = int(share * _STEPS)
-        return f"{'█' * full}{'░' * (_STEPS - full)} {share:.0%}  {self.rows[symbol]:,} rows"
+        return f"{share:4.0%} {'█' * full}{'░' * (_STEPS - full)} {self.rows[symbol]:,} rows"
 
     def describe_total(self) -> str:
         """Rows, rows a second, requests, and the time left at that rate."""

@@ -54,12 +54,13 @@ class Sidebar(ttk.Frame):
     def _build_symbol(self, actions: Actions) -> None:
         ttk.Label(self, text="Add symbols", style="Heading.TLabel").pack(anchor="w")
         row = ttk.Frame(self)
-        row.pack(fill="x", pady=(4, 12))
+        row.pack(fill="x", pady=(4, 6))
         self.symbol_box = ttk.Entry(row, textvariable=self.new_symbol, width=10)
         self.symbol_box.pack(side="left", fill="x", expand=True)
         self.symbol_box.bind("<Return>", lambda _: actions.add_symbol())
         ttk.Button(row, text="Add", width=4, command=actions.add_symbol).pack(side="left", padx=(4, 0))
-        ttk.Button(row, text="Browse…", width=8, command=actions.choose_symbols).pack(side="left", padx=(4, 0))
+        browse = ttk.Button(self, text="Browse the exchange…", command=actions.choose_symbols)
+        browse.pack(fill="x", pady=(0, 12))
 
     def _build_chart(self, actions: Actions) -> None:
         row = ttk.Frame(self)

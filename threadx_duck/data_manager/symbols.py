@@ -8,18 +8,22 @@ from datetime import datetime
 from tkinter import ttk
 from typing import Any
 
-from threadx_duck.data_manager.theme import TREE, palette_of, scaled, style_tables
+from threadx_duck.data_manager.theme import TREE, measured, palette_of, scaled, style_tables
 from threadx_duck.data_manager.tooltip import Tooltip
+from threadx_duck.times import utc_now
 
-# Name, heading, width, where its text stands, what it holds.
-_COLUMNS: tuple[tuple[str, str, int, Any], ...] = (
-    ("first", "First candle", 92, "w"),
-    ("last", "Last candle", 124, "w"),
-    ("coverage", "Coverage", 78, "e"),
-    ("gaps", "Gaps", 54, "e"),
-    ("asked", "Last ingest", 124, "w"),
-    ("state", "State", 170, "w"),
+# Name, heading, the longest usual text, where it stands.
+_COLUMNS: tuple[tuple[str, str, str, Any], ...] = (
+    ("symbol", "Symbol", "DOGEUSDC0", "w"),
+    ("first", "First candle", "2024-01-01", "w"),
+    ("last", "Last candle", "2024-01-01 00:00", "w"),
+    ("coverage", "Coverage", "100.00 %", "e"),
+    ("gaps", "Gaps", "99,999", "e"),
+    ("asked", "Last ingest", "2024-01-01", "w"),
+    ("state", "State", "not stored yet", "w"),
 )
+# Keeps a number on the right from the text of the next column.
+_GAP = "  "
 _NOT_STORED = "not stored yet"
 
 
@@ -30,7 +34,7 @@ class SymbolList(ttk.Frame):
         super().__init__(parent)
         self._rows: dict[str, Mapping[str, Any]] = {}
         self._states: dict[str, tuple[str, str]] = {}
-        self._order: tuple[str, bool] = ("#0", False)
+        self._order: tuple[str, bool] = ("symbol", False)
         self.filter = tk.StringVar(self)
         self.filter.trace_add("write", lambda *_: self._draw())
         self._build_head()
@@ -51,16 +55,18 @@ class SymbolList(ttk.Frame):
         style_tables(self)
         frame = ttk.Frame(self)
         frame.pack(fill="both", expand=True)
-        tree = ttk.Treeview(frame, columns=[name for name, *_ in _COLUMNS], selectmode="extended", height=6, style=TREE)
+        tree = ttk.Treeview(
+            frame, columns=[name for name, *_ in _COLUMNS], show="headings", selectmode="extended", height=6, style=TREE
+        )
         bar = ttk.Scrollbar(frame, command=tree.yview)
         tree.configure(yscrollcommand=bar.set)
         bar.pack(side="right", fill="y")
         tree.pack(side="left", fill="both", expand=True)
-        tree.heading("#0", text="Symbol", anchor="w", command=lambda: self._sort("#0"))
-        tree.column("#0", width=scaled(self, 112), stretch=False)
-        for name, heading, width, anchor in _COLUMNS:
+        for name, heading, longest, anchor in _COLUMNS:
+            width = max(measured(self, longest), measured(self, heading)) + scaled(self, 16)
+            heading += _GAP if anchor == "e" else ""
             tree.heading(name, text=heading, anchor=anchor, command=lambda name=name: self._sort(name))  # type: ignore[misc]
-            tree.column(name, width=scaled(self, width), anchor=anchor, stretch=name == "state")
+            tree.column(name, width=width, anchor=anchor, stretch=name == "state")
         tree.bind("<<TreeviewSelect>>", lambda _: on_select())
         tree.bind("<Control-a>", lambda _: self.select_all_shown())
         tree.bind("<Motion>", self._point)
@@ -137,7 +143,7 @@ class SymbolList(ttk.Frame):
         for symbol in shown:
             text, kind = self._states.get(symbol, ("" if self._rows[symbol] else _NOT_STORED, ""))
             values = (*_texts(self._rows[symbol]), text)
-            self.tree.insert("", "end", iid=symbol, text=symbol, values=values, tags=[kind] if kind else [])
+            self.tree.insert("", "end", iid=symbol, values=(symbol, *values), tags=[kind] if kind else [])
         self.tree.selection_set([symbol for symbol in shown if symbol in chosen])
 
     def _sort(self, column: str) -> None:
@@ -157,19 +163,26 @@ class SymbolList(ttk.Frame):
 
 def _texts(row: Mapping[str, Any]) -> tuple[str, ...]:
     if not row:
-        return ("",) * (len(_COLUMNS) - 1)
+        return ("",) * (len(_COLUMNS) - 2)
     return (
         f"{row['first_open_time']:%Y-%m-%d}",
         f"{row['last_open_time']:%Y-%m-%d %H:%M}",
         # Rounded down: 100 % means that nothing is missing.
-        f"{10_000 * row['candles'] // row['expected'] / 100:.2f} %",
-        f"{row['gaps']:,}",
-        f"{row['last_requested_at']:%Y-%m-%d %H:%M}" if row["last_requested_at"] else "",
+        f"{10_000 * row['candles'] // row['expected'] / 100:.2f} %{_GAP}",
+        f"{row['gaps']:,}{_GAP}",
+        _recent(row["last_requested_at"]),
     )
 
 
+def _recent(moment: datetime | None) -> str:
+    """The time of a moment of today (UTC), else its day."""
+    if moment is None:
+        return ""
+    return f"{moment:%H:%M}" if moment.date() == utc_now().date() else f"{moment:%Y-%m-%d}"
+
+
 def _sort_key(symbol: str, row: Mapping[str, Any], column: str) -> Any:
-    if column == "#0":
+    if column == "symbol":
         return symbol
     if column == "state":
         return not row, symbol

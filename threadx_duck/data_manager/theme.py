@@ -24,6 +24,7 @@ class Palette:
     faint: str
     line: str
     accent: str
+    selected: str
     error: str
     warning: str
     present: str
@@ -39,6 +40,7 @@ LIGHT = Palette(
     faint="#5f6368",
     line="#d5d8dc",
     accent="#005fb8",
+    selected="#cfe3f6",
     error="#b3261e",
     warning="#8a5300",
     present="#4caf7d",
@@ -53,6 +55,7 @@ DARK = Palette(
     faint="#a6abb2",
     line="#3c4045",
     accent="#57c8ff",
+    selected="#1f4a68",
     error="#ff8a80",
     warning="#ffc46b",
     present="#2f8f62",
@@ -91,11 +94,16 @@ def apply_theme(root: tk.Tk, *, dark: bool) -> None:
 
 
 def style_tables(widget: tk.Misc) -> None:
-    """Makes rows as high as their font needs on this screen, in tables of the style `TREE` only."""
+    """Rows as high as their font needs on this screen, and chosen ones easy to see; in tables of the style `TREE`."""
     style = ttk.Style(widget)
-    name = style.lookup("Treeview", "font") or "TkDefaultFont"
-    height = tkfont.Font(widget, font=name).metrics("linespace")
-    style.configure(TREE, rowheight=round(height * 1.35) + 2)
+    palette = palette_of(widget)
+    style.configure(TREE, rowheight=round(_table_font(widget).metrics("linespace") * 1.35) + 2)
+    style.map(TREE, background=[("selected", palette.selected)], foreground=[("selected", palette.text)])
+
+
+def measured(widget: tk.Misc, text: str) -> int:
+    """How wide a text is in a table."""
+    return _table_font(widget).measure(text)
 
 
 def scaled(widget: tk.Misc, pixels: float) -> int:
@@ -109,6 +117,10 @@ def be_aware_of_density() -> None:
         import ctypes
 
         ctypes.windll.shcore.SetProcessDpiAwareness(1)
+
+
+def _table_font(widget: tk.Misc) -> tkfont.Font:
+    return tkfont.Font(widget, font=ttk.Style(widget).lookup("Treeview", "font") or "TkDefaultFont")
 
 
 def _is_dark(widget: tk.Misc) -> bool:
@@ -139,7 +151,6 @@ def _apply_plain_theme(root: tk.Tk, palette: Palette) -> None:
         insertcolor=palette.text,
     )
     style.configure("Treeview", background=palette.background)
-    style.map("Treeview", background=[("selected", palette.accent)], foreground=[("selected", palette.background)])
     style.map(".", background=[("active", palette.line)], foreground=[("disabled", palette.faint)])
     for kind in ("TCombobox", "TEntry"):
         style.map(kind, fieldbackground=[("readonly", palette.background)], foreground=[("readonly", palette.text)])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import tkinter as tk
+from pathlib import Path
 from tkinter import ttk
 
 from threadx_duck.config import Settings
@@ -31,7 +32,9 @@ class DataManagerWindow(tk.Tk):
         self.is_dark = self.page.choices.dark
         ttk.Label(head, text="Data Manager", style="Heading.TLabel").pack(side="left")
         store = self.page.downloads.manager.store.path
-        ttk.Label(head, text=f"{store}").pack(side="left", padx=12)
+        here = Path.cwd()
+        shown = store.relative_to(here) if store.is_relative_to(here) else store
+        ttk.Label(head, text=str(shown)).pack(side="left", padx=12)
         self.theme_button = ttk.Button(head, command=self.switch_theme)
         self.theme_button.pack(side="right")
         if not is_themed():
