@@ -15,9 +15,10 @@ import pyarrow as pa
 import pytest
 
 from threadx_duck.candles import CANDLE_SCHEMA
-from threadx_duck.config import Settings, get_settings
+from threadx_duck.config import Settings, StoreSettings, get_settings
 from threadx_duck.simulator import LoopbackExchange, Market, generate_market
 from threadx_duck.sqlfiles import list_sql
+from threadx_duck.store import Store
 
 # The market of the exchange fixture: three days from START on, by a clock that stands at their end.
 START = datetime(2024, 1, 1)
@@ -115,6 +116,15 @@ def exchange(made_market: Market) -> Iterator[LoopbackExchange]:
 def store_path(tmp_path: Path) -> Path:
     """Where the store of `settings` lies; nothing is there yet."""
     return tmp_path / "data" / "threadx.duckdb"
+
+
+@pytest.fixture(scope="session")
+def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store without candles, to copy: making one takes longer than most tests."""
+    path = tmp_path_factory.mktemp("store") / "empty.duckdb"
+    with Store(StoreSettings(database=path)).writing():
+        pass
+    return path
 
 
 @pytest.fixture

@@ -75,7 +75,7 @@ def take_pictures(window: Any, exchange: LoopbackExchange) -> None:
 
     window.switch_theme()
     exchange.fail(400, times=None, match="DOGEUSDC", code=-1121)
-    exchange.latency = 0.15
+    exchange.latency = 1.0
     page.download_selected()
     wait(
         window, lambda: "%" in page.symbols.state_of("BTCUSDC") and page.symbols.state_of("DOGEUSDC").startswith("127")

@@ -17,7 +17,7 @@ def test_demo_shows_every_step_and_leaves_a_store(tmp_path: Path, capsys: pytest
     shown = capsys.readouterr()
     steps = re.findall(r"^\$ threadx (\w+)", shown.out, re.MULTILINE)
     assert steps[:2] == ["ingest", "ingest"]
-    assert {"status", "gaps", "check", "candles"} <= set(steps)
+    assert {"status", "gaps", "check", "candles", "verify", "explain"} <= set(steps)
     assert shown.out.count("outage") >= 3
     assert "error" not in shown.err
     assert (tmp_path / "threadx-demo" / "data" / "threadx.duckdb").exists()

@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from threadx_duck.errors import BadResponseError, UsageError
+from threadx_duck.times import MINUTE, TimeRange
 
 VALUE_FIELDS: list[pa.Field] = [
     pa.field("open", pa.float64()),
@@ -105,6 +106,16 @@ def split_klines(symbol: str, columns: pa.Table, raw: Callable[[list[int]], list
     return Klines(candles.filter(pc.invert(is_bad)), rejected)
 
 
+def typed(column: str, value: float | None) -> float | int | None:
+    """A value as its column holds it, where SQL gave all columns as doubles: ``trade_count`` is whole."""
+    return int(value) if column == "trade_count" and value is not None else value
+
+
+def minutes_of(times: pa.ChunkedArray) -> pa.ChunkedArray:
+    """The minutes that the exchange's integer times lie in; null for what is no time."""
+    return pc.cast(_floor_minute(_to_microseconds(times)), pa.timestamp("us"))
+
+
 def read_candles(data: Any) -> pa.Table:
     """Any table of candles in this module's columns: an Arrow table, or whatever exports the Arrow stream interface.
 
@@ -144,6 +155,31 @@ def require_ascending(open_times: pa.ChunkedArray, what: str) -> None:
     """Raises `BadResponseError` unless every open time is later than the one before."""
     if len(open_times) > 1 and not pc.all(pc.greater(open_times[1:], open_times[:-1])).as_py():
         raise BadResponseError(f"{what} holds candles out of order or twice; nothing of it was stored.")
+
+
+def in_time_order(candles: pa.Table, what: str) -> pa.Table:
+    """The candles ascending, identical repeats made one. Raises `BadResponseError` for repeats that differ."""
+    times = candles["open_time"]
+    if len(times) < 2 or pc.all(pc.greater(times[1:], times[:-1])).as_py():
+        return candles
+    distinct = candles.group_by(candles.column_names, use_threads=False).aggregate([]).sort_by("open_time")
+    require_ascending(distinct["open_time"], what)
+    return distinct.select(candles.column_names)
+
+
+def absent_ranges(candles: pa.Table, within: TimeRange) -> list[TimeRange]:
+    """The parts of a range for which ascending candles hold none."""
+    times = candles["open_time"]
+    opens = times.filter(pc.and_(pc.greater_equal(times, within.start), pc.less(times, within.end)))
+    if len(opens) == within.minutes:
+        return []
+    if not len(opens):
+        return [within]
+    steps = pc.subtract(opens[1:].cast(pa.int64()), opens[:-1].cast(pa.int64()))
+    jumps = pc.indices_nonzero(pc.greater(steps, _MINUTE))
+    starts = [within.start, *(t + MINUTE for t in opens.take(jumps).to_pylist()), opens[-1].as_py() + MINUTE]
+    ends = [opens[0].as_py(), *opens.take(pc.add(jumps, 1)).to_pylist(), within.end]
+    return [TimeRange(start, end) for start, end in zip(starts, ends, strict=True) if start < end]
 
 
 def _columns_of(rows: Sequence[Any]) -> pa.Table:
@@ -220,7 +256,7 @@ def _floor_minute(micros: Any) -> Any:
 
 
 def _reasons(micros: Any, columns: pa.Table) -> pa.ChunkedArray | pa.Array:
-    """For each row the first invariant it breaks, or null. Unknown values break none.
+    """For each row the first invariant it breaks, or null. Values that imports may lack break none if unknown.
 
     The invariants held in nine million archive rows of BTCUSDT and ETHUSDT.
     """
@@ -228,7 +264,7 @@ def _reasons(micros: Any, columns: pa.Table) -> pa.ChunkedArray | pa.Array:
     prices = [column[name] for name in ("open", "high", "low", "close")]
     finite = _all(pc.is_finite(pc.fill_null(values, 0)) for name, values in column.items() if name != "open_time")
     rules = [
-        ("unreadable", pc.is_valid(micros)),
+        ("unreadable", _all([pc.is_valid(micros), *map(pc.is_valid, [*prices, column["volume"]])])),
         ("off_grid", pc.equal(micros, _floor_minute(micros))),
         ("impossible_price", _all([finite, *(pc.greater(price, 0) for price in prices)])),
         (

@@ -8,27 +8,24 @@ import threading
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from typing import NamedTuple
 
 from threadx_duck.errors import DownloadError
-from threadx_duck.ledger import OpenRequest, make_batches
-from threadx_duck.planning import SymbolPlan
+from threadx_duck.fetching import Delivery, Sources, SymbolDownload
+from threadx_duck.ledger import COMMIT_ROWS, Buffer, make_batches
+from threadx_duck.planning import Planner, SymbolPlan
 from threadx_duck.results import Progress, SymbolResult
-from threadx_duck.sources.page import Page
-from threadx_duck.sources.rest import REQUESTS_IN_FLIGHT, RestSource
+from threadx_duck.sources.rest import REQUESTS_IN_FLIGHT
 from threadx_duck.store import Store
-from threadx_duck.timeframes import ONE_MINUTE
-from threadx_duck.times import MINUTE, TimeRange, format_time
+from threadx_duck.times import format_time
 
 logger = logging.getLogger("threadx_duck.ingest")
 
-# Four row groups: commits of this size write compressed blocks past the log, at about 32 bytes a candle
-# where commits of one symbol-month take 37, and three times as fast.
-_COMMIT_ROWS = 4 * 122_880
 _COMMIT_SECONDS = 20.0
 
-_QUEUED_PAGES = 64
+# What waits between the threads that download and the one that commits, in thousands of candles; a page
+# of fewer counts as one.
+_QUEUED_THOUSANDS = 100
 _LEAST_LOOKAHEAD = 2
 
 
@@ -39,63 +36,70 @@ class _Done(NamedTuple):
     error: DownloadError | None
 
 
-@dataclass
-class _Buffer:
-    """Answers that wait for their commit, in the order they came; of each symbol in time order."""
+class _Queue(queue.Queue[Delivery | _Done]):
+    """A queue that is as full as what it holds is large, because one page may hold a minute or a month."""
 
-    requests: list[OpenRequest]
-    rows: int = 0
-    since: float = 0.0
+    def _init(self, maxsize: int) -> None:
+        super()._init(maxsize)
+        self._size = 0
 
-    def add(self, page: Page) -> None:
-        if not self.requests:
-            self.since = time.monotonic()
-        for request in reversed(self.requests):
-            if request.first.symbol == page.symbol:
-                if request.joins(page):
-                    request.add(page)
-                    break
-                self.requests.append(OpenRequest(page))
-                break
-        else:
-            self.requests.append(OpenRequest(page))
-        self.rows += page.rows_received
+    def _put(self, item: Delivery | _Done) -> None:
+        super()._put(item)
+        self._size += _thousands(item)
 
-    @property
-    def is_due(self) -> bool:
-        waited = time.monotonic() - self.since
-        return bool(self.requests) and (self.rows >= _COMMIT_ROWS or waited >= _COMMIT_SECONDS)
+    def _get(self) -> Delivery | _Done:
+        item = super()._get()
+        self._size -= _thousands(item)
+        return item
+
+    def _qsize(self) -> int:
+        return self._size
+
+
+def _thousands(item: Delivery | _Done) -> int:
+    if isinstance(item, _Done):
+        return 1
+    return 1 + sum(len(page.candles) // 1000 for page in item.pages)
 
 
 class Downloader:
     """One run over several symbols. A symbol that fails does not stop the others."""
 
     def __init__(
-        self, store: Store, rest: RestSource, symbols_at_once: int, stop: threading.Event, progress: Progress
+        self,
+        store: Store,
+        sources: Sources,
+        planner: Planner,
+        symbols_at_once: int,
+        stop: threading.Event,
+        progress: Progress,
     ) -> None:
         self._store = store
-        self._rest = rest
+        self._sources = sources
+        self._planner = planner
         self._symbols_at_once = symbols_at_once
         self._stop = stop
         self._progress = progress
-        self._queue: queue.Queue[Page | _Done] = queue.Queue(_QUEUED_PAGES)
-        self._buffer = _Buffer([])
+        self._queue = _Queue(_QUEUED_THOUSANDS)
+        self._buffer = Buffer()
+        self._buffered_since = 0.0
         self._fatal: DownloadError | None = None
         self._began: dict[str, float] = {}
         self.results: dict[str, SymbolResult] = {}
 
-    def run(self, plans: Sequence[SymbolPlan]) -> None:
+    def run(self, plans: Sequence[SymbolPlan], *, recheck: bool = False) -> None:
         """Downloads and commits; ``results`` says what became of each symbol, also after an interruption.
 
-        An interruption commits what has come, then goes on as the ``KeyboardInterrupt`` it is.
+        ``recheck`` compares kept files with the archive's checksums. An interruption commits what has
+        come, then goes on as the ``KeyboardInterrupt`` it is.
         """
         self.results = {plan.symbol: SymbolResult(plan.symbol, plan=plan) for plan in plans}
         self._progress.started(list(plans))
-        lookahead = max(_LEAST_LOOKAHEAD, REQUESTS_IN_FLIGHT // min(len(plans), self._symbols_at_once))
+        share = 1 / min(len(plans), self._symbols_at_once)
         pool = ThreadPoolExecutor(self._symbols_at_once, thread_name_prefix="symbol")
         try:
             for plan in plans:
-                pool.submit(self._download, plan, lookahead)
+                pool.submit(self._download, plan, share, recheck)
             self._collect(len(plans))
         except KeyboardInterrupt:
             self._stop.set()
@@ -111,21 +115,30 @@ class Downloader:
                 item = self._queue.get(timeout=1.0)
             except queue.Empty:
                 item = None
-            if isinstance(item, Page):
-                self._buffer.add(item)
-                self._take_note(item)
+            if isinstance(item, Delivery):
+                self._take(item)
             elif isinstance(item, _Done):
                 unfinished -= 1
                 self._finish(item)
-            if self._buffer.is_due:
+            if self._is_due():
                 self._commit()
         self._commit()
 
-    def _take_note(self, page: Page) -> None:
-        result = self.results[page.symbol]
-        result.requests += len(page.bodies)
-        covered = TimeRange(page.range_start, page.range_end).minutes
-        self._progress.received(page.symbol, covered, page.candles.num_rows, self._rest.budget.used)
+    def _take(self, delivery: Delivery) -> None:
+        if not self._buffer.requests:
+            self._buffered_since = time.monotonic()
+        for page in delivery.pages:
+            self._buffer.add(page)
+        self.results[delivery.symbol].requests += delivery.answers
+        for note in delivery.notes:
+            self._progress.note(note)
+        rows = sum(page.candles.num_rows for page in delivery.pages)
+        calls = sum(result.requests for result in self.results.values())
+        self._progress.received(delivery.symbol, delivery.minutes, rows, calls)
+
+    def _is_due(self) -> bool:
+        waited = time.monotonic() - self._buffered_since
+        return bool(self._buffer.requests) and (self._buffer.rows >= COMMIT_ROWS or waited >= _COMMIT_SECONDS)
 
     def _finish(self, done: _Done) -> None:
         result = self.results[done.symbol]
@@ -137,7 +150,7 @@ class Downloader:
 
     def _commit(self) -> None:
         """Stores what is buffered, with its evidence, in one transaction."""
-        requests, self._buffer = self._buffer.requests, _Buffer([])
+        requests, self._buffer = self._buffer.requests, Buffer()
         if not requests:
             return
         began = time.monotonic()
@@ -145,6 +158,7 @@ class Downloader:
         for request in requests:
             row, counts = request.ledger_row(), appended[request.request_id]
             result = self.results[request.first.symbol]
+            result.request_ids.append(request.request_id)
             result.rows_added += counts.rows_added
             result.rows_revised += counts.rows_revised
             result.rows_rejected += row["rows_rejected"]
@@ -163,14 +177,22 @@ class Downloader:
             )
         logger.debug("committed %s requests in %.2f s", len(requests), time.monotonic() - began)
 
-    def _download(self, plan: SymbolPlan, lookahead: int) -> None:
+    def _download(self, plan: SymbolPlan, share: float, recheck: bool) -> None:
         """Brings one symbol's pages to the queue, in time order; runs on a thread of its own."""
         error: DownloadError | None = None
         self._began[plan.symbol] = time.monotonic()
+        download = SymbolDownload(
+            plan,
+            self._planner,
+            self._sources,
+            self._stop,
+            lookahead=max(_LEAST_LOOKAHEAD, int(REQUESTS_IN_FLIGHT * share)),
+            share=share,
+            recheck=recheck,
+        )
         try:
-            for wanted in self._listed(plan):
-                for page in self._rest.fetch_range(plan.symbol, ONE_MINUTE, wanted, lookahead):
-                    self._queue.put(page)
+            for delivery in download.deliveries():
+                self._queue.put(delivery)
         except DownloadError as failure:
             error = failure
             if failure.stops_run:
@@ -180,21 +202,6 @@ class Downloader:
             logger.exception("%s", plan.symbol)
             error = DownloadError(f"{plan.symbol} failed unexpectedly: {failure!r}.")
         self._queue.put(_Done(plan.symbol, error))
-
-    def _listed(self, plan: SymbolPlan) -> list[TimeRange]:
-        """The ranges of a plan from the symbol's first candle on; that candle is stored on the way."""
-        ranges = [request.wanted for request in plan.requests]
-        if not plan.find_listing:
-            return ranges
-        first = self._rest.fetch_first(plan.symbol)
-        if first is None:
-            return []
-        listed = first.range_end - MINUTE
-        if listed < ranges[0].start:
-            return ranges
-        self._queue.put(first)
-        clipped = [TimeRange(max(wanted.start, first.range_end), wanted.end) for wanted in ranges]
-        return [wanted for wanted in clipped if wanted.start < wanted.end]
 
     def _stop_workers(self, pool: ThreadPoolExecutor) -> None:
         """Waits for every thread; empties the queue meanwhile, because a thread may wait for room in it."""

@@ -1,6 +1,6 @@
 """Facts of the exchange that several modules need (binance-spot-api-docs, rest-api.md)."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import NamedTuple
 
 # A page of klines holds at most 1000 candles.
@@ -12,6 +12,9 @@ WEIGHT_LIMIT = 6_000
 
 # A candle that has only just closed may still be on its way into the exchange's database; ours to choose.
 LATE_CANDLES = timedelta(minutes=10)
+
+# REST answers nothing earlier (CHANGELOG of 2024-12-09); the exchange opened half a year later.
+FIRST_MINUTE = datetime(2017, 1, 1)
 
 
 class ExchangeSymbol(NamedTuple):

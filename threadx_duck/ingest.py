@@ -4,23 +4,29 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
+from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from threadx_duck.config import Settings, get_settings
 from threadx_duck.errors import DownloadError, UsageError
+from threadx_duck.exchange import FIRST_MINUTE
 from threadx_duck.logs import ensure_logs
-from threadx_duck.planning import SymbolPlan, plan_symbol
+from threadx_duck.planning import SOURCES, Costs, Planner, SourceChoice, SymbolPlan
+from threadx_duck.publishing import published_after
 from threadx_duck.results import Progress, SymbolResult
 from threadx_duck.store import Store
-from threadx_duck.timeframes import ONE_MINUTE, parse_timeframe
+from threadx_duck.timeframes import ONE_MINUTE, Timeframe, parse_timeframe
 from threadx_duck.times import (
+    DAY,
     EPOCH,
     MINUTE,
     TimeLike,
     TimeRange,
     floor_minute,
+    intersect_ranges,
     parse_end,
     parse_range,
     parse_start,
@@ -30,9 +36,13 @@ from threadx_duck.times import (
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from threadx_duck.archive_files import ArchiveFile
+    from threadx_duck.comparison import Comparer
     from threadx_duck.exchange import ExchangeSymbol
+    from threadx_duck.fetching import Sources
+    from threadx_duck.importing import ImportResult
     from threadx_duck.overview import Step
-    from threadx_duck.sources.rest import RestSource
+    from threadx_duck.verification import Verification
 
 # An end this long ago is past on any clock that is set at all; a later one is asked of the exchange.
 _SURELY_PAST = timedelta(days=1)
@@ -53,7 +63,7 @@ class IngestionManager:
         self._progress = progress or Progress()
         self.store = Store(self.settings.store, on_wait=self._progress.note)
         self._stop = threading.Event()
-        self._source: RestSource | None = None
+        self._sources: Sources | None = None
         self.results: dict[str, SymbolResult] = {}
 
     def __enter__(self) -> Self:
@@ -66,9 +76,10 @@ class IngestionManager:
 
     def close(self) -> None:
         """Closes the connections to the exchange."""
-        if self._source is not None:
-            self._source.close()
-            self._source = None
+        if self._sources is not None:
+            for source in self._sources:
+                source.close()
+            self._sources = None
 
     def stop(self) -> None:
         """Ends a running download after the batch in hand; may be called from any thread."""
@@ -80,27 +91,38 @@ class IngestionManager:
         start_date: TimeLike | None = None,
         end_date: TimeLike | None = None,
         *,
+        source: SourceChoice = "auto",
+        target_timeframes: Sequence[str] = (),
         refresh: bool = False,
         dry_run: bool = False,
     ) -> dict[str, SymbolResult]:
         """Makes a range conclusive for several symbols: asks what no conclusive request covers, nothing else.
 
         Without symbols, every stored one; without a start, from the last stored minute or the listing;
-        without an end, to the last closed minute. ``refresh`` asks again what is covered, ``dry_run``
-        only plans. A failing symbol is reported and does not stop the others. Raises `UsageError` for
-        arguments that make no sense, `DownloadError` if the exchange cannot tell the time, `StoreError`
-        if the store cannot be used; what was committed before stays.
+        without an end, to the last closed minute. ``source`` is ``auto`` for whichever of archive and REST
+        is cheapest for each part, ``rest`` or ``archive`` for one of them. ``refresh`` asks again what is
+        covered, ``dry_run`` only plans. A failing symbol is reported and does not stop the others. Raises
+        `UsageError` for arguments that make no sense, `DownloadError` if the exchange cannot tell the time,
+        `StoreError` if the store cannot be used; what was committed before stays.
+
+        ``target_timeframes`` are counted in each result and, if ``[data.processing] resample_validation``
+        is set, compared with the exchange's own where this run changed minutes.
         """
+        timeframes = [parse_timeframe(label) for label in dict.fromkeys(target_timeframes)]
         # Here and not where the download begins: a stop that comes while planning must hold.
         self._stop.clear()
-        plans = self._plan(symbols, start_date, end_date, refresh=refresh)
+        planner, plans = self._plan(self._planner(source), symbols, start_date, end_date, refresh=refresh)
         self.results = {
             plan.symbol: SymbolResult(plan.symbol, "planned" if dry_run and plan.requests else "up_to_date", plan=plan)
             for plan in plans
         }
         due = [plan for plan in plans if plan.requests]
-        if due and not dry_run:
-            self._download(due)
+        if not dry_run:
+            with published_after(self.store, self.settings.store, self._progress.note):
+                if due:
+                    self._download(due, planner, recheck=refresh)
+                if timeframes and self.store.exists:
+                    self._validate(timeframes, start_date, end_date)
         return self.results
 
     def download_ohlcv_1m(
@@ -194,7 +216,59 @@ class IngestionManager:
 
     def exchange_symbols(self, symbol: str | None = None) -> list[ExchangeSymbol]:
         """The symbols that the exchange lists; or that one. Raises `UnknownSymbolError` if there is no such symbol."""
-        return self._rest().fetch_symbols(symbol)
+        return self._open_sources().rest.fetch_symbols(symbol)
+
+    def verify(
+        self,
+        symbols: Sequence[str] = (),
+        timeframe: str = "1h",
+        start_date: TimeLike | None = None,
+        end_date: TimeLike | None = None,
+        *,
+        repair: bool = False,
+    ) -> Verification:
+        """Compares derived candles that open in a range with the exchange's own, as far as ranges are conclusive.
+
+        The exchange's candles are asked for where they are not stored yet; ``repair`` asks again for what
+        differs, on both sides. Without symbols, every stored one. Raises `UsageError`, `StoreError`.
+        """
+        from threadx_duck.verification import verify_ranges
+
+        width, (start, end) = parse_timeframe(timeframe), parse_range(start_date, end_date)
+        with self.store.reading() as session:
+            spans = _spans(session.run("queries/symbol_spans"))
+        unknown = [symbol for symbol in symbols if symbol not in spans]
+        if unknown:
+            raise UsageError(f"Not stored: {', '.join(unknown)}. Run: threadx ingest {' '.join(unknown)}")
+        wanted = {
+            symbol: [TimeRange(spans[symbol].start - width.step + MINUTE if start is None else start, end or _FOREVER)]
+            for symbol in dict.fromkeys(symbols or sorted(spans))
+        }
+        self._stop.clear()
+        return verify_ranges(self.store, self._comparer(), wanted, width, repair=repair)
+
+    def import_files(self, paths: Sequence[str | Path], *, symbol: str | None = None) -> dict[str, ImportResult]:
+        """Ingests archive zips, CSV and Parquet files lying on disk, with the care and evidence of a download.
+
+        A zip that agrees with the ``.CHECKSUM`` beside it is the archive file it is named as; nothing else
+        is ever conclusive. ``symbol`` names the symbol of files that do not. A file that cannot be used is
+        reported and does not stop the others.
+        """
+        from threadx_duck.importing import Importer
+
+        return Importer(self.store, self._progress).run([Path(path) for path in paths], symbol)
+
+    def _planner(self, source: SourceChoice) -> Planner:
+        """How to choose between sources, but for the clock."""
+        if source not in SOURCES:
+            raise UsageError(f"There is no source {source!r}. The sources are {', '.join(SOURCES)}.")
+        if source == "archive" and not self.settings.archive.enabled:
+            raise UsageError("The archive is switched off: [data.archive] enabled is false.")
+        if source == "auto" and not self.settings.archive.enabled:
+            source = "rest"
+        api = self.settings.api
+        share = api.rate_limit_window / api.rate_limit_calls
+        return Planner(utc_now(), SOURCES[source], replace(Costs(), rest_call=max(Costs.rest_call, share)))
 
     def _download_one(self, symbol: str, start_date: TimeLike | None, end_date: TimeLike | None) -> None:
         result = self.update_assets_batch([symbol], start_date, end_date)[symbol]
@@ -202,23 +276,42 @@ class IngestionManager:
             raise DownloadError(result.error)
 
     def _plan(
-        self, symbols: Sequence[str], start_date: TimeLike | None, end_date: TimeLike | None, *, refresh: bool
-    ) -> list[SymbolPlan]:
+        self,
+        planner: Planner,
+        symbols: Sequence[str],
+        start_date: TimeLike | None,
+        end_date: TimeLike | None,
+        *,
+        refresh: bool,
+    ) -> tuple[Planner, list[SymbolPlan]]:
+        """What to ask for each symbol, and the planner with all that was found out for it."""
         start, end = parse_range(start_date, end_date)
         spans = self._stored_spans()
         chosen = list(dict.fromkeys(symbols)) or sorted(spans)
         if not chosen:
             raise UsageError(f"Nothing is stored in {self.store.path} yet. Name a symbol: threadx ingest BTCUSDC")
-        last = self._last_minute(end)
+        last, clock = self._last_minute(end, planner)
         wanted = {symbol: self._wanted(spans.get(symbol), start, last) for symbol in chosen}
         missing = {symbol: [span] for symbol, span in wanted.items() if span.start < span.end}
         if not refresh and spans:
-            missing = self._missing(missing)
-        return [
-            plan_symbol(symbol, ranges, find_listing=bool(ranges) and _may_be_unlisted(spans.get(symbol), ranges[0]))
-            for symbol in chosen
-            for ranges in [missing.get(symbol, [])]
+            missing = self._due(self._missing(missing), clock)
+        planner = replace(planner, clock=clock, kept=self._kept(planner, missing))
+        return planner, [
+            self._plan_symbol(planner, symbol, missing.get(symbol, []), spans.get(symbol)) for symbol in chosen
         ]
+
+    @staticmethod
+    def _plan_symbol(planner: Planner, symbol: str, missing: list[TimeRange], span: TimeRange | None) -> SymbolPlan:
+        find_listing = bool(missing) and _may_be_unlisted(span, missing[0])
+        if find_listing:
+            # The first candle tells of everything before it.
+            missing = intersect_ranges(missing, [TimeRange(FIRST_MINUTE, _FOREVER)]) or missing
+        return planner.plan(symbol, missing, find_listing=find_listing)
+
+    def _kept(self, planner: Planner, symbols: Iterable[str]) -> frozenset[ArchiveFile]:
+        if not self.settings.archive.keep_files or planner.sources == SOURCES["rest"]:
+            return frozenset()
+        return frozenset().union(*(self._open_sources().archive.kept(symbol) for symbol in symbols))
 
     @staticmethod
     def _wanted(span: TimeRange | None, start: datetime | None, end: datetime) -> TimeRange:
@@ -242,28 +335,57 @@ class IngestionManager:
             bounds = {"first": min(columns["starts"]), "last": max(columns["ends"])}
             return _ranges(session.run("queries/absent_ranges", **columns, **bounds))
 
-    def _last_minute(self, end: datetime | None) -> datetime:
-        """The wanted end, at most that of the last minute closed by the exchange's clock."""
-        if end is not None and end <= utc_now() - _SURELY_PAST:
-            return end
-        now = floor_minute(self._rest().server_time())
-        return now if end is None else min(end, now)
+    def _due(self, missing: dict[str, list[TimeRange]], clock: datetime) -> dict[str, list[TimeRange]]:
+        """What is missing, but for the end of symbols in BREAK that were asked for within a day of the clock."""
+        if not missing:
+            return missing
+        with self.store.reading() as session:
+            asked = dict(session.run("queries/symbols_in_break", since=clock - DAY))
+        return {
+            symbol: [span for span in spans if symbol not in asked or span.start < asked[symbol]]
+            for symbol, spans in missing.items()
+        }
 
-    def _rest(self) -> RestSource:
-        if self._source is None:
+    def _last_minute(self, end: datetime | None, planner: Planner) -> tuple[datetime, datetime]:
+        """The wanted end, at most that of the last minute closed by the exchange's clock; and that clock."""
+        if end is not None and end <= utc_now() - _SURELY_PAST:
+            return end, planner.clock
+        sources = self._open_sources()
+        clock = (sources.rest if "rest" in planner.sources else sources.archive).server_time()
+        now = floor_minute(clock)
+        return (now if end is None else min(end, now)), clock
+
+    def _open_sources(self) -> Sources:
+        if self._sources is None:
             # Imported where it is needed: what is covered already is found out without it.
+            from threadx_duck.fetching import Sources
+            from threadx_duck.sources.archive import ArchiveSource
             from threadx_duck.sources.rest import RestSource
 
-            self._source = RestSource(self.settings.api, self._stop)
-        return self._source
+            self._sources = Sources(RestSource(self.settings.api, self._stop), ArchiveSource(self.settings, self._stop))
+        return self._sources
 
-    def _download(self, plans: list[SymbolPlan]) -> None:
+    def _validate(
+        self, timeframes: Sequence[Timeframe], start_date: TimeLike | None, end_date: TimeLike | None
+    ) -> None:
+        from threadx_duck.validation import validate_results
+
+        start, end = parse_range(start_date, end_date)
+        comparer = self._comparer() if self.settings.processing.resample_validation else None
+        validate_results(self.store, comparer, self.results, timeframes, TimeRange(start or EPOCH, end or _FOREVER))
+
+    def _comparer(self) -> Comparer:
+        from threadx_duck.comparison import Comparer
+
+        return Comparer(self.store, lambda: self._open_sources().rest, self.settings.processing.default_batch_size)
+
+    def _download(self, plans: list[SymbolPlan], planner: Planner, *, recheck: bool) -> None:
         from threadx_duck.download import Downloader
 
         at_once = self.settings.processing.default_batch_size
-        downloader = Downloader(self.store, self._rest(), at_once, self._stop, self._progress)
+        downloader = Downloader(self.store, self._open_sources(), planner, at_once, self._stop, self._progress)
         try:
-            downloader.run(plans)
+            downloader.run(plans, recheck=recheck)
         finally:
             self.results.update(downloader.results)
 

@@ -27,10 +27,19 @@ class _LateFile(RotatingFileHandler):
 
     def __init__(self, path: Path) -> None:
         super().__init__(path, maxBytes=_BYTES_PER_FILE, backupCount=_KEPT_FILES, encoding="utf-8", delay=True)
+        self._told = False
 
     def _open(self) -> TextIOWrapper:
         Path(self.baseFilename).parent.mkdir(parents=True, exist_ok=True)
         return super()._open()
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - the library's name
+        """Says once that lines are lost, and why: a log that cannot be written stops nobody's download."""
+        del record
+        if not self._told:
+            self._told = True
+            reason = getattr(sys.exc_info()[1], "strerror", None) or sys.exc_info()[1]
+            sys.stderr.write(f"note: Cannot write {self.baseFilename}: {reason}. See [logging] directory.\n")
 
 
 def ensure_logs(settings: LoggingSettings) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Iterable
 from datetime import UTC, date, datetime, timedelta
 from typing import NamedTuple, TypeAlias
 
@@ -28,6 +29,43 @@ class TimeRange(NamedTuple):
     def minutes(self) -> int:
         """The number of minutes in the range."""
         return (self.end - self.start) // MINUTE
+
+
+def intersect_ranges(ranges: Iterable[TimeRange], others: Iterable[TimeRange]) -> list[TimeRange]:
+    """What lies in one of the ranges and in one of the others; each sorted and disjoint, as is the result."""
+    found: list[TimeRange] = []
+    left, right = list(ranges), list(others)
+    while left and right:
+        common = TimeRange(max(left[0].start, right[0].start), min(left[0].end, right[0].end))
+        if common.start < common.end:
+            found.append(common)
+        del (left if left[0].end <= right[0].end else right)[0]
+    return found
+
+
+def merge_ranges(ranges: Iterable[TimeRange]) -> list[TimeRange]:
+    """Sorted ranges with those that touch made one."""
+    merged: list[TimeRange] = []
+    for start, end in ranges:
+        if merged and merged[-1].end == start:
+            merged[-1] = TimeRange(merged[-1].start, end)
+        else:
+            merged.append(TimeRange(start, end))
+    return merged
+
+
+def split_ranges(
+    ranges: Iterable[TimeRange], period_of: Callable[[datetime], TimeRange]
+) -> dict[TimeRange, list[TimeRange]]:
+    """The parts of sorted ranges by the periods they lie in, such as UTC days or months."""
+    parts: dict[TimeRange, list[TimeRange]] = {}
+    for start, end in ranges:
+        while start < end:
+            period = period_of(start)
+            part = TimeRange(start, min(end, period.end))
+            parts.setdefault(period, []).append(part)
+            start = part.end
+    return parts
 
 
 def parse_start(value: TimeLike) -> datetime:
@@ -57,6 +95,17 @@ def parse_range(start: TimeLike | None, end: TimeLike | None) -> tuple[datetime 
     if first is not None and last is not None and last <= first:
         raise UsageError(f"The range is empty: it starts at {format_time(first)} and ends at {format_time(last)}.")
     return first, last
+
+
+def join_ranges(ranges: Iterable[TimeRange], reach: timedelta = timedelta()) -> list[TimeRange]:
+    """Sorted ranges with neighbours joined that overlap, touch, or together span no more than ``reach``."""
+    joined: list[TimeRange] = []
+    for wanted in sorted(ranges):
+        if joined and (wanted.start <= joined[-1].end or wanted.end - joined[-1].start <= reach):
+            joined[-1] = TimeRange(joined[-1].start, max(joined[-1].end, wanted.end))
+        else:
+            joined.append(wanted)
+    return joined
 
 
 def format_time(moment: datetime) -> str:

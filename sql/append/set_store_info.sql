@@ -1,11 +1,16 @@
--- set_store_info: Records what this store is; keeps when it was made.
+-- set_store_info: Records what this store is; of an upgraded one the version, not when it was made.
 -- Parameters:
 --   $version INTEGER: version of tables and views
 --   $market VARCHAR: the market all its candles belong to
 --   $now TIMESTAMP: the current time, UTC
-insert into store_info by name
-select
-    $version as schema_version,
-    $market as market,
-    $now as created_at,
-where not exists (from store_info)
+merge into store_info
+using (
+    select
+        $version as schema_version,
+        $market as market,
+        $now as created_at,
+) as new
+on true
+when matched then update set schema_version = new.schema_version
+when not matched then insert (schema_version, market, created_at)
+    values (new.schema_version, new.market, new.created_at)

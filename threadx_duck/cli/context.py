@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from enum import IntEnum
@@ -11,6 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 import click
+
+from threadx_duck.cli.completion import complete_symbol, complete_timeframe
 
 if TYPE_CHECKING:
     from threadx_duck.config import Settings
@@ -63,8 +64,8 @@ class App:
 
     @staticmethod
     def end(code: ExitCode) -> NoReturn:
-        """Ends the command."""
-        sys.exit(code)
+        """Ends the command, not the program: the demo runs several."""
+        raise click.exceptions.Exit(code)
 
 
 def shown(path: Path) -> str:
@@ -79,7 +80,9 @@ def counted(number: int, singular: str) -> str:
 
 pass_app = click.make_pass_decorator(App)
 
-symbols_argument = click.argument("symbols", nargs=-1, metavar="[SYMBOL]...")
+symbols_argument = click.argument("symbols", nargs=-1, metavar="[SYMBOL]...", shell_complete=complete_symbol)
+symbol_argument = click.argument("symbol", shell_complete=complete_symbol)
+timeframe_argument = click.argument("timeframe", shell_complete=complete_timeframe)
 start_option = click.option("--start", metavar="T", help="Start of the range, such as 2024-01-01 or 2024-01-01T10:30.")
 end_option = click.option("--end", metavar="T", help="End of the range; a plain date includes that day.")
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")

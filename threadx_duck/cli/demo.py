@@ -73,6 +73,8 @@ def _tour() -> list[tuple[str, str]]:
         ("Every absent minute has a reason", "gaps"),
         ("Nothing is wrong with it", "check"),
         ("Any timeframe is a view over the minutes", f"candles BTCUSDC 1h --start {lately}"),
+        ("They equal the exchange's own, and this proves it", "verify -t 1h"),
+        ("Where one candle comes from", "explain SOLUSDC 2025-03-08T10:00"),
     ]
 
 

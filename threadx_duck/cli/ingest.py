@@ -23,15 +23,27 @@ from threadx_duck.cli.context import (
 from threadx_duck.cli.output import print_json, print_table
 
 if TYPE_CHECKING:
+    from threadx_duck.planning import SourceChoice
     from threadx_duck.results import Progress, SymbolResult
 
 _FIELDS = ("symbol", "status", "rows_added", "rows_revised", "rows_rejected", "requests", "seconds", "error")
+_COSTS = ("requests", "weight", "bytes", "rows")
 
 
 @click.command()
 @symbols_argument
 @start_option
 @end_option
+@click.option(
+    "--source",
+    type=click.Choice(["auto", "rest", "archive"]),
+    default="auto",
+    show_default=True,
+    help="Where to ask: the archive's files, REST, or for each part whichever is cheapest.",
+)
+@click.option(
+    "-t", "--timeframe", "timeframes", multiple=True, metavar="TF", help="Validate this one too, such as 1h or 1h,4h."
+)
 @click.option("--refresh", is_flag=True, help="Ask again although it is covered; differences go to revisions.")
 @click.option("--dry-run", is_flag=True, help="Print what would be asked, and write nothing.")
 @json_option
@@ -41,7 +53,9 @@ def ingest(
     symbols: tuple[str, ...],
     start: str | None,
     end: str | None,
+    timeframes: tuple[str, ...],
     *,
+    source: SourceChoice,
     refresh: bool,
     dry_run: bool,
     as_json: bool,
@@ -50,18 +64,31 @@ def ingest(
 
     Without SYMBOL, every stored one. Without --start, from the last stored minute, or the listing.
     Without --end, to the last closed minute. Running it again continues where it was interrupted.
+    With --timeframe, derived candles that changed are compared with the exchange's own; exit with 3
+    if any still differ after one repair.
 
     \b
     Examples:
       threadx ingest BTCUSDC ETHUSDC --start 2024-01-01 --end 2024-03-31
       threadx ingest                  # everything stored, up to now
+      threadx ingest BTCUSDC --start 2020-01-01 --dry-run
+      threadx ingest BTCUSDC --timeframe 1h,1d
     """
     from threadx_duck.ingest import IngestionManager
 
+    labels = [label.strip() for text in timeframes for label in text.split(",")]
     began = time.monotonic()
     with _progress(app) as progress, IngestionManager(app.settings, progress=progress) as manager:
         try:
-            manager.update_assets_batch(symbols, start, end, refresh=refresh, dry_run=dry_run)
+            manager.update_assets_batch(
+                symbols,
+                start,
+                end,
+                source=source,
+                target_timeframes=labels,
+                refresh=refresh,
+                dry_run=dry_run,
+            )
         except KeyboardInterrupt:
             added = sum(result.rows_added for result in manager.results.values())
             app.note(f"Stopped. {added:,} candles are stored; run the same command to continue.")
@@ -69,11 +96,15 @@ def ingest(
     results = list(manager.results.values())
     seconds = time.monotonic() - began
     if as_json:
-        print_json(_document(results, seconds))
+        print_json(_document(results, seconds, with_plan=dry_run))
+    elif dry_run:
+        _print_plan(app, results)
     else:
         _print(app, results, seconds)
     if any(result.status == "failed" for result in results):
         app.end(ExitCode.FAILED)
+    if any(found.mismatches for result in results for found in result.timeframes.values()):
+        app.end(ExitCode.FOUND)
 
 
 @contextmanager
@@ -92,13 +123,49 @@ def _progress(app: App) -> Iterator[Progress]:
         yield progress
 
 
-def _document(results: Sequence[SymbolResult], seconds: float) -> dict[str, Any]:
+def _document(results: Sequence[SymbolResult], seconds: float, *, with_plan: bool) -> dict[str, Any]:
     return {
-        "symbols": [{name: getattr(result, name) for name in _FIELDS} for result in results],
+        "symbols": [
+            {name: getattr(result, name) for name in _FIELDS}
+            | {"timeframes": result.timeframes}
+            | ({"plan": _plan_of(result)} if with_plan else {})
+            for result in results
+        ],
         "rows_added": sum(result.rows_added for result in results),
         "requests": sum(result.requests for result in results),
         "seconds": round(seconds, 3),
     }
+
+
+def _plan_of(result: SymbolResult) -> list[dict[str, Any]]:
+    return [
+        {
+            "source": request.source,
+            "range_start": request.wanted.start,
+            "range_end": request.wanted.end,
+            "missing": sum(part.minutes for part in request.missing),
+            **{name: getattr(request, name) for name in ("reason", *_COSTS)},
+            "seconds": round(request.seconds, 3),
+        }
+        for request in (result.plan.requests if result.plan else ())
+    ]
+
+
+def _print_plan(app: App, results: Sequence[SymbolResult]) -> None:
+    requests = [request for result in results if result.plan for request in result.plan.requests]
+    columns = ("symbol", "source", "from", "to (exclusive)", *_COSTS, "seconds", "reason")
+    print_table(
+        columns,
+        [
+            (r.symbol, r.source, *r.wanted, *(getattr(r, name) for name in _COSTS), round(r.seconds, 2), r.reason)
+            for r in requests
+        ],
+    )
+    calls, size = sum(r.requests for r in requests), sum(r.bytes for r in requests)
+    app.note(
+        f"Planned: {counted(calls, 'request')} for {counted(sum(r.rows for r in requests), 'candle')}, about "
+        f"{size / 1e6:,.1f} MB. Nothing was downloaded; what turns out to be missing from a file is asked elsewhere."
+    )
 
 
 def _print(app: App, results: Sequence[SymbolResult], seconds: float) -> None:
@@ -117,6 +184,9 @@ def _print(app: App, results: Sequence[SymbolResult], seconds: float) -> None:
     ]
     print_table(columns, rows)
     for result in results:
+        for label, found in result.timeframes.items():
+            differing = f", {len(found.mismatches):,} values differ" if found.mismatches else ""
+            app.note(f"{result.symbol} {label}: {found.candles:,} candles{differing}")
         if result.error:
             click.echo(f"threadx: error: {result.symbol}: {result.error}", err=True)
     added = sum(result.rows_added for result in results)

@@ -13,10 +13,14 @@ from threadx_duck.cli.chart import chart
 from threadx_duck.cli.config import config
 from threadx_duck.cli.context import App, ExitCode
 from threadx_duck.cli.demo import demo
+from threadx_duck.cli.evidence import diff, fingerprint, verify
+from threadx_duck.cli.importing import import_files
 from threadx_duck.cli.ingest import ingest
+from threadx_duck.cli.lineage import explain, revisions
 from threadx_duck.cli.read import candles, check, gaps, query, status
 from threadx_duck.cli.remove import remove
 from threadx_duck.cli.ui import ui
+from threadx_duck.cli.upkeep import backup, compact, doctor, publish
 from threadx_duck.errors import QueryError, SettingsError, ThreadxDuckError, UsageError
 
 
@@ -43,7 +47,26 @@ def threadx(context: click.Context, config: Path | None, database: Path | None, 
     context.obj = App(config, database, verbose, quiet)
 
 
-for command in (ingest, status, gaps, check, candles, query, remove, chart, ui, config, demo):
+for command in (
+    ingest,
+    import_files,
+    status,
+    gaps,
+    check,
+    candles,
+    query,
+    remove,
+    chart,
+    ui,
+    publish,
+    compact,
+    backup,
+    doctor,
+    config,
+    demo,
+):
+    threadx.add_command(command)
+for command in (verify, fingerprint, diff, revisions, explain):
     threadx.add_command(command)
 
 
@@ -56,12 +79,12 @@ def run(arguments: list[str]) -> int:
     """Runs one command line and returns its exit code."""
     verbose = "--verbose" in arguments
     try:
-        threadx.main(arguments, prog_name="threadx", standalone_mode=False)
+        ended = threadx.main(arguments, prog_name="threadx", standalone_mode=False)
         sys.stdout.flush()
-    except click.exceptions.Exit as error:
-        return error.exit_code
     except click.ClickException as error:
-        return _fail(error.format_message(), ExitCode.USAGE)
+        context = getattr(error, "ctx", None)
+        hint = f" See: {context.command_path} --help" if context else ""
+        return _fail(error.format_message() + hint, ExitCode.USAGE)
     except ThreadxDuckError as error:
         if verbose:
             traceback.print_exc()
@@ -72,7 +95,9 @@ def run(arguments: list[str]) -> int:
     except BrokenPipeError:
         # Whoever read has enough; closing stdout at exit must not complain about it again.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    return ExitCode.DONE
+        return ExitCode.DONE
+    # Without its standalone mode click returns the code of an Exit, or what the command returned.
+    return ended if isinstance(ended, int) else ExitCode.DONE
 
 
 def _fail(message: str, code: ExitCode) -> ExitCode:

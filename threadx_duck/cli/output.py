@@ -23,6 +23,9 @@ _JSON_ROWS = 10_000
 _TABLE_ROWS = 1_000
 _WIDE = 10_000
 
+# No count of candles is this large; a request_id nearly always is.
+_IDENTIFIERS_FROM = 10**15
+
 
 def print_json(document: Any) -> None:
     """One JSON document; times are UTC with a ``Z``."""
@@ -129,5 +132,5 @@ def _cell(value: Any) -> str:
     if isinstance(value, datetime):
         return f"{value:%Y-%m-%d %H:%M}"
     if isinstance(value, int):
-        return f"{value:,}"
+        return f"{value:,}" if abs(value) < _IDENTIFIERS_FROM else str(value)
     return f"{value:.10g}" if isinstance(value, float) else str(value)

@@ -6,12 +6,12 @@ from datetime import datetime
 
 import click
 
-from threadx_duck.cli.context import App, counted, end_option, pass_app, shown, start_option
+from threadx_duck.cli.context import App, counted, end_option, pass_app, shown, start_option, symbol_argument
 from threadx_duck.errors import UsageError
 
 
 @click.command()
-@click.argument("symbol")
+@symbol_argument
 @start_option
 @end_option
 @click.option("--yes", is_flag=True, help="Do it; without this the command only says what it would delete.")

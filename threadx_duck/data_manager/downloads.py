@@ -14,7 +14,7 @@ from threadx_duck.data_manager.symbols import SymbolList
 from threadx_duck.data_manager.work import ForwardedProgress, Worker
 from threadx_duck.ingest import IngestionManager
 from threadx_duck.planning import SymbolPlan
-from threadx_duck.results import Progress, SymbolResult
+from threadx_duck.results import Progress, SymbolResult, TimeframeResult
 
 Results = dict[str, SymbolResult]
 
@@ -149,12 +149,27 @@ class Downloads(Progress):
             return result.error or "", "failed"
         if result.status == "planned" and result.plan is not None:
             return f"plan: {sum(request.requests for request in result.plan.requests):,} requests", ""
+        validated = "".join(f"; {label}: {_count(timeframe)}" for label, timeframe in result.timeframes.items())
+        differs = any(timeframe.mismatches for timeframe in result.timeframes.values())
+        kind = "warning" if differs else ""
         if result.status == "up_to_date":
-            return "up to date", ""
+            return f"up to date{validated}", kind
         revised = f", {result.rows_revised:,} revised" if result.rows_revised else ""
         rejected = f", {result.rows_rejected:,} rejected" if result.rows_rejected else ""
-        return (f"done: {result.rows_added:,} new{revised}{rejected}" if done == "done" else "received"), ""
+        return (
+            f"done: {result.rows_added:,} new{revised}{rejected}{validated}" if done == "done" else "received"
+        ), kind
+
+
+def _count(timeframe: TimeframeResult) -> str:
+    mismatches = len(timeframe.mismatches)
+    return f"{mismatches:,} mismatches" if mismatches else "equal"
 
 
 def _options(order: Order) -> dict[str, Any]:
-    return {"refresh": order.refresh, "dry_run": order.dry_run}
+    return {
+        "target_timeframes": order.timeframes,
+        "source": order.source,
+        "refresh": order.refresh,
+        "dry_run": order.dry_run,
+    }

@@ -22,6 +22,8 @@ _COLUMNS: tuple[tuple[str, str, str, Any], ...] = (
     ("asked", "Last ingest", "2024-01-01", "w"),
     ("state", "State", "not stored yet", "w"),
 )
+_GIVING_WAY = ("asked", "first")
+_LEAST_STATE = "100 % ██████████ 10,000,000 rows"
 # Keeps a number on the right from the text of the next column.
 _GAP = "  "
 _NOT_STORED = "not stored yet"
@@ -40,6 +42,7 @@ class SymbolList(ttk.Frame):
         self._build_head()
         self.tree = self._build_tree(on_select)
         self._tooltip = Tooltip(self.tree)
+        self.tree.bind("<Configure>", lambda _: self._fit_columns())
         self.recolour()
 
     def _build_head(self) -> None:
@@ -115,11 +118,13 @@ class SymbolList(ttk.Frame):
         if self.tree.exists(symbol):
             self.tree.set(symbol, "state", text)
             self.tree.item(symbol, tags=[kind] if kind else [])
+            self._fit_columns()
 
     def clear_states(self) -> None:
         """Forgets what earlier downloads said."""
         self._states.clear()
         self._draw()
+        self._fit_columns()
 
     def state_of(self, symbol: str) -> str:
         """What the row says of its download."""
@@ -146,6 +151,17 @@ class SymbolList(ttk.Frame):
             self.tree.insert("", "end", iid=symbol, values=(symbol, *values), tags=[kind] if kind else [])
         self.tree.selection_set([symbol for symbol in shown if symbol in chosen])
 
+    def _fit_columns(self) -> None:
+        """In a narrow window the dates give way to what a download has to say."""
+        columns = [name for name, *_ in _COLUMNS]
+        if any(text for text, _ in self._states.values()):
+            for name in _GIVING_WAY:
+                others = sum(int(self.tree.column(other, "width")) for other in columns if other != "state")
+                if self.tree.winfo_width() - others < measured(self, _LEAST_STATE):
+                    columns.remove(name)
+        if list(self.tree["displaycolumns"]) != columns:
+            self.tree.configure(displaycolumns=columns)
+
     def _sort(self, column: str) -> None:
         before, backwards = self._order
         self._order = (column, column == before and not backwards)
@@ -154,7 +170,7 @@ class SymbolList(ttk.Frame):
     def _point(self, event: tk.Event[ttk.Treeview]) -> None:
         """A sentence that its column cuts off is shown whole."""
         symbol = self.tree.identify_row(event.y)
-        is_state = self.tree.identify_column(event.x) == f"#{len(_COLUMNS)}"
+        is_state = self.tree.identify_column(event.x) == f"#{len(self.tree['displaycolumns'])}"
         if symbol and is_state and self.state_of(symbol):
             self._tooltip.show(f"{symbol}: {self.state_of(symbol)}", event.x_root, event.y_root)
         else:

@@ -109,7 +109,9 @@ class HttpClient:
         if state.outcome is not None and isinstance(state.outcome.exception(), RateLimitedError):
             return 0.0
         delay = self._settings.retry_delay
-        return (wait_exponential(multiplier=delay, max=_LONGEST_BACKOFF) + wait_random(0, delay))(state)
+        # Newer tenacity renames the first argument of its own wait_exponential_jitter.
+        backoff = wait_exponential(multiplier=delay, max=_LONGEST_BACKOFF)
+        return backoff(state) + wait_random(0, delay)(state)
 
     def _ask(self, url: str, most_bytes: int, patience: float) -> Answer:
         began = time.monotonic()

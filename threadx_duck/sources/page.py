@@ -6,6 +6,9 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 import pyarrow as pa
+import pyarrow.compute as pc
+
+from threadx_duck.times import TimeRange
 
 
 @dataclass(frozen=True)
@@ -37,3 +40,17 @@ class Page:
     def without_bodies(self) -> Page:
         """The same page once its bodies have been hashed, so that they need not be kept in memory."""
         return replace(self, bodies=())
+
+    def clipped(self, wanted: TimeRange, conclusive: TimeRange | None) -> Page:
+        """What the page holds of a range; conclusive for another, None for nothing."""
+        start, end = wanted
+        open_time, minute = pc.field("open_time"), pc.field("minute")
+        is_wanted = (open_time >= pa.scalar(start)) & (open_time < pa.scalar(end))
+        is_rejected_there = minute.is_null() | ((minute >= pa.scalar(start)) & (minute < pa.scalar(end)))
+        return replace(
+            self,
+            range_start=conclusive.start if conclusive else start,
+            range_end=conclusive.end if conclusive else start,
+            candles=self.candles.filter(is_wanted),
+            rejected=self.rejected.filter(is_rejected_there),
+        )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -16,7 +17,7 @@ import pyarrow.compute as pc
 
 from threadx_duck.candles import Klines, read_kline_rows, require_ascending
 from threadx_duck.config import ApiSettings
-from threadx_duck.errors import BadResponseError, RateLimitedError
+from threadx_duck.errors import BadResponseError, DownloadError, RateLimitedError
 from threadx_duck.exchange import LATE_CANDLES, PAGE_CANDLES, WEIGHT_LIMIT, ExchangeSymbol
 from threadx_duck.sources.budget import RequestBudget
 from threadx_duck.sources.http import Answer, HttpClient
@@ -25,6 +26,8 @@ from threadx_duck.sources.statuses import raise_for_status, read_json
 from threadx_duck.sources.symbols import read_symbols
 from threadx_duck.timeframes import ONE_MINUTE, Timeframe
 from threadx_duck.times import EPOCH, MINUTE, TimeRange, floor_minute
+
+logger = logging.getLogger("threadx_duck.sources")
 
 # How many pages are in flight at once, all symbols together.
 REQUESTS_IN_FLIGHT = 24
@@ -83,13 +86,19 @@ class RestSource:
     def fetch_first(self, symbol: str) -> Page | None:
         """The symbol's very first minute, conclusive for all before it; None if it has no candle yet.
 
+        If its first row is none that can be stored, the page is empty and ends before that row's minute.
         The exchange has no listing date; ``startTime=0&limit=1`` is how its clients find the first candle.
         """
         fetched = self._fetch(symbol, ONE_MINUTE, TimeRange(EPOCH, datetime.max), limit=1)
         page = _to_page(symbol, ONE_MINUTE, fetched)
-        if page.candles.num_rows == 0:
+        if page.candles.num_rows:
+            return replace(page, range_end=page.candles["open_time"][0].as_py() + MINUTE)
+        if not page.rejected.num_rows:
             return None
-        return replace(page, range_end=page.candles["open_time"][0].as_py() + MINUTE)
+        first = page.rejected["minute"][0].as_py()
+        if first is None:
+            raise BadResponseError(f"{page.url} answered with a first row that has no open time.")
+        return replace(page, range_end=first, rejected=page.rejected.slice(1))
 
     def fetch_range(self, symbol: str, timeframe: Timeframe, wanted: TimeRange, lookahead: int) -> Iterator[Page]:
         """The candles that open in a range, in time order, with up to ``lookahead`` pages in flight.
@@ -121,6 +130,14 @@ class RestSource:
                     cursor = fetched.window.end
         finally:
             _cancel(pending)
+
+    def fetch_next(self, symbol: str, timeframe: Timeframe, wanted: TimeRange) -> Page:
+        """The next candle in a range, conclusive up to it; of a range without any, one call tells so."""
+        fetched = self._fetch(symbol, timeframe, wanted, limit=1)
+        page = _to_page(symbol, timeframe, fetched)
+        if fetched.last < 0:
+            return page
+        return replace(page, range_end=floor_minute(EPOCH + timedelta(milliseconds=fetched.last)) + timeframe.step)
 
     def _fetch_window(self, symbol: str, timeframe: Timeframe, window: TimeRange) -> _Fetched:
         """All rows of a window; a full page that ends before its window is asked on from its last row."""
@@ -164,7 +181,7 @@ class RestSource:
             if not isinstance(rows, list):
                 raise BadResponseError(f"{answer.url} did not answer with a list of candles.")
             klines = read_kline_rows(symbol, rows)
-            _require_window(klines, window, answer)
+            _require_window(klines, TimeRange(EPOCH + timedelta(milliseconds=start), window.end), answer)
             return _Fetched(window, klines, (answer,), _last_time(rows, answer), is_full=len(rows) >= limit)
 
         url = self._url("", symbol=symbol, interval=timeframe.interval, **bounds, limit=limit)
@@ -201,7 +218,13 @@ class RestSource:
             except (KeyError, TypeError, ValueError, StopIteration) as error:
                 raise BadResponseError(f"{answer.url} did not tell its limits.") from error
 
-        self.budget.weight_limit = self._get(self._url("exchangeInfo", symbol=symbol), "its limits", read)
+        try:
+            self.budget.weight_limit = self._get(self._url("exchangeInfo", symbol=symbol), "its limits", read)
+        except DownloadError as error:
+            # The candles in hand are good, and the usual limit stands.
+            if error.stops_run:
+                raise
+            logger.warning("the usual weight limit is assumed: %s", error)
 
     def _url(self, sibling: str, **parameters: Any) -> str:
         """The address of the klines, or of a sibling of theirs, with its query percent-encoded."""

@@ -23,8 +23,9 @@ from threadx_duck.errors import (
 from threadx_duck.sources.http import Answer
 from threadx_duck.times import format_time
 
-# The exchange says with every 429 and 418 how long to wait; this is for an answer that lost the header.
+# The exchange says with every 429 and 418 how long to wait; this is for an answer without a usable header.
 _DEFAULT_RETRY_AFTER = 60
+_LONGEST_RETRY_AFTER = 7  # digits: the longest ban is three days
 
 _INVALID_SYMBOL = -1121
 _ILLEGAL_CHARACTERS = -1100
@@ -93,7 +94,7 @@ def _detail(code: int, message: str) -> str:
 
 def _retry_after(answer: Answer) -> int:
     value = answer.headers.get("Retry-After", "")
-    return int(value) if value.isdecimal() else _DEFAULT_RETRY_AFTER
+    return int(value) if value.isdecimal() and len(value) <= _LONGEST_RETRY_AFTER else _DEFAULT_RETRY_AFTER
 
 
 def read_json(answer: Answer, what: str) -> Any:

@@ -1,0 +1,8 @@
+-- bucket_of: The candle of some width in which a moment lies.
+-- Parameters:
+--   $moment TIMESTAMP: the moment, UTC
+--   $width VARCHAR: width of the candle, as text of an interval
+-- Returns: open_time, end_time (exclusive); one row.
+select
+    time_bucket($width::interval, $moment) as open_time,
+    time_bucket($width::interval, $moment) + $width::interval as end_time,

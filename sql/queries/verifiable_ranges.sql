@@ -1,0 +1,103 @@
+-- verifiable_ranges: Where candles can be compared with the exchange's own, as ranges of their open times.
+-- A candle can be compared if it lies wholly in conclusive ranges of the ledger.
+-- Parameters:
+--   $symbols VARCHAR[]: symbol of each wanted range
+--   $starts TIMESTAMP[]: earliest open time of each wanted range, UTC
+--   $ends TIMESTAMP[]: end of each wanted range of open times, exclusive
+--   $timeframe VARCHAR: label of the exchange's own candles
+--   $width VARCHAR: width of the compared candles, as text of an interval
+--   $grid VARCHAR: distance between the instants at which a candle may open, as text of an interval
+-- Returns: symbol, range_start, range_end, is_asked (whether the exchange's own were asked for); sorted, disjoint.
+with wanted as (
+    select
+        unnest($symbols) as symbol,
+        unnest($starts) as range_start,
+        unnest($ends) as range_end,
+),
+asked as (
+    select symbol, timeframe, range_start, range_end
+    from requests
+    where
+        timeframe in ('1m', $timeframe)
+        and range_start < range_end
+        and symbol in (select symbol from wanted)
+),
+reached as (
+    select
+        symbol,
+        range_start,
+        range_end,
+        max(range_end) over (
+            partition by symbol
+            order by range_start, range_end
+            rows between unbounded preceding and 1 preceding
+        ) as reached,
+    from asked
+    where timeframe = '1m'
+),
+numbered as (
+    select
+        *,
+        sum(case when range_start <= reached then 0 else 1 end) over (
+            partition by symbol
+            order by range_start, range_end
+        ) as number,
+    from reached
+),
+conclusive as (
+    select symbol, min(range_start) as range_start, max(range_end) as range_end
+    from numbered
+    group by symbol, number
+),
+aligned as (
+    -- The first instant of the grid at or after a time follows the one of the microsecond before it.
+    select
+        conclusive.symbol,
+        $grid::interval + time_bucket(
+            $grid::interval, greatest(conclusive.range_start, wanted.range_start) - interval '1 microsecond'
+        ) as range_start,
+        least(
+            time_bucket($grid::interval, conclusive.range_end) + $grid::interval - $width::interval,
+            $grid::interval + time_bucket($grid::interval, wanted.range_end - interval '1 microsecond')
+        ) as range_end,
+    from conclusive
+    inner join wanted
+        on conclusive.symbol = wanted.symbol
+        and conclusive.range_start < wanted.range_end
+        and conclusive.range_end > wanted.range_start
+),
+intervals as (
+    select symbol, range_start, range_end, 1 as wanted, 0 as asked
+    from aligned
+    where range_start < range_end
+    union all
+    select symbol, range_start, range_end, 0, 1
+    from asked
+    where timeframe = $timeframe
+),
+steps as (
+    select symbol, moment, sum(wanted) as wanted, sum(asked) as asked
+    from (
+        select symbol, range_start as moment, wanted, asked
+        from intervals
+        union all
+        select symbol, range_end, -wanted, -asked
+        from intervals
+    ) as edges
+    group by symbol, moment
+    having sum(wanted) <> 0 or sum(asked) <> 0
+),
+pieces as (
+    select
+        symbol,
+        moment as range_start,
+        lead(moment) over by_time as range_end,
+        sum(wanted) over by_time > 0 as is_wanted,
+        sum(asked) over by_time > 0 as is_asked,
+    from steps
+    window by_time as (partition by symbol order by moment)
+)
+select symbol, range_start, range_end, is_asked
+from pieces
+where is_wanted
+order by symbol, range_start

@@ -1,0 +1,128 @@
+"""The commands that show where candles come from: ``explain`` and ``revisions``."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from threadx_duck.cli.context import App, end_option, json_option, pass_app, start_option, symbols_argument
+from threadx_duck.cli.output import print_json, print_table
+from threadx_duck.times import MINUTE
+
+if TYPE_CHECKING:
+    from threadx_duck.lineage import Explanation
+
+_SHOWN = 60
+_REVISION_COLUMNS = ("open time", "field", "old", "new", "old source", "new source", "applied", "revised at")
+
+
+@click.command()
+@symbols_argument
+@start_option
+@end_option
+@json_option
+@pass_app
+def revisions(app: App, symbols: tuple[str, ...], start: str | None, end: str | None, *, as_json: bool) -> None:
+    """List what later answers changed: the old and the new value, and which of them holds.
+
+    A revision that is not applied came from a source that ranks below the stored one. The field candle
+    means that the later answer has no such candle.
+
+    \b
+    Example:
+      threadx revisions BTCUSDC --start 2024-01-01
+    """
+    from threadx_duck.lineage import list_revisions
+    from threadx_duck.times import parse_range
+
+    rows = list_revisions(app.store(), symbols, *parse_range(start, end))
+    if as_json:
+        print_json({"revisions": rows})
+        return
+    print_table(("symbol", *_REVISION_COLUMNS), [(row["symbol"], *_revision(row)) for row in rows])
+    app.note(f"{len(rows):,} values of {len({(row['symbol'], row['open_time']) for row in rows}):,} candles.")
+
+
+@click.command()
+@click.argument("symbol")
+@click.argument("time")
+@click.option("-t", "--timeframe", default="1m", show_default=True, metavar="TF", help="The candle to explain.")
+@json_option
+@pass_app
+def explain(app: App, symbol: str, time: str, timeframe: str, *, as_json: bool) -> None:
+    """Show where the candle of a SYMBOL at a TIME comes from.
+
+    Its values, the minutes behind it, the requests that brought them, what was revised or rejected, and
+    for absent minutes the reason.
+
+    \b
+    Examples:
+      threadx explain BTCUSDC 2024-01-01T10:17
+      threadx explain BTCUSDC 2024-01-01T10:17 --timeframe 4h
+    """
+    from threadx_duck.lineage import explain_candle
+    from threadx_duck.timeframes import parse_timeframe
+    from threadx_duck.times import parse_start
+
+    explanation = explain_candle(app.store(), symbol, parse_start(time), parse_timeframe(timeframe))
+    if as_json:
+        print_json(dataclasses.asdict(explanation))
+    else:
+        _print(app, explanation)
+
+
+def _print(app: App, found: Explanation) -> None:
+    due = (found.end_time - found.open_time) // MINUTE
+    click.echo(
+        f"{found.symbol} {found.timeframe}, {found.open_time:%Y-%m-%d %H:%M} to {found.end_time:%Y-%m-%d %H:%M} UTC: "
+        f"{len(found.minutes):,} of {due:,} minutes stored"
+    )
+    _section("values", _values(found))
+    _section("absent minutes", found.absent)
+    if found.timeframe != "1m":
+        _section("minutes behind it", [_minute(row) for row in found.minutes[:_SHOWN]])
+        if len(found.minutes) > _SHOWN:
+            app.note(f"The first {_SHOWN} of {len(found.minutes):,} minutes; --json prints all.")
+    _section("requests that speak of it", [_request(row) for row in found.requests])
+    changed = [dict(zip(_REVISION_COLUMNS, _revision(row), strict=True)) for row in found.revisions]
+    _section("revisions", changed)
+    _section("rejected rows", [row | {"request_id": str(row["request_id"])} for row in found.rejected])
+
+
+def _section(title: str, rows: list[dict[str, Any]]) -> None:
+    if rows:
+        click.echo(f"\n{title}")
+        print_table([name.replace("_", " ") for name in rows[0]], [list(row.values()) for row in rows])
+
+
+def _values(found: Explanation) -> list[dict[str, Any]]:
+    """The candle, and below it the exchange's own if it is known."""
+    sides = [("ours", found.candle), ("theirs", found.native)]
+    rows = [{"side": side, **row} for side, row in sides if row is not None]
+    names = [name for name in (rows[0] if rows else {}) if name not in {"symbol", "open_time", "request_id"}]
+    return [{name: row.get(name) for name in names} for row in rows]
+
+
+def _minute(row: dict[str, Any]) -> dict[str, Any]:
+    shown = {name: value for name, value in row.items() if not name.startswith("taker_")}
+    return shown | {"request_id": str(row["request_id"])}
+
+
+def _request(row: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "request_id": str(row["request_id"]),
+        "asked at": row["requested_at"],
+        "timeframe": row["timeframe"],
+        "source": row["source"],
+        "conclusive from": row["range_start"],
+        "to": row["range_end"],
+        "minutes here": row["minutes"],
+        "sha256": row["sha256"],
+        "url": row["url"],
+    }
+
+
+def _revision(row: dict[str, Any]) -> tuple[Any, ...]:
+    return tuple(row[name.replace(" ", "_")] for name in _REVISION_COLUMNS)

@@ -1,0 +1,257 @@
+"""Carries out the plan of one symbol: files fetched ahead, what they lack asked at once, pages in time order."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+from typing import NamedTuple
+
+from threadx_duck.archive_files import ArchiveFile
+from threadx_duck.candles import absent_ranges
+from threadx_duck.errors import DownloadError, UnknownSymbolError
+from threadx_duck.exchange import FIRST_MINUTE, PAGE_CANDLES
+from threadx_duck.planning import SOURCES, PlannedRequest, Planner, SymbolPlan
+from threadx_duck.sources.archive import ArchiveSource, FileAnswer
+from threadx_duck.sources.page import Page
+from threadx_duck.sources.rest import RestSource
+from threadx_duck.timeframes import ONE_MINUTE
+from threadx_duck.times import MINUTE, TimeRange, intersect_ranges, merge_ranges
+
+# Candles that may be fetched ahead of the one that is handed over, all symbols together: a year. A candle
+# takes about 100 bytes parsed, and 60 more as long as its zip is held.
+_ROWS_AHEAD = 12 * 44_640
+_FILES_AHEAD = 24
+
+# A hole longer than this is worth one REST call that tells whether there is anything in it at all.
+_LONG_HOLE = 3 * PAGE_CANDLES * MINUTE
+
+# A month's file may come out this late; for an older one that does not exist there are hardly daily files.
+_LATEST_PUBLICATION = timedelta(days=45)
+
+
+class Sources(NamedTuple):
+    """What can be asked; a `threadx_duck.planning.Planner` says which of them may be."""
+
+    rest: RestSource
+    archive: ArchiveSource
+
+
+class Delivery(NamedTuple):
+    """Pages to be committed together, in the order in which they are to be appended.
+
+    ``minutes`` is how much of the plan they settle, ``answers`` how many answers they took, ``notes`` what
+    a person should be told.
+    """
+
+    symbol: str
+    pages: tuple[Page, ...]
+    minutes: int
+    answers: int
+    notes: tuple[str, ...]
+
+    def followed_by(self, more: Delivery) -> Delivery:
+        """Both as one; the minutes are those of the first, whose holes the other fills."""
+        return self._replace(
+            pages=self.pages + more.pages, answers=self.answers + more.answers, notes=self.notes + more.notes
+        )
+
+
+@dataclass
+class SymbolDownload:
+    """One symbol's download, on a thread of its own.
+
+    ``planner`` says which sources may be asked; ``recheck`` that kept files are compared with the archive's
+    checksums; ``share`` is the part of the fetching ahead that is this symbol's.
+    """
+
+    plan: SymbolPlan
+    planner: Planner
+    sources: Sources
+    stop: threading.Event
+    lookahead: int
+    share: float = 1.0
+    recheck: bool = False
+    _absent: set[ArchiveFile] = field(default_factory=set)
+    _untrusted: set[ArchiveFile] = field(default_factory=set)
+    _files: dict[ArchiveFile, Future[FileAnswer]] = field(default_factory=dict)
+    _unbrought: list[TimeRange] = field(default_factory=list)
+    _answers: int = 0
+    _notes: list[str] = field(default_factory=list)
+    _has_file: bool = False
+
+    def __post_init__(self) -> None:
+        self._is_archive_chosen = self.planner.sources == SOURCES["archive"]
+
+    def deliveries(self) -> Iterator[Delivery]:
+        """What the plan brings, in time order: whoever stops taking leaves no hole behind.
+
+        Raises `DownloadError`; what was delivered before stands.
+        """
+        try:
+            yield from self._from_listing() if self.plan.find_listing else self._carry_out(self.plan.requests)
+            self._note_unbrought()
+            yield self._deliver([], 0)
+        finally:
+            for future in self._files.values():
+                future.cancel()
+
+    def _from_listing(self) -> Iterator[Delivery]:
+        """The plan from the symbol's first candle on; that candle is delivered first."""
+        missing = self.plan.missing
+        if missing[0].start > FIRST_MINUTE:
+            self._fetch_ahead(self.plan.requests)
+        try:
+            first = self.sources.rest.fetch_first(self.plan.symbol)
+        except DownloadError as error:
+            yield from self._carry_out_unlisted(error)
+            return
+        if first is None:
+            return
+        if first.range_end - MINUTE >= missing[0].start:
+            yield self._deliver([first], 0)
+            missing = intersect_ranges(missing, [TimeRange(first.range_end, missing[-1].end)])
+        yield from self._carry_out(self._plan(missing, self.planner).requests)
+
+    def _carry_out_unlisted(self, error: DownloadError) -> Iterator[Delivery]:
+        """The plan over the archive alone, for a symbol of which REST tells nothing.
+
+        The archive keeps the files of symbols that REST has forgotten. Raises ``error`` if it has none, or
+        if REST was to be asked, too.
+        """
+        is_rest_wanted = "rest" in self.planner.sources
+        files_only = tuple(source for source in self.planner.sources if source != "rest")
+        if not files_only or (is_rest_wanted and not isinstance(error, UnknownSymbolError)):
+            raise error
+        self.planner = replace(self.planner, sources=files_only)
+        yield from self._carry_out(self._plan(self.plan.missing, self.planner).requests)
+        if not self._has_file:
+            raise error
+        if is_rest_wanted:
+            raise UnknownSymbolError(
+                f"{error} The candles of its archive files are stored; what these lack stays unknown. "
+                "With --source archive its daily files have the last word."
+            ) from error
+
+    def _carry_out(self, requests: Sequence[PlannedRequest]) -> Iterator[Delivery]:
+        """Each request's pages, and before anything later is delivered, what its file lacked from other sources."""
+        owed: list[PlannedRequest] = []
+        todo = deque(requests)
+        while todo:
+            self._fetch_ahead(list(todo))
+            request = todo.popleft()
+            if owed and owed[-1].source != request.source:
+                yield from self._settle(owed)
+                owed = []
+            if request.file is None:
+                for page in self.sources.rest.fetch_range(request.symbol, ONE_MINUTE, request.wanted, self.lookahead):
+                    yield self._deliver([page], TimeRange(page.range_start, page.range_end).minutes)
+                continue
+            answer = self._take(request.file)
+            if answer.page is None:
+                owed.append(request)
+                self._require_other_source(request, answer)
+                continue
+            yield from self._settle(owed)
+            owed = []
+            yield self._with_follow_ups(request, answer, answer.page)
+        yield from self._settle(owed)
+
+    def _with_follow_ups(self, request: PlannedRequest, answer: FileAnswer, page: Page) -> Delivery:
+        """A file's page together with the pages for the minutes that it lacks."""
+        is_proof = answer.is_complete or (request.source == "archive_daily" and self._is_archive_chosen)
+        page = page.clipped(request.wanted, request.wanted if is_proof else None)
+        delivery = self._deliver([page], request.wanted.minutes)
+        absent = [] if is_proof else absent_ranges(page.candles, request.wanted)
+        for more in self._fetch_missing(request, intersect_ranges(request.missing, absent)):
+            delivery = delivery.followed_by(more)
+        return delivery
+
+    def _settle(self, owed: Sequence[PlannedRequest]) -> Iterator[Delivery]:
+        """What files that do not exist, or cannot be trusted, were to bring."""
+        if owed:
+            yield from self._fetch_missing(owed[-1], merge_ranges(part for one in owed for part in one.missing))
+
+    def _fetch_missing(self, request: PlannedRequest, missing: Iterable[TimeRange]) -> Iterator[Delivery]:
+        """Ranges that a request's source did not bring, from the sources that rank above it."""
+        sources = self.planner.sources[self.planner.sources.index(request.source) + 1 :]
+        planner = replace(self.planner, sources=sources)
+        due: list[TimeRange] = []
+        for hole in missing:
+            if self._is_worth_a_look(request, hole, planner):
+                yield from self._carry_out(self._plan(due, planner).requests)
+                page = self.sources.rest.fetch_next(request.symbol, ONE_MINUTE, hole)
+                begins_later = page.range_end > hole.start + MINUTE
+                yield self._deliver([page] if begins_later else [], 0)
+                due = intersect_ranges([hole], [TimeRange(page.range_end, hole.end)]) if begins_later else [hole]
+            elif sources and not self._is_hopeless(hole):
+                due.append(hole)
+        yield from self._carry_out(self._plan(due, planner).requests)
+
+    def _is_worth_a_look(self, request: PlannedRequest, hole: TimeRange, planner: Planner) -> bool:
+        """Whether to ask REST for the next candle first, as one call may show that there is nothing to be had.
+
+        A month's file that cannot be trusted, or is not published yet, says nothing about its candles.
+        """
+        is_long = hole.end - hole.start > _LONG_HOLE
+        is_late = request.file in self._absent and hole.end + _LATEST_PUBLICATION > planner.clock
+        return "rest" in planner.sources and is_long and not is_late and request.file not in self._untrusted
+
+    def _is_hopeless(self, hole: TimeRange) -> bool:
+        """Whether a month is one of those before the first file, so that no daily file need be tried."""
+        return (
+            "rest" not in self.planner.sources
+            and not self._has_file
+            and hole.end + _LATEST_PUBLICATION < self.planner.clock
+        )
+
+    def _plan(self, missing: Sequence[TimeRange], planner: Planner) -> SymbolPlan:
+        return replace(planner, absent=self._absent).plan(self.plan.symbol, missing)
+
+    def _fetch_ahead(self, todo: Sequence[PlannedRequest]) -> None:
+        """Starts to fetch the files of the next requests, as many as memory allows but at least one."""
+        rows = files = 0
+        for request in todo:
+            if request.file is None:
+                continue
+            rows += request.file.period.minutes
+            files += 1
+            if files > 1 and (rows > _ROWS_AHEAD * self.share or files > _FILES_AHEAD):
+                return
+            if request.file not in self._files:
+                self._files[request.file] = self.sources.archive.fetch(request.file, recheck=self.recheck)
+
+    def _take(self, file: ArchiveFile) -> FileAnswer:
+        answer = self._files.pop(file).result()
+        if self.stop.is_set():
+            raise DownloadError("The run was stopped.")
+        self._answers += answer.requests
+        self._notes += answer.notes
+        if answer.page is None:
+            (self._absent if answer.error is None else self._untrusted).add(file)
+        self._has_file = self._has_file or answer.page is not None
+        return answer
+
+    def _require_other_source(self, request: PlannedRequest, answer: FileAnswer) -> None:
+        """Raises what is wrong with a file if no other source can bring its candles; of an absent one takes note."""
+        if request.source == self.planner.sources[-1]:
+            if answer.error is not None:
+                raise answer.error
+            self._unbrought.append(request.wanted)
+
+    def _note_unbrought(self) -> None:
+        if self._unbrought:
+            first, last = self._unbrought[0].start, self._unbrought[-1].start
+            self._notes.append(
+                f"{self.plan.symbol}: the archive has no files for {len(self._unbrought)} days between "
+                f"{first:%Y-%m-%d} and {last:%Y-%m-%d}; they stay asked for."
+            )
+
+    def _deliver(self, pages: Sequence[Page], minutes: int) -> Delivery:
+        answers = self._answers + sum(len(page.bodies) for page in pages if page.source == "rest")
+        delivery = Delivery(self.plan.symbol, tuple(pages), minutes, answers, tuple(self._notes))
+        self._answers, self._notes = 0, []
+        return delivery
