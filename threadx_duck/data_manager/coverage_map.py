@@ -37,7 +37,6 @@ class CoverageMap(ttk.Frame):
         canvas.bind("<Motion>", self._point)
         canvas.bind("<Leave>", lambda _: self.tooltip.hide())
         canvas.bind("<Button-1>", self._click)
-        canvas.bind("<Double-Button-1>", self._double_click)
         canvas.bind("<Return>", lambda _: self._open_menu())
         canvas.bind("<space>", lambda _: self._open_menu())
         self.recolour()
@@ -75,7 +74,7 @@ class CoverageMap(ttk.Frame):
         else:
             self._travel.pack(side="left")
         self._hint.configure(
-            text="Click a cell to download or repair it."
+            text="Click a cell to download or repair it, a month's head to see its days."
             if symbols
             else "Nothing is stored yet: choose symbols and a period, then download."
         )
@@ -166,12 +165,10 @@ class CoverageMap(ttk.Frame):
         if place is not None:
             self.grid_view.focus_cell(*place)
             self.open_menu(*place, event.x_root, event.y_root)
-
-    def _double_click(self, event: tk.Event[tk.Canvas]) -> None:
-        place = self.grid_view.place_at(event.x, event.y)
-        if place is not None and self._month is None:
-            self.menu.unpost()
-            self._on_zoom(place[1])
+            return
+        month = self.grid_view.column_at(event.x, event.y)
+        if month is not None and self._month is None:
+            self._on_zoom(month)
 
     def _open_menu(self) -> None:
         place = self.grid_view.focused

@@ -162,8 +162,8 @@ class Downloads(Progress):
 
 
 def _count(timeframe: TimeframeResult) -> str:
-    mismatches = len(timeframe.mismatches)
-    return f"{mismatches:,} mismatches" if mismatches else "equal"
+    mismatches = f", {len(timeframe.mismatches):,} mismatches" if timeframe.mismatches else ""
+    return f"{timeframe.candles:,} candles{mismatches}"
 
 
 def _options(order: Order) -> dict[str, Any]:

@@ -94,6 +94,13 @@ class CellGrid(ttk.Frame):
             return None
         return self._rows[row], self._columns[column]
 
+    def column_at(self, x: int, y: int) -> datetime | None:
+        """The time of the column whose head is at a place of the canvas."""
+        column = (x - self._head[0]) // self._cell[0] + self._left
+        return (
+            self._columns[column] if x >= self._head[0] and y < self._head[1] and column < len(self._columns) else None
+        )
+
     def middle_of(self, symbol: str, column: datetime) -> tuple[int, int]:
         """The place on the canvas of a cell that is in sight."""
         x = self._column_x(self._columns.index(column)) + self._cell[0] // 2

@@ -57,7 +57,8 @@ class DataManagerPage(ttk.Frame):
         self.settings = settings or get_settings()
         self.choices = load_choices(self.settings.data.base_data_path)
         self._worker = Worker(self)
-        self._looks = 0
+        # Looks into the store are numbered: one that was overtaken shows nothing.
+        self._looks = self._shown_look = 0
         self._store_time = 0.0
         self._on_closed: Any = None
         self._build()
@@ -143,6 +144,11 @@ class DataManagerPage(ttk.Frame):
         if len(symbols) != 1:
             self.strip.say("Choose one symbol to see its chart.")
             return
+        try:
+            wanted = self.options.read()
+        except UsageError as error:
+            self.strip.say(str(error))
+            return
         timeframe = self.sidebar.chart_timeframe.get()
         self.strip.say(f"Drawing {symbols[0]} {timeframe}…")
         folder = self.settings.data.processed_data_path / "charts"
@@ -150,7 +156,6 @@ class DataManagerPage(ttk.Frame):
         def draw() -> Path:
             from threadx_duck.charts import write_chart
 
-            wanted = self.options.read()
             file = folder / f"{symbols[0]}_{timeframe}.html"
             write_chart(self.downloads.manager, symbols[0], timeframe, wanted.start, wanted.end, file=file)
             return file
@@ -247,6 +252,7 @@ class DataManagerPage(ttk.Frame):
     def _show(self, look: int, snapshot: _Snapshot) -> None:
         if look != self._looks:
             return
+        self._shown_look = look
         stored = {row["symbol"] for row in snapshot.rows}
         self.choices.added = [symbol for symbol in self.choices.added if symbol not in stored]
         self.symbols.show(snapshot.rows, self.choices.added)

@@ -63,7 +63,7 @@ class DataManagerWindow(tk.Tk):
 
     def _place(self) -> None:
         """The remembered size and place, as far as the screen still has them."""
-        least = [min(scaled(self, side), screen) for side, screen in zip(_LEAST, self._screen(), strict=True)]
+        least = [min(side, screen) for side, screen in zip(_LEAST, self._screen(), strict=True)]
         self.minsize(*least)
         match = _GEOMETRY.fullmatch(self.page.choices.geometry)
         if match and int(match[1]) <= self.winfo_screenwidth() and int(match[2]) <= self.winfo_screenheight():
