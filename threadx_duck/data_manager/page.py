@@ -230,7 +230,11 @@ class DataManagerPage(ttk.Frame):
     def _look(self, month: datetime | None) -> None:
         self._looks += 1
         look = self._looks
-        self._worker.run(lambda: self._read(month), lambda snapshot: self._show(look, snapshot), self.strip.say)
+        self._worker.run(
+            lambda: self._read(month),
+            lambda snapshot: self._show(look, snapshot),
+            lambda sentence: self._show_failure(look, sentence),
+        )
 
     def _read(self, month: datetime | None) -> _Snapshot:
         """Runs on a thread of its own."""
@@ -265,15 +269,22 @@ class DataManagerPage(ttk.Frame):
             self.strip.say(f"{len(stored):,} symbols, {candles:,} candles. Times are UTC.")
         self._show_buttons()
 
+    def _show_failure(self, look: int, sentence: str) -> None:
+        self._shown_look = max(self._shown_look, look)
+        self.strip.say(sentence)
+
     def _watch(self) -> None:
         """Another process may have written to the store."""
-        if not self.is_running and self._modified() != self._store_time:
+        is_looking = self._shown_look < self._looks
+        if not self.is_running and not is_looking and self._modified() != self._store_time:
             self.refresh()
         self._timer = self.after(_WATCH_MILLISECONDS, self._watch)
 
     def _modified(self) -> float:
-        path = self.downloads.manager.store.path
-        return path.stat().st_mtime if path.exists() else 0.0
+        try:
+            return self.downloads.manager.store.path.stat().st_mtime
+        except OSError:
+            return 0.0
 
     def _add(self, symbols: Sequence[str]) -> None:
         known = set(self.symbols.symbols)

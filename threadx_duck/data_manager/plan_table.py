@@ -40,7 +40,7 @@ class PlanTable(ttk.Frame):
         for name, longest, anchor in _COLUMNS:
             self.tree.heading(name, text=name, anchor=anchor)
             self.tree.column(
-                name, width=measured(self, longest) + scaled(self, 16), anchor=anchor, stretch=name == "reason"
+                name, width=measured(self, longest, name) + scaled(self, 16), anchor=anchor, stretch=name == "reason"
             )
 
     def show(self, results: Iterable[SymbolResult]) -> None:

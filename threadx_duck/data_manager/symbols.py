@@ -66,7 +66,7 @@ class SymbolList(ttk.Frame):
         bar.pack(side="right", fill="y")
         tree.pack(side="left", fill="both", expand=True)
         for name, heading, longest, anchor in _COLUMNS:
-            width = max(measured(self, longest), measured(self, heading)) + scaled(self, 16)
+            width = measured(self, longest, heading) + scaled(self, 16)
             heading += _GAP if anchor == "e" else ""
             tree.heading(name, text=heading, anchor=anchor, command=lambda name=name: self._sort(name))  # type: ignore[misc]
             tree.column(name, width=width, anchor=anchor, stretch=name == "state")

@@ -101,9 +101,10 @@ def style_tables(widget: tk.Misc) -> None:
     style.map(TREE, background=[("selected", palette.selected)], foreground=[("selected", palette.text)])
 
 
-def measured(widget: tk.Misc, text: str) -> int:
-    """How wide a text is in a table."""
-    return _table_font(widget).measure(text)
+def measured(widget: tk.Misc, text: str, heading: str = "") -> int:
+    """How wide a text is in a table, and the heading above it."""
+    font = ttk.Style(widget).lookup("Treeview.Heading", "font") or "TkHeadingFont"
+    return max(_table_font(widget).measure(text), tkfont.Font(widget, font=font).measure(heading))
 
 
 def scaled(widget: tk.Misc, pixels: float) -> int:
@@ -152,5 +153,9 @@ def _apply_plain_theme(root: tk.Tk, palette: Palette) -> None:
     )
     style.configure("Treeview", background=palette.background)
     style.map(".", background=[("active", palette.line)], foreground=[("disabled", palette.faint)])
+    style.map("TButton", background=[("disabled", palette.background), ("active", palette.line)])
+    style.configure("TNotebook.Tab", background=palette.background)
+    style.map("TNotebook.Tab", background=[("selected", palette.line)])
+    style.configure("Treeview.Heading", background=palette.background)
     for kind in ("TCombobox", "TEntry"):
         style.map(kind, fieldbackground=[("readonly", palette.background)], foreground=[("readonly", palette.text)])
