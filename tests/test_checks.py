@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
+from threadx_duck.candles import REJECTED_SCHEMA
 from threadx_duck.checks import list_checks, run_checks
 from threadx_duck.config import StoreSettings
 from threadx_duck.errors import SqlFileError, StoreError, UsageError
 from threadx_duck.ledger import OpenRequest, make_batches
 from threadx_duck.sources.page import Page
-from threadx_duck.candles import REJECTED_SCHEMA
 from threadx_duck.sqlfiles import list_sql, sql_root
 from threadx_duck.store import Store
 from threadx_duck.times import MINUTE

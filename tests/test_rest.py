@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
+from itertools import pairwise
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -42,11 +43,13 @@ LONG_AFTER = datetime(2024, 6, 1)
 
 HTML_403 = (
     '<!DOCTYPE HTML PUBLIC "-//W3C//DTD HTML 4.01 Transitional//EN"><HTML><HEAD>'
-    "<TITLE>ERROR: The request could not be satisfied</TITLE></HEAD><BODY><H1>403 ERROR</H1>Request blocked.</BODY></HTML>"
+    "<TITLE>ERROR: The request could not be satisfied</TITLE></HEAD>"
+    "<BODY><H1>403 ERROR</H1>Request blocked.</BODY></HTML>"
 )
 BODY_451 = (
     '{\n  "code": 0,\n  "msg": "Service unavailable from a restricted location according to \'b. Eligibility\' in '
-    'https://www.binance.com/en/terms. Please contact customer service if you believe you received this message in error."\n}'
+    "https://www.binance.com/en/terms. Please contact customer service if you believe you received this message "
+    'in error."\n}'
 )
 
 
@@ -272,7 +275,7 @@ def test_a_long_hole_is_one_jump(make_source: Any, requests_mock: Mocker, lookah
     serve(requests_mock, candles)
     pages = fetch(make_source(), span(0, 90_500), lookahead)
     assert opens(pages) == candles
-    assert all(one.range_end == other.range_start for one, other in zip(pages, pages[1:], strict=False))
+    assert all(one.range_end == other.range_start for one, other in pairwise(pages))
     assert (pages[0].range_start, pages[-1].range_end) == tuple(span(0, 90_500))
     assert requests_mock.call_count <= 2 * lookahead + 3
 
