@@ -71,15 +71,14 @@ def take_pictures(window: Any, exchange: LoopbackExchange) -> None:
     window.geometry(f"{USUAL}+0+0")
     wait(window, lambda: page.symbols.symbols)
     page.symbols.select(["BTCUSDC", "DOGEUSDC", "SOLUSDC"])
-    picture(window, "data-manager")
-
-    window.switch_theme()
     exchange.fail(400, times=None, match="DOGEUSDC", code=-1121)
     exchange.latency = 1.0
     page.download_selected()
     wait(
         window, lambda: "%" in page.symbols.state_of("BTCUSDC") and page.symbols.state_of("DOGEUSDC").startswith("127")
     )
+    picture(window, "data-manager")
+    window.switch_theme()
     page.tabs.select(page.log)
     picture(window, "data-manager-dark")
     window.switch_theme()

@@ -80,14 +80,16 @@ class SymbolChooser(tk.Toplevel):
         ttk.Button(foot, text="Close", command=self.destroy).pack(side="right", padx=6)
         self.message = ttk.Label(foot, text="Asking the exchange…", wraplength=scaled(self, 330))
         self.message.pack(side="left", fill="x", expand=True)
-        self.tree = ttk.Treeview(body, columns=("base", "quote", "status"), selectmode="extended", style=TREE)
+        self.tree = ttk.Treeview(
+            body, columns=("symbol", "base", "quote", "status"), show="headings", selectmode="extended", style=TREE
+        )
         bar = ttk.Scrollbar(body, command=self.tree.yview)
         self.tree.configure(yscrollcommand=bar.set)
         bar.pack(side="right", fill="y")
         self.tree.pack(side="left", fill="both", expand=True)
-        for column, heading in (("#0", "Symbol"), ("base", "Base"), ("quote", "Quote"), ("status", "Status")):
+        for column, heading in (("symbol", "Symbol"), ("base", "Base"), ("quote", "Quote"), ("status", "Status")):
             self.tree.heading(column, text=heading, anchor="w")
-            self.tree.column(column, width=scaled(self, 130 if column == "#0" else 90))
+            self.tree.column(column, width=scaled(self, 130 if column == "symbol" else 90))
         self.tree.bind("<Double-Button-1>", lambda _: self.choose())
         self.tree.bind("<Return>", lambda _: self.choose())
 
@@ -100,7 +102,5 @@ class SymbolChooser(tk.Toplevel):
         ]
         self.tree.delete(*self.tree.get_children())
         for entry in shown:
-            self.tree.insert(
-                "", "end", iid=entry.symbol, text=entry.symbol, values=(entry.base, entry.quote, entry.status)
-            )
+            self.tree.insert("", "end", iid=entry.symbol, values=(entry.symbol, entry.base, entry.quote, entry.status))
         self.message.configure(text=f"{len(shown):,} of {len(self._symbols):,} symbols")

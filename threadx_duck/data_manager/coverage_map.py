@@ -73,11 +73,7 @@ class CoverageMap(ttk.Frame):
             self._travel.pack_forget()
         else:
             self._travel.pack(side="left")
-        self._hint.configure(
-            text="Click a cell to download or repair it, a month's head to see its days."
-            if symbols
-            else "Nothing is stored yet: choose symbols and a period, then download."
-        )
+        self._hint.configure(text=_hint(symbols, month))
 
     def cell_at(self, symbol: str, start: datetime) -> Cell | None:
         """What is known of a cell."""
@@ -174,3 +170,10 @@ class CoverageMap(ttk.Frame):
         place = self.grid_view.focused
         if place is not None:
             self.open_menu(*place, *self.grid_view.screen_place(*place))
+
+
+def _hint(symbols: Sequence[str], month: datetime | None) -> str:
+    if not symbols:
+        return "Nothing is stored yet: choose symbols and a period, then download."
+    click = "Click a cell to download or repair it"
+    return f"{click}, a month's head to see its days." if month is None else f"{click}."

@@ -148,7 +148,8 @@ class Downloads(Progress):
                 return f"stopped; {result.rows_added:,} new", "warning"
             return result.error or "", "failed"
         if result.status == "planned" and result.plan is not None:
-            return f"plan: {sum(request.requests for request in result.plan.requests):,} requests", ""
+            requests = sum(request.requests for request in result.plan.requests)
+            return f"plan: {requests:,} request{'' if requests == 1 else 's'}", ""
         validated = "".join(f"; {label}: {_count(timeframe)}" for label, timeframe in result.timeframes.items())
         differs = any(timeframe.mismatches for timeframe in result.timeframes.values())
         kind = "warning" if differs else ""
