@@ -14,7 +14,7 @@ from threadx_duck.candles import typed
 from threadx_duck.errors import DownloadError, UsageError
 from threadx_duck.natives import fetch_candles, grid_of, has_own_grid, native_timeframe, store_natives
 from threadx_duck.timeframes import ONE_MINUTE, Timeframe
-from threadx_duck.times import TimeRange
+from threadx_duck.times import MINUTE, TimeRange
 
 if TYPE_CHECKING:
     from threadx_duck.ledger import OpenRequest
@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from threadx_duck.store import Session, Store
 
 Ranges = dict[str, list[TimeRange]]
+
+# Ranges, or what finds them in the store.
+Wanted = Ranges | Callable[["Session"], Ranges]
 
 
 @dataclass(frozen=True)
@@ -51,6 +54,15 @@ class Comparison(NamedTuple):
         return list(dict.fromkeys(mismatch.open_time for mismatch in self.mismatches))
 
 
+class DifferingMinutes(NamedTuple):
+    """A run of minutes that differ between store and answer: how many in values, how many on one side only."""
+
+    span: TimeRange
+    differing: int
+    only_stored: int
+    only_answered: int
+
+
 class AskedAt(NamedTuple):
     """When both sides of a candle were asked for, and when its minutes were last revised."""
 
@@ -71,20 +83,21 @@ class Comparer:
         self._symbols_at_once = symbols_at_once
         self.failed: dict[str, str] = {}
 
-    def compare(self, wanted: Ranges, timeframe: Timeframe) -> dict[str, Comparison]:
+    def compare(self, wanted: Wanted, timeframe: Timeframe) -> dict[str, Comparison]:
         """Compares the candles that open in some ranges of each symbol and lie in conclusive ranges.
 
         Asks for the exchange's candles that are not stored yet, and stores them. A symbol that cannot be
-        asked for is left out and noted in ``failed``.
+        asked for is left out and noted in ``failed``. Raises `DownloadError` only if no other could be either.
         """
         native = require_native(timeframe)
         with self._store.reading() as session:
-            asked, unasked = _verifiable(session, wanted, timeframe, native)
+            ranges = wanted(session) if callable(wanted) else wanted
+            asked, unasked = _verifiable(session, ranges, timeframe, native)
             if not unasked:
                 return _compare(session, asked, timeframe, native)
         self._ask(unasked, native)
         with self._store.reading() as session:
-            asked, _ = _verifiable(session, wanted, timeframe, native)
+            asked, _ = _verifiable(session, ranges, timeframe, native)
             return _compare(session, {s: r for s, r in asked.items() if s not in self.failed}, timeframe, native)
 
     def ask_again(self, symbol: str, timeframe: Timeframe, ranges: Sequence[TimeRange]) -> None:
@@ -98,12 +111,12 @@ class Comparer:
 
     def differing_minutes(
         self, symbol: str, requests: Sequence[OpenRequest], ranges: Sequence[TimeRange]
-    ) -> list[TimeRange]:
+    ) -> list[DifferingMinutes]:
         """The runs of minutes within some ranges in which the stored candles differ from an answer."""
         answered = pa.concat_tables([request.candles() for request in requests])
         with self._store.reading() as session, session.tables(answered=answered):
             rows = session.run("queries/minute_differences", symbol=symbol, **_lists(ranges))
-        return [TimeRange(start, end) for start, end, _ in rows]
+        return [DifferingMinutes(TimeRange(start, end), *counts) for start, end, *counts in rows]
 
     def asked_at(self, symbol: str, native: Timeframe, ranges: Sequence[TimeRange]) -> dict[datetime, AskedAt]:
         """For each candle, given as its range, when its two sides were asked for."""
@@ -122,7 +135,31 @@ class Comparer:
                 try:
                     store_natives(self._store, answer.result())
                 except DownloadError as error:
+                    if error.stops_run:
+                        pool.shutdown(wait=False, cancel_futures=True)
+                        raise
                     self.failed[symbol] = str(error)
+
+
+def stored_candles(
+    symbols: Sequence[str], start: datetime | None, end: datetime | None, timeframe: Timeframe
+) -> Callable[[Session], Ranges]:
+    """What finds the candles of some symbols, or of all, that open in a range; by default from the first on.
+
+    It raises `UsageError` for a symbol that is not stored.
+    """
+
+    def find(session: Session) -> Ranges:
+        firsts = dict(session.run("queries/first_candles", symbols=list(symbols)))
+        unknown = [symbol for symbol in symbols if symbol not in firsts]
+        if unknown:
+            raise UsageError(f"Not stored: {', '.join(unknown)}. Run: threadx ingest {' '.join(unknown)}")
+        return {
+            symbol: [TimeRange(start or first - timeframe.step + MINUTE, end or datetime.max - timeframe.step)]
+            for symbol, first in firsts.items()
+        }
+
+    return find
 
 
 def require_native(timeframe: Timeframe) -> Timeframe:

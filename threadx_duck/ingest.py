@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterable, Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -15,17 +16,21 @@ from threadx_duck.errors import DownloadError, UsageError
 from threadx_duck.exchange import FIRST_MINUTE
 from threadx_duck.logs import ensure_logs
 from threadx_duck.planning import SOURCES, Costs, Planner, SourceChoice, SymbolPlan
+from threadx_duck.publishing import published_after
 from threadx_duck.results import Progress, SymbolResult
 from threadx_duck.store import Store
-from threadx_duck.timeframes import ONE_MINUTE, parse_timeframe
+from threadx_duck.timeframes import ONE_MINUTE, Timeframe, parse_timeframe
 from threadx_duck.times import (
+    DAY,
     EPOCH,
     MINUTE,
     TimeLike,
     TimeRange,
     floor_minute,
     intersect_ranges,
+    parse_end,
     parse_range,
+    parse_start,
     utc_now,
 )
 
@@ -34,8 +39,10 @@ if TYPE_CHECKING:
 
     from threadx_duck.archive_files import ArchiveFile
     from threadx_duck.comparison import Comparer
+    from threadx_duck.exchange import ExchangeSymbol
     from threadx_duck.fetching import Sources
     from threadx_duck.importing import ImportResult
+    from threadx_duck.overview import Step
     from threadx_duck.verification import Verification
 
 # An end this long ago is past on any clock that is set at all; a later one is asked of the exchange.
@@ -57,6 +64,7 @@ class IngestionManager:
         self._progress = progress or Progress()
         self.store = Store(self.settings.store, on_wait=self._progress.note)
         self._stop = threading.Event()
+        self._is_downloading = False
         self._sources: Sources | None = None
         self.results: dict[str, SymbolResult] = {}
 
@@ -75,9 +83,13 @@ class IngestionManager:
                 source.close()
             self._sources = None
 
-    def stop(self) -> None:
-        """Ends a running download after the batch in hand; may be called from any thread."""
+    def stop(self) -> bool:
+        """Ends a running download after the batch in hand; may be called from any thread.
+
+        Returns whether there is one. Its symbols report that the run was stopped.
+        """
         self._stop.set()
+        return self._is_downloading
 
     def update_assets_batch(
         self,
@@ -86,6 +98,7 @@ class IngestionManager:
         end_date: TimeLike | None = None,
         *,
         source: SourceChoice = "auto",
+        target_timeframes: Sequence[str] = (),
         refresh: bool = False,
         dry_run: bool = False,
     ) -> dict[str, SymbolResult]:
@@ -97,15 +110,26 @@ class IngestionManager:
         covered, ``dry_run`` only plans. A failing symbol is reported and does not stop the others. Raises
         `UsageError` for arguments that make no sense, `DownloadError` if the exchange cannot tell the time,
         `StoreError` if the store cannot be used; what was committed before stays.
+
+        ``target_timeframes`` are counted in each result and, if ``[data.processing] resample_validation``
+        is set, compared with the exchange's own where this run changed minutes.
         """
+        self._stop.clear()
+        timeframes = [parse_timeframe(label) for label in dict.fromkeys(target_timeframes)]
+        # Here and not where the download begins: a stop that comes while planning must hold.
+        self._stop.clear()
         planner, plans = self._plan(self._planner(source), symbols, start_date, end_date, refresh=refresh)
         self.results = {
             plan.symbol: SymbolResult(plan.symbol, "planned" if dry_run and plan.requests else "up_to_date", plan=plan)
             for plan in plans
         }
         due = [plan for plan in plans if plan.requests]
-        if due and not dry_run:
-            self._download(due, planner, recheck=refresh)
+        if not dry_run:
+            with published_after(self.store, self.settings.store, self._progress.note):
+                if due:
+                    self._download(due, planner, recheck=refresh)
+                if timeframes and self.store.exists and not self._stop.is_set():
+                    self._validate(timeframes, start_date, end_date)
         return self.results
 
     def download_ohlcv_1m(
@@ -175,6 +199,32 @@ class IngestionManager:
                 raise UsageError(f"No candles of {symbol} in {self.store.path}. Run: threadx ingest {symbol}")
         return table
 
+    def overview(self) -> pa.Table:
+        """What is stored of each symbol: first and last candle, how many, gaps, when last asked for. Reads only."""
+        from threadx_duck.overview import read_overview
+
+        return read_overview(self.store)
+
+    def coverage_map(self, start_date: TimeLike, end_date: TimeLike, step: Step = "month") -> pa.Table:
+        """How complete each stored symbol is in each month or day of a range, and why not. Reads only.
+
+        Returns the columns of ``sql/queries/coverage_cells.sql``.
+        """
+        from threadx_duck.overview import map_coverage
+
+        return map_coverage(self.store, TimeRange(parse_start(start_date), parse_end(end_date)), step)
+
+    def gaps(
+        self, symbols: Sequence[str] = (), start_date: TimeLike | None = None, end_date: TimeLike | None = None
+    ) -> pa.Table:
+        """The absent minutes of some or all symbols, as runs with one reason, clipped to a range. Reads only."""
+        start, end = parse_range(start_date, end_date)
+        return self.store.query("queries/gaps", symbols=list(symbols), start=start or EPOCH, end=end or _FOREVER)
+
+    def exchange_symbols(self, symbol: str | None = None) -> list[ExchangeSymbol]:
+        """The symbols that the exchange lists; or that one. Raises `UnknownSymbolError` if there is no such symbol."""
+        return self._open_sources().rest.fetch_symbols(symbol)
+
     def verify(
         self,
         symbols: Sequence[str] = (),
@@ -187,22 +237,17 @@ class IngestionManager:
         """Compares derived candles that open in a range with the exchange's own, as far as ranges are conclusive.
 
         The exchange's candles are asked for where they are not stored yet; ``repair`` asks again for what
-        differs, on both sides. Without symbols, every stored one. Raises `UsageError`, `StoreError`.
+        differs, on both sides. Without symbols, every stored one. Raises `UsageError`, `StoreError`, and
+        `DownloadError` if the exchange refuses all requests.
         """
+        from threadx_duck.comparison import stored_candles
         from threadx_duck.verification import verify_ranges
 
         width, (start, end) = parse_timeframe(timeframe), parse_range(start_date, end_date)
-        with self.store.reading() as session:
-            spans = _spans(session.run("queries/symbol_spans"))
-        unknown = [symbol for symbol in symbols if symbol not in spans]
-        if unknown:
-            raise UsageError(f"Not stored: {', '.join(unknown)}. Run: threadx ingest {' '.join(unknown)}")
-        wanted = {
-            symbol: [TimeRange(spans[symbol].start - width.step + MINUTE if start is None else start, end or _FOREVER)]
-            for symbol in dict.fromkeys(symbols or sorted(spans))
-        }
         self._stop.clear()
-        return verify_ranges(self.store, self._comparer(), wanted, width, repair=repair)
+        wanted = stored_candles(symbols, start, end, width)
+        with published_after(self.store, self.settings.store, self._progress.note) if repair else nullcontext():
+            return verify_ranges(self.store, self._comparer(), wanted, width, repair=repair)
 
     def import_files(self, paths: Sequence[str | Path], *, symbol: str | None = None) -> dict[str, ImportResult]:
         """Ingests archive zips, CSV and Parquet files lying on disk, with the care and evidence of a download.
@@ -251,7 +296,7 @@ class IngestionManager:
         wanted = {symbol: self._wanted(spans.get(symbol), start, last) for symbol in chosen}
         missing = {symbol: [span] for symbol, span in wanted.items() if span.start < span.end}
         if missing and spans and not refresh:
-            missing = self._missing(missing)
+            missing = self._due(self._missing(missing), clock)
         planner = replace(planner, clock=clock, kept=self._kept(planner, missing))
         return planner, [
             self._plan_symbol(planner, symbol, missing.get(symbol, []), spans.get(symbol)) for symbol in chosen
@@ -274,7 +319,8 @@ class IngestionManager:
     def _wanted(span: TimeRange | None, start: datetime | None, end: datetime) -> TimeRange:
         if start is None:
             start = EPOCH if span is None else span.end
-        return TimeRange(start, end)
+        # The exchange has nothing older, and no request proves the absence of anything older.
+        return TimeRange(max(start, EPOCH), end)
 
     def _stored_spans(self) -> dict[str, TimeRange]:
         if not self.store.exists:
@@ -291,6 +337,17 @@ class IngestionManager:
             columns = _columns(uncovered)
             bounds = {"first": min(columns["starts"]), "last": max(columns["ends"])}
             return _ranges(session.run("queries/absent_ranges", **columns, **bounds))
+
+    def _due(self, missing: dict[str, list[TimeRange]], clock: datetime) -> dict[str, list[TimeRange]]:
+        """What is missing, but for the end of symbols in BREAK that were asked for within a day of the clock."""
+        if not missing:
+            return missing
+        with self.store.reading() as session:
+            asked = dict(session.run("queries/symbols_in_break", since=clock - DAY))
+        return {
+            symbol: [span for span in spans if symbol not in asked or span.start < asked[symbol]]
+            for symbol, spans in missing.items()
+        }
 
     def _last_minute(self, end: datetime | None, planner: Planner) -> tuple[datetime, datetime]:
         """The wanted end, at most that of the last minute closed by the exchange's clock; and that clock."""
@@ -311,6 +368,15 @@ class IngestionManager:
             self._sources = Sources(RestSource(self.settings.api, self._stop), ArchiveSource(self.settings, self._stop))
         return self._sources
 
+    def _validate(
+        self, timeframes: Sequence[Timeframe], start_date: TimeLike | None, end_date: TimeLike | None
+    ) -> None:
+        from threadx_duck.validation import validate_results
+
+        start, end = parse_range(start_date, end_date)
+        comparer = self._comparer() if self.settings.processing.resample_validation else None
+        validate_results(self.store, comparer, self.results, timeframes, TimeRange(start or EPOCH, end or _FOREVER))
+
     def _comparer(self) -> Comparer:
         from threadx_duck.comparison import Comparer
 
@@ -319,12 +385,13 @@ class IngestionManager:
     def _download(self, plans: list[SymbolPlan], planner: Planner, *, recheck: bool) -> None:
         from threadx_duck.download import Downloader
 
-        self._stop.clear()
         at_once = self.settings.processing.default_batch_size
         downloader = Downloader(self.store, self._open_sources(), planner, at_once, self._stop, self._progress)
+        self._is_downloading = True
         try:
             downloader.run(plans, recheck=recheck)
         finally:
+            self._is_downloading = False
             self.results.update(downloader.results)
 
 

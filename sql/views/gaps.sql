@@ -8,10 +8,13 @@
 --   symbols_asked: symbols whose first and last candle enclose the first minute and that were asked for it
 --   symbols_absent: how many of symbols_asked have no candle in the first minute
 create or replace view gaps as
+-- Days that are not whole give the absences. A sweep over these, each symbol's lifetime, the ledger and the
+-- rejected rows cuts time into pieces of equal evidence; one over all symbols finds the outages; a last one
+-- gives the reasons, and what touches with one reason is one gap.
 -- Materialized throughout: readers before DuckDB 1.2 would evaluate the chain anew at each use.
 with days as materialized (
-    -- Count and sum tell a whole day from the rest far cheaper than ordering all candles. The sum is
-    -- there for a store with duplicates: by count alone, one of them would stand for an absent minute.
+    -- Count and sum tell a whole day from the rest far cheaper than ordering all candles. By count alone
+    -- a duplicate would stand for an absent minute; with the sum only two can, placed evenly around two.
     select
         symbol,
         open_time::date as day,
@@ -61,7 +64,12 @@ intervals as materialized (
 steps as materialized (
     -- Where one asked range ends and the next starts the sums are zero: most of a long ledger goes here.
     select
-        symbol, moment, sum(absent) as absent, sum(listed) as listed, sum(asked) as asked, sum(rejected) as rejected,
+        symbol,
+        moment,
+        sum(absent) as absent,
+        sum(listed) as listed,
+        sum(asked) as asked,
+        sum(rejected) as rejected,
     from (
         select symbol, since as moment, absent, listed, asked, rejected
         from intervals
@@ -106,7 +114,7 @@ market as materialized (
 outages as materialized (
     select min(since) as since, max(until) as until
     from (
-        -- Of one run are those that follow equally many that do not lack.
+        -- Pieces of one run follow equally many that do not lack.
         select since, until, is_lacking, sum(case when is_lacking then 0 else 1 end) over (order by since) as run
         from market
     ) as numbered
@@ -144,7 +152,7 @@ parts as materialized (
     qualify is_absent and until > since
 ),
 located as materialized (
-    -- A sweep and not an asof join, which turned quadratic on DuckDB 2.0.
+    -- The counts at each start, by a sweep: an asof join turned quadratic on DuckDB 2.0.
     select
         symbol,
         since,

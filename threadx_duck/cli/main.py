@@ -9,6 +9,7 @@ from pathlib import Path
 
 import click
 
+from threadx_duck.cli.chart import chart
 from threadx_duck.cli.config import config
 from threadx_duck.cli.context import App, ExitCode
 from threadx_duck.cli.demo import demo
@@ -18,6 +19,8 @@ from threadx_duck.cli.ingest import ingest
 from threadx_duck.cli.lineage import explain, revisions
 from threadx_duck.cli.read import candles, check, gaps, query, status
 from threadx_duck.cli.remove import remove
+from threadx_duck.cli.ui import ui
+from threadx_duck.cli.upkeep import backup, compact, doctor, publish
 from threadx_duck.errors import QueryError, SettingsError, ThreadxDuckError, UsageError
 
 
@@ -44,7 +47,24 @@ def threadx(context: click.Context, config: Path | None, database: Path | None, 
     context.obj = App(config, database, verbose, quiet)
 
 
-for command in (ingest, import_files, status, gaps, check, candles, query, remove, config, demo):
+for command in (
+    ingest,
+    import_files,
+    status,
+    gaps,
+    check,
+    candles,
+    query,
+    remove,
+    chart,
+    ui,
+    publish,
+    compact,
+    backup,
+    doctor,
+    config,
+    demo,
+):
     threadx.add_command(command)
 for command in (verify, fingerprint, diff, revisions, explain):
     threadx.add_command(command)
@@ -59,12 +79,16 @@ def run(arguments: list[str]) -> int:
     """Runs one command line and returns its exit code."""
     verbose = "--verbose" in arguments
     try:
-        threadx.main(arguments, prog_name="threadx", standalone_mode=False)
+        code = threadx.main(arguments, prog_name="threadx", standalone_mode=False)
         sys.stdout.flush()
-    except click.exceptions.Exit as error:
-        return error.exit_code
+        return code if isinstance(code, int) else ExitCode.DONE
+    except click.exceptions.NoArgsIsHelpError as error:
+        error.show()
+        return ExitCode.USAGE
     except click.ClickException as error:
-        return _fail(error.format_message(), ExitCode.USAGE)
+        context = getattr(error, "ctx", None)
+        hint = f" See: {context.command_path} --help" if context else ""
+        return _fail(error.format_message() + hint, ExitCode.USAGE)
     except ThreadxDuckError as error:
         if verbose:
             traceback.print_exc()
@@ -72,10 +96,10 @@ def run(arguments: list[str]) -> int:
         return _fail(str(error), ExitCode.USAGE if is_usage else ExitCode.FAILED)
     except (KeyboardInterrupt, click.Abort):
         return ExitCode.INTERRUPTED
-    except BrokenPipeError:
-        # Whoever read has enough; closing stdout at exit must not complain about it again.
+    except (BrokenPipeError, SystemExit):
+        # Whoever read has enough: click and rich end the program then. Closing stdout must not complain again.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    return ExitCode.DONE
+        return ExitCode.DONE
 
 
 def _fail(message: str, code: ExitCode) -> ExitCode:

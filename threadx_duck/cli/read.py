@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -25,7 +26,10 @@ from threadx_duck.cli.context import (
 from threadx_duck.cli.output import print_json, print_table, write_rows
 from threadx_duck.errors import UsageError
 
-_AGE = re.compile(r"([1-9][0-9]{0,5})([smhd])")
+if TYPE_CHECKING:
+    pass
+
+_AGE = re.compile(r"([1-9][0-9]{0,4})([smhd])")
 _AGE_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 _SHOWN_FAULTS = 10
 
@@ -52,12 +56,14 @@ def status(app: App, symbols: tuple[str, ...], max_age: str | None, *, as_json: 
 
     age = None if max_age is None else _read_age(max_age)
     store = app.store()
+    store.require_stored(symbols)
     rows = store.query("queries/status", symbols=list(symbols)).to_pylist()
-    _require_known(symbols, [row["symbol"] for row in rows])
     candles = sum(row["candles"] for row in rows)
-    size = store.path.stat().st_size
+    size, info = store.path.stat().st_size, store.info()
+    copied_at, origin = (info.published_at, info.published_from) if info else (None, None)
     if as_json:
-        print_json({"symbols": rows, "candles": candles, "bytes": size})
+        copied = {"published_at": copied_at, "published_from": origin} if origin else {}
+        print_json({"symbols": rows, "candles": candles, "bytes": size, **copied})
     else:
         columns = ("symbol", "first candle", "last candle", "candles", "missing", "complete", "last asked")
         print_table(
@@ -76,6 +82,8 @@ def status(app: App, symbols: tuple[str, ...], max_age: str | None, *, as_json: 
             ],
         )
         app.note(f"{counted(candles, 'candle')}, {size / 1e6:,.1f} MB in {shown(store.path)}; times are UTC.")
+        if copied_at is not None:
+            app.note(f"A read copy of {origin}, taken {(utc_now() - copied_at) // MINUTE:,} minutes ago.")
     if age is not None:
         stale = [row["symbol"] for row in rows if row["last_open_time"] + MINUTE < utc_now() - age]
         if stale:
@@ -102,6 +110,7 @@ def gaps(app: App, symbols: tuple[str, ...], start: str | None, end: str | None,
     from threadx_duck.times import parse_range
 
     first, last = parse_range(start, end)
+    app.store().require_stored(symbols)
     table = app.store().query(
         "queries/gaps",
         symbols=list(symbols),
@@ -139,6 +148,7 @@ def check(app: App, symbols: tuple[str, ...], folder: Path | None, *, as_json: b
     """
     from threadx_duck.checks import run_checks
 
+    app.store().require_stored(symbols)
     findings = run_checks(app.store(), symbols, folder)
     total = sum(finding.rows.num_rows for finding in findings)
     if as_json:
@@ -218,12 +228,6 @@ def query(app: App, sql: str, form: str | None, output: Path | None) -> None:
 def _note(app: App, text: str | None) -> None:
     if text:
         app.note(text)
-
-
-def _require_known(wanted: tuple[str, ...], stored: list[str]) -> None:
-    unknown = [symbol for symbol in wanted if symbol not in stored]
-    if unknown:
-        raise UsageError(f"Not stored: {', '.join(unknown)}. Run: threadx ingest {' '.join(unknown)}")
 
 
 def _read_age(text: str) -> timedelta:
