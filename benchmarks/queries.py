@@ -45,10 +45,9 @@ def main() -> None:
     chosen = options.parse_args()
     results = Results("queries", vars(chosen))
     path = make_store(chosen.data, chosen.minutes)
-    with connect(path) as connection:
-        measure_manager(results, chosen, path, connection)
-        if not chosen.without_peers:
-            measure_peers(results, chosen, path, connection)
+    measure_manager(results, chosen, path)
+    if not chosen.without_peers:
+        measure_peers(results, chosen, path)
     large = make_store(chosen.data, chosen.pruning_minutes)
     measure_pruning(results, chosen, large)
     results.finish(chosen.json)
@@ -60,26 +59,28 @@ def one_symbol(connection: duckdb.DuckDBPyConnection, symbol: str) -> int:
     return int(connection.sql(sql, params=[symbol]).to_arrow_table().num_rows)
 
 
-def measure_manager(
-    results: Results, chosen: argparse.Namespace, path: Path, connection: duckdb.DuckDBPyConnection
-) -> None:
+def measure_manager(results: Results, chosen: argparse.Namespace, path: Path) -> None:
     """The manager, which opens the store each time, against the view on an open connection."""
     names, each = shape(chosen.minutes)
     symbol, end = names[0], START + timedelta(minutes=each)
+
+    def view() -> float:
+        # Closed again: DuckDB keeps one instance a file and process, and the manager is to open its own.
+        with connect(path) as opened:
+            one_symbol(opened, symbol)
+            return timed(lambda: one_symbol(opened, symbol))
+
     with IngestionManager(settings_for(path)) as manager:
-        # DuckDB keeps one instance a file and process, so this connection would spare the manager its opening.
-        connection.close()
-        opened = connect(path)
-        view = min(timed(lambda: one_symbol(opened, symbol)) for _ in range(chosen.rounds + 1))
-        opened.close()
-        ours = min(timed(lambda: manager.candles(symbol, "1h", START, end)) for _ in range(chosen.rounds + 1))
-        opened = connect(path)
-        view = min(view, *(timed(lambda: one_symbol(opened, symbol)) for _ in range(chosen.rounds)))
-        opened.close()
-    results.add(Row("manager.candles, 1h of one symbol-year", "view, open", ours * 1e3, view * 1e3, 3))
+        best = best_of(
+            chosen.rounds,
+            manager=lambda: timed(lambda: manager.candles(symbol, "1h", START, end)),
+            view=view,
+        )
+    work = "manager.candles, 1h of one symbol-year"
+    results.add(Row(work, "view, open", best["manager"] * 1e3, best["view"] * 1e3, 3))
 
 
-def measure_peers(results: Results, chosen: argparse.Namespace, path: Path, _: duckdb.DuckDBPyConnection) -> None:
+def measure_peers(results: Results, chosen: argparse.Namespace, path: Path) -> None:
     """One symbol-year against three stores, all symbols against ClickHouse."""
     names, _each = shape(chosen.minutes)
     symbol = names[0]

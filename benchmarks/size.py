@@ -41,8 +41,8 @@ from threadx_duck.store import Store
 def main() -> None:
     """Measures, prints the table, writes the JSON."""
     options = parser(__doc__ or "")
-    options.add_argument("--symbols", type=int, default=5)
-    options.add_argument("--days", type=int, default=365)
+    options.add_argument("--symbols", type=int, default=20, help="symbols, a year of each (20)")
+    options.add_argument("--days", type=int, default=365, help="days of each (365)")
     options.add_argument("--peers", type=Path, help="a Python that has ArcticDB and pandas; else one is made")
     options.add_argument("--without-peers", action="store_true", help="measure only what needs no other environment")
     chosen = options.parse_args()
