@@ -130,6 +130,8 @@ class Downloader:
         self._commit()
 
     def _take(self, delivery: Delivery) -> None:
+        # A symbol that delivers exists; the store is made while its first files are on their way.
+        self._store.make()
         if not self._buffer.requests:
             self._buffered_since = time.monotonic()
         for page in delivery.pages:

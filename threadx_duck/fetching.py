@@ -112,8 +112,10 @@ class SymbolDownload:
             return
         if first is None:
             return
-        if first.range_end - MINUTE >= missing[0].start:
-            yield self._deliver([first], 0)
+        is_late = first.range_end - MINUTE >= missing[0].start
+        self._answers += not is_late
+        yield self._deliver([first] if is_late else [], 0)
+        if is_late:
             missing = intersect_ranges(missing, [TimeRange(first.range_end, missing[-1].end)])
         yield from self._carry_out(self._plan(missing, self.planner).requests)
 

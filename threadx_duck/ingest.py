@@ -28,7 +28,9 @@ from threadx_duck.times import (
     TimeRange,
     floor_minute,
     intersect_ranges,
+    parse_end,
     parse_range,
+    parse_start,
     utc_now,
 )
 
@@ -37,8 +39,10 @@ if TYPE_CHECKING:
 
     from threadx_duck.archive_files import ArchiveFile
     from threadx_duck.comparison import Comparer
+    from threadx_duck.exchange import ExchangeSymbol
     from threadx_duck.fetching import Sources
     from threadx_duck.importing import ImportResult
+    from threadx_duck.overview import Step
     from threadx_duck.verification import Verification
 
 # An end this long ago is past on any clock that is set at all; a later one is asked of the exchange.
@@ -112,6 +116,8 @@ class IngestionManager:
         """
         self._stop.clear()
         timeframes = [parse_timeframe(label) for label in dict.fromkeys(target_timeframes)]
+        # Here and not where the download begins: a stop that comes while planning must hold.
+        self._stop.clear()
         planner, plans = self._plan(self._planner(source), symbols, start_date, end_date, refresh=refresh)
         self.results = {
             plan.symbol: SymbolResult(plan.symbol, "planned" if dry_run and plan.requests else "up_to_date", plan=plan)
@@ -192,6 +198,32 @@ class IngestionManager:
             if not table.num_rows and symbol not in _spans(session.run("queries/symbol_spans")):
                 raise UsageError(f"No candles of {symbol} in {self.store.path}. Run: threadx ingest {symbol}")
         return table
+
+    def overview(self) -> pa.Table:
+        """What is stored of each symbol: first and last candle, how many, gaps, when last asked for. Reads only."""
+        from threadx_duck.overview import read_overview
+
+        return read_overview(self.store)
+
+    def coverage_map(self, start_date: TimeLike, end_date: TimeLike, step: Step = "month") -> pa.Table:
+        """How complete each stored symbol is in each month or day of a range, and why not. Reads only.
+
+        Returns the columns of ``sql/queries/coverage_cells.sql``.
+        """
+        from threadx_duck.overview import map_coverage
+
+        return map_coverage(self.store, TimeRange(parse_start(start_date), parse_end(end_date)), step)
+
+    def gaps(
+        self, symbols: Sequence[str] = (), start_date: TimeLike | None = None, end_date: TimeLike | None = None
+    ) -> pa.Table:
+        """The absent minutes of some or all symbols, as runs with one reason, clipped to a range. Reads only."""
+        start, end = parse_range(start_date, end_date)
+        return self.store.query("queries/gaps", symbols=list(symbols), start=start or EPOCH, end=end or _FOREVER)
+
+    def exchange_symbols(self, symbol: str | None = None) -> list[ExchangeSymbol]:
+        """The symbols that the exchange lists; or that one. Raises `UnknownSymbolError` if there is no such symbol."""
+        return self._open_sources().rest.fetch_symbols(symbol)
 
     def verify(
         self,
