@@ -141,6 +141,8 @@ class Downloader:
         self.results[delivery.symbol].requests += delivery.answers
         for note in delivery.notes:
             self._progress.note(note)
+        if delivery.undue:
+            self._progress.shortened(delivery.symbol, delivery.undue)
         rows = sum(page.candles.num_rows for page in delivery.pages)
         calls = sum(result.requests for result in self.results.values())
         self._progress.received(delivery.symbol, delivery.minutes, rows, calls)

@@ -104,6 +104,10 @@ class Downloads(Progress):
         self._strip.bar.stop()
         self._strip.bar.configure(mode="determinate", value=0.0)
 
+    def shortened(self, symbol: str, minutes: int) -> None:
+        """What lies before the listing is no longer due."""
+        self._tally.planned[symbol] -= minutes
+
     def received(self, symbol: str, minutes: int, rows: int, calls: int) -> None:
         """Moves the symbol's row and the total on."""
         self._tally.add(symbol, minutes, rows, calls)
