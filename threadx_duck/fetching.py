@@ -212,10 +212,14 @@ class SymbolDownload:
         return "rest" in planner.sources and is_long and not is_late and request.file not in self._untrusted
 
     def _is_hopeless(self, hole: TimeRange) -> bool:
-        """Whether a month is one of those before the first file, so that no daily file need be tried."""
+        """Whether a month is one of those before the first file, so that no daily file need be tried.
+
+        Where a file could not be had, or not be used, that tells nothing about the days.
+        """
         return (
             "rest" not in self.planner.sources
             and not self._has_file
+            and not any(intersect_ranges([hole], [file.period]) for file in self._untrusted)
             and hole.end + _LATEST_PUBLICATION < self.planner.clock
         )
 
