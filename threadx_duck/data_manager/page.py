@@ -118,7 +118,7 @@ class DataManagerPage(ttk.Frame):
             return
         self.strip.say(f"Asking the exchange for {name}…")
         self._worker.run(
-            lambda: self.downloads.manager.exchange_symbols(name),
+            lambda: self.downloads.exchange_symbols(name),
             lambda found: self._add([entry.symbol for entry in found]),
             self.strip.say,
         )
@@ -132,7 +132,7 @@ class DataManagerPage(ttk.Frame):
                 action(*arguments)
 
         self._worker.run(
-            self.downloads.manager.exchange_symbols,
+            self.downloads.exchange_symbols,
             lambda symbols: if_open(chooser.show, symbols),
             lambda sentence: if_open(chooser.fail, sentence),
         )
