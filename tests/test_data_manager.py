@@ -45,7 +45,7 @@ def screen() -> Iterator[str]:
 def on_screen(screen: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DISPLAY", screen)
     # The page's clock; the exchange's stands there too.
-    for module in ("page", "options", "symbols"):
+    for module in ("snapshot", "options", "symbols"):
         monkeypatch.setattr(f"threadx_duck.data_manager.{module}.utc_now", lambda: END)
 
 

@@ -13,6 +13,7 @@ from threadx_duck.config import Settings
 from threadx_duck.data_manager.progress_strip import ProgressStrip, Tally
 from threadx_duck.data_manager.symbols import SymbolList
 from threadx_duck.data_manager.work import ForwardedProgress, Worker
+from threadx_duck.errors import STOPPED
 from threadx_duck.exchange import ExchangeSymbol
 from threadx_duck.ingest import IngestionManager
 from threadx_duck.planning import SymbolPlan
@@ -155,7 +156,7 @@ class Downloads(Progress):
     def _describe(self, result: SymbolResult, done: str) -> tuple[str, str]:
         """The text of a symbol's row and how it is coloured."""
         if result.status == "failed":
-            if self.is_cancelled and result.error == "The run was stopped.":
+            if self.is_cancelled and result.error == STOPPED:
                 return f"stopped; {result.rows_added:,} new", "warning"
             return result.error or "", "failed"
         if result.status == "planned" and result.plan is not None:
