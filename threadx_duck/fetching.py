@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from threadx_duck.archive_files import ArchiveFile
 from threadx_duck.candles import absent_ranges
-from threadx_duck.errors import DownloadError, UnknownSymbolError
+from threadx_duck.errors import STOPPED, DownloadError, UnknownSymbolError
 from threadx_duck.exchange import FIRST_MINUTE, PAGE_CANDLES
 from threadx_duck.planning import SOURCES, PlannedRequest, Planner, SymbolPlan
 from threadx_duck.sources.archive import ArchiveSource, FileAnswer
@@ -242,7 +242,7 @@ class SymbolDownload:
     def _take(self, file: ArchiveFile) -> FileAnswer:
         answer = self._files.pop(file).result()
         if self.stop.is_set():
-            raise DownloadError("The run was stopped.")
+            raise DownloadError(STOPPED)
         self._answers += answer.requests
         self._notes += answer.notes
         if answer.page is None:

@@ -222,7 +222,11 @@ class IngestionManager:
         return self.store.query("queries/gaps", symbols=list(symbols), start=start or EPOCH, end=end or _FOREVER)
 
     def exchange_symbols(self, symbol: str | None = None) -> list[ExchangeSymbol]:
-        """The symbols that the exchange lists; or that one. Raises `UnknownSymbolError` if there is no such symbol."""
+        """The symbols that the exchange lists; or that one. Raises `UnknownSymbolError` if there is no such symbol.
+
+        Not to be called while a run is being stopped.
+        """
+        self._stop.clear()
         return self._open_sources().rest.fetch_symbols(symbol)
 
     def verify(
