@@ -307,6 +307,8 @@ def _reasons(micros: Any, columns: pa.Table) -> pa.ChunkedArray | pa.Array:
         ),
     ]
     reasons: Any = pa.nulls(columns.num_rows, pa.string())
+    if all(pc.all(holds).as_py() is not False for _, holds in rules):
+        return reasons
     for reason, holds in reversed(rules):
         reasons = pc.if_else(pc.fill_null(holds, True), reasons, reason)
     return reasons

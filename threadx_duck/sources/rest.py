@@ -18,11 +18,12 @@ import pyarrow.compute as pc
 from threadx_duck.candles import UNREADABLE, Klines, read_kline_rows, require_ascending
 from threadx_duck.config import ApiSettings
 from threadx_duck.errors import BadResponseError, DownloadError, RateLimitedError
-from threadx_duck.exchange import LATE_CANDLES, PAGE_CANDLES, WEIGHT_LIMIT
+from threadx_duck.exchange import LATE_CANDLES, PAGE_CANDLES, WEIGHT_LIMIT, ExchangeSymbol
 from threadx_duck.sources.budget import RequestBudget
 from threadx_duck.sources.http import Answer, HttpClient
 from threadx_duck.sources.page import Page
 from threadx_duck.sources.statuses import raise_for_status, read_json
+from threadx_duck.sources.symbols import read_symbols
 from threadx_duck.timeframes import ONE_MINUTE, Timeframe
 from threadx_duck.times import EPOCH, MINUTE, TimeRange, floor_minute
 
@@ -76,6 +77,14 @@ class RestSource:
                 raise BadResponseError(f"{answer.url} did not tell the time.") from error
 
         return self._get(self._url("time"), "its clock", read)
+
+    def fetch_symbols(self, symbol: str | None = None) -> list[ExchangeSymbol]:
+        """The symbols that the exchange lists, by name; or that one, after checking that there is such a symbol.
+
+        Raises `UnknownSymbolError` or another `DownloadError`.
+        """
+        parameters = {"showPermissionSets": "false"} if symbol is None else {"symbol": symbol}
+        return self._get(self._url("exchangeInfo", **parameters), symbol or "its symbols", read_symbols)
 
     def fetch_first(self, symbol: str) -> Page | None:
         """The symbol's very first minute, conclusive for all before it; None if it has no candle yet.
