@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from threadx_duck.comparison import Comparer
     from threadx_duck.fetching import Sources
     from threadx_duck.importing import ImportResult
+    from threadx_duck.symbols import SymbolList
     from threadx_duck.verification import Verification
 
 # An end this long ago is past on any clock that is set at all; a later one is asked of the exchange.
@@ -214,6 +215,20 @@ class IngestionManager:
         from threadx_duck.importing import Importer
 
         return Importer(self.store, self._progress).run([Path(path) for path in paths], symbol)
+
+    def list_symbols(self, *, refresh: bool = False) -> SymbolList:
+        """The exchange's symbols, as it told them within the last day; ``refresh`` asks now.
+
+        Raises `DownloadError` if the exchange cannot be asked and has not been before.
+        """
+        from threadx_duck.symbols import SymbolCache
+
+        cache = SymbolCache(self.settings.data.base_data_path, self.settings.api.base_url)
+        return cache.list(lambda: self._open_sources().rest.fetch_symbols(), refresh=refresh)
+
+    def server_time(self) -> datetime:
+        """The exchange's clock, naive UTC. Raises `DownloadError`."""
+        return self._open_sources().rest.server_time()
 
     def _planner(self, source: SourceChoice) -> Planner:
         """How to choose between sources, but for the clock."""

@@ -21,8 +21,10 @@ from threadx_duck.cli.context import (
     symbols_argument,
 )
 from threadx_duck.cli.output import print_json, print_table
+from threadx_duck.errors import UsageError
 
 if TYPE_CHECKING:
+    from threadx_duck.ingest import IngestionManager
     from threadx_duck.planning import SourceChoice
     from threadx_duck.results import Progress, SymbolResult
 
@@ -41,6 +43,7 @@ _COSTS = ("requests", "weight", "bytes", "rows")
     show_default=True,
     help="Where to ask: the archive's files, REST, or for each part whichever is cheapest.",
 )
+@click.option("--quote", metavar="ASSET", help="Also every symbol that is traded against this asset now, such as USDC.")
 @click.option("--refresh", is_flag=True, help="Ask again although it is covered; differences go to revisions.")
 @click.option("--dry-run", is_flag=True, help="Print what would be asked, and write nothing.")
 @json_option
@@ -52,6 +55,7 @@ def ingest(
     end: str | None,
     *,
     source: SourceChoice,
+    quote: str | None,
     refresh: bool,
     dry_run: bool,
     as_json: bool,
@@ -65,6 +69,7 @@ def ingest(
     Examples:
       threadx ingest BTCUSDC ETHUSDC --start 2024-01-01 --end 2024-03-31
       threadx ingest                  # everything stored, up to now
+      threadx ingest --quote USDC --start 2024-01-01
       threadx ingest BTCUSDC --start 2020-01-01 --dry-run
     """
     from threadx_duck.ingest import IngestionManager
@@ -72,6 +77,8 @@ def ingest(
     began = time.monotonic()
     with _progress(app) as progress, IngestionManager(app.settings, progress=progress) as manager:
         try:
+            if quote is not None:
+                symbols += _traded_against(manager, quote)
             manager.update_assets_batch(symbols, start, end, source=source, refresh=refresh, dry_run=dry_run)
         except KeyboardInterrupt:
             added = sum(result.rows_added for result in manager.results.values())
@@ -87,6 +94,15 @@ def ingest(
         _print(app, results, seconds)
     if any(result.status == "failed" for result in results):
         app.end(ExitCode.FAILED)
+
+
+def _traded_against(manager: IngestionManager, quote: str) -> tuple[str, ...]:
+    from threadx_duck.symbols import TRADING
+
+    chosen = manager.list_symbols().select(quote=quote, status=TRADING).symbols
+    if not chosen:
+        raise UsageError(f"The exchange trades nothing against {quote!r}. See: threadx symbols --status TRADING")
+    return tuple(entry.symbol for entry in chosen)
 
 
 @contextmanager

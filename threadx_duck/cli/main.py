@@ -18,6 +18,7 @@ from threadx_duck.cli.ingest import ingest
 from threadx_duck.cli.lineage import explain, revisions
 from threadx_duck.cli.read import candles, check, gaps, query, status
 from threadx_duck.cli.remove import remove
+from threadx_duck.cli.symbols import symbols
 from threadx_duck.errors import QueryError, SettingsError, ThreadxDuckError, UsageError
 
 
@@ -47,6 +48,8 @@ def threadx(context: click.Context, config: Path | None, database: Path | None, 
 for command in (ingest, import_files, status, gaps, check, candles, query, remove, config, demo):
     threadx.add_command(command)
 for command in (verify, fingerprint, diff, revisions, explain):
+    threadx.add_command(command)
+for command in (symbols,):
     threadx.add_command(command)
 
 

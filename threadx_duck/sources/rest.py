@@ -23,6 +23,7 @@ from threadx_duck.sources.budget import RequestBudget
 from threadx_duck.sources.http import Answer, HttpClient
 from threadx_duck.sources.page import Page
 from threadx_duck.sources.statuses import raise_for_status, read_json
+from threadx_duck.sources.symbols import ListedSymbol, read_symbols
 from threadx_duck.timeframes import ONE_MINUTE, Timeframe
 from threadx_duck.times import EPOCH, MINUTE, TimeRange, floor_minute
 
@@ -32,6 +33,8 @@ logger = logging.getLogger("threadx_duck.sources")
 REQUESTS_IN_FLIGHT = 24
 
 _MOST_BYTES = 8 << 20
+# The list of all symbols, with their filters, is a hundred times a page of candles.
+_MOST_LIST_BYTES = 64 << 20
 _LEARN_LIMIT_FROM_WEIGHT = WEIGHT_LIMIT // 10
 
 Content = TypeVar("Content")
@@ -90,6 +93,11 @@ class RestSource:
         if first is None:
             raise BadResponseError(f"{page.url} answered with a first row that has no open time.")
         return replace(page, range_end=first, rejected=page.rejected.slice(1))
+
+    def fetch_symbols(self) -> list[ListedSymbol]:
+        """Every symbol the exchange lists now, by name. Raises `DownloadError`."""
+        url = self._url("exchangeInfo", showPermissionSets="false")
+        return self._get(url, "its symbols", read_symbols, most_bytes=_MOST_LIST_BYTES)
 
     def fetch_range(self, symbol: str, timeframe: Timeframe, wanted: TimeRange, lookahead: int) -> Iterator[Page]:
         """The candles that open in a range, in time order, with up to ``lookahead`` pages in flight.
@@ -180,7 +188,7 @@ class RestSource:
         self._learn_weight_limit(symbol, fetched.answers[0])
         return fetched
 
-    def _get(self, url: str, what: str, read: Callable[[Answer], Content]) -> Content:
+    def _get(self, url: str, what: str, read: Callable[[Answer], Content], *, most_bytes: int = _MOST_BYTES) -> Content:
         def read_good(answer: Answer) -> Content:
             used = _used_weight(answer)
             self.budget.observe(used, answer.moment.second)
@@ -191,7 +199,7 @@ class RestSource:
                 raise
             return read(answer)
 
-        return self._client.get(url, read_good, turn=self.budget.call, most_bytes=_MOST_BYTES)
+        return self._client.get(url, read_good, turn=self.budget.call, most_bytes=most_bytes)
 
     def _learn_weight_limit(self, symbol: str, answer: Answer) -> None:
         """Asks the exchange for its own limit, once, as soon as it may matter."""
