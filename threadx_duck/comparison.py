@@ -51,6 +51,15 @@ class Comparison(NamedTuple):
         return list(dict.fromkeys(mismatch.open_time for mismatch in self.mismatches))
 
 
+class DifferingMinutes(NamedTuple):
+    """A run of minutes that differ between store and answer: how many in values, how many on one side only."""
+
+    span: TimeRange
+    differing: int
+    only_stored: int
+    only_answered: int
+
+
 class AskedAt(NamedTuple):
     """When both sides of a candle were asked for, and when its minutes were last revised."""
 
@@ -75,7 +84,7 @@ class Comparer:
         """Compares the candles that open in some ranges of each symbol and lie in conclusive ranges.
 
         Asks for the exchange's candles that are not stored yet, and stores them. A symbol that cannot be
-        asked for is left out and noted in ``failed``.
+        asked for is left out and noted in ``failed``. Raises `DownloadError` only if no other could be either.
         """
         native = require_native(timeframe)
         with self._store.reading() as session:
@@ -98,12 +107,12 @@ class Comparer:
 
     def differing_minutes(
         self, symbol: str, requests: Sequence[OpenRequest], ranges: Sequence[TimeRange]
-    ) -> list[TimeRange]:
+    ) -> list[DifferingMinutes]:
         """The runs of minutes within some ranges in which the stored candles differ from an answer."""
         answered = pa.concat_tables([request.candles() for request in requests])
         with self._store.reading() as session, session.tables(answered=answered):
             rows = session.run("queries/minute_differences", symbol=symbol, **_lists(ranges))
-        return [TimeRange(start, end) for start, end, _ in rows]
+        return [DifferingMinutes(TimeRange(start, end), *counts) for start, end, *counts in rows]
 
     def asked_at(self, symbol: str, native: Timeframe, ranges: Sequence[TimeRange]) -> dict[datetime, AskedAt]:
         """For each candle, given as its range, when its two sides were asked for."""
@@ -122,6 +131,9 @@ class Comparer:
                 try:
                     store_natives(self._store, answer.result())
                 except DownloadError as error:
+                    if error.stops_run:
+                        pool.shutdown(wait=False, cancel_futures=True)
+                        raise
                     self.failed[symbol] = str(error)
 
 

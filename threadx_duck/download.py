@@ -158,6 +158,7 @@ class Downloader:
         for request in requests:
             row, counts = request.ledger_row(), appended[request.request_id]
             result = self.results[request.first.symbol]
+            result.request_ids.append(request.request_id)
             result.rows_added += counts.rows_added
             result.rows_revised += counts.rows_revised
             result.rows_rejected += row["rows_rejected"]

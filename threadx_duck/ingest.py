@@ -17,8 +17,9 @@ from threadx_duck.logs import ensure_logs
 from threadx_duck.planning import SOURCES, Costs, Planner, SourceChoice, SymbolPlan
 from threadx_duck.results import Progress, SymbolResult
 from threadx_duck.store import Store
-from threadx_duck.timeframes import ONE_MINUTE, parse_timeframe
+from threadx_duck.timeframes import ONE_MINUTE, Timeframe, parse_timeframe
 from threadx_duck.times import (
+    DAY,
     EPOCH,
     MINUTE,
     TimeLike,
@@ -87,6 +88,7 @@ class IngestionManager:
         end_date: TimeLike | None = None,
         *,
         source: SourceChoice = "auto",
+        target_timeframes: Sequence[str] = (),
         refresh: bool = False,
         dry_run: bool = False,
     ) -> dict[str, SymbolResult]:
@@ -98,7 +100,11 @@ class IngestionManager:
         covered, ``dry_run`` only plans. A failing symbol is reported and does not stop the others. Raises
         `UsageError` for arguments that make no sense, `DownloadError` if the exchange cannot tell the time,
         `StoreError` if the store cannot be used; what was committed before stays.
+
+        ``target_timeframes`` are counted in each result and, if ``[data.processing] resample_validation``
+        is set, compared with the exchange's own where this run changed minutes.
         """
+        timeframes = [parse_timeframe(label) for label in dict.fromkeys(target_timeframes)]
         planner, plans = self._plan(self._planner(source), symbols, start_date, end_date, refresh=refresh)
         self.results = {
             plan.symbol: SymbolResult(plan.symbol, "planned" if dry_run and plan.requests else "up_to_date", plan=plan)
@@ -107,6 +113,8 @@ class IngestionManager:
         due = [plan for plan in plans if plan.requests]
         if due and not dry_run:
             self._download(due, planner, recheck=refresh)
+        if timeframes and not dry_run and self.store.exists:
+            self._validate(timeframes, start_date, end_date)
         return self.results
 
     def download_ohlcv_1m(
@@ -266,7 +274,7 @@ class IngestionManager:
         wanted = {symbol: self._wanted(spans.get(symbol), start, last) for symbol in chosen}
         missing = {symbol: [span] for symbol, span in wanted.items() if span.start < span.end}
         if not refresh and spans:
-            missing = self._missing(missing)
+            missing = self._due(self._missing(missing), clock)
         planner = replace(planner, clock=clock, kept=self._kept(planner, missing))
         return planner, [
             self._plan_symbol(planner, symbol, missing.get(symbol, []), spans.get(symbol)) for symbol in chosen
@@ -307,6 +315,17 @@ class IngestionManager:
             bounds = {"first": min(columns["starts"]), "last": max(columns["ends"])}
             return _ranges(session.run("queries/absent_ranges", **columns, **bounds))
 
+    def _due(self, missing: dict[str, list[TimeRange]], clock: datetime) -> dict[str, list[TimeRange]]:
+        """What is missing, but for the end of symbols in BREAK that were asked for within a day of the clock."""
+        if not missing:
+            return missing
+        with self.store.reading() as session:
+            asked = dict(session.run("queries/symbols_in_break", since=clock - DAY))
+        return {
+            symbol: [span for span in spans if symbol not in asked or span.start < asked[symbol]]
+            for symbol, spans in missing.items()
+        }
+
     def _last_minute(self, end: datetime | None, planner: Planner) -> tuple[datetime, datetime]:
         """The wanted end, at most that of the last minute closed by the exchange's clock; and that clock."""
         if end is not None and end <= utc_now() - _SURELY_PAST:
@@ -325,6 +344,15 @@ class IngestionManager:
 
             self._sources = Sources(RestSource(self.settings.api, self._stop), ArchiveSource(self.settings, self._stop))
         return self._sources
+
+    def _validate(
+        self, timeframes: Sequence[Timeframe], start_date: TimeLike | None, end_date: TimeLike | None
+    ) -> None:
+        from threadx_duck.validation import validate_results
+
+        start, end = parse_range(start_date, end_date)
+        comparer = self._comparer() if self.settings.processing.resample_validation else None
+        validate_results(self.store, comparer, self.results, timeframes, TimeRange(start or EPOCH, end or _FOREVER))
 
     def _comparer(self) -> Comparer:
         from threadx_duck.comparison import Comparer

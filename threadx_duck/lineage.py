@@ -57,7 +57,7 @@ def explain_candle(store: Store, symbol: str, moment: datetime, timeframe: Timef
             open_time=start,
             end_time=end,
             candle=candle[0] if candle else None,
-            native=native[0] if native else None,
+            native=next((row for row in native if row["open_time"] == start), None),
             minutes=minutes,
             absent=_beyond(start, min(end, first), "before_first_candle")
             + [{name: gap[name] for name in ("gap_start", "gap_end", "missing", "reason")} for gap in gaps]

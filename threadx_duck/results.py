@@ -3,11 +3,25 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from threadx_duck.planning import SymbolPlan
 
+if TYPE_CHECKING:
+    from threadx_duck.comparison import Mismatch
+
 Status = Literal["ok", "up_to_date", "failed", "planned"]
+
+
+@dataclass
+class TimeframeResult:
+    """The derived candles of one timeframe in the wanted range, and which values differ from the exchange's.
+
+    Compared are those in which this ingest changed minutes, after one repair.
+    """
+
+    candles: int
+    mismatches: list[Mismatch] = field(default_factory=list)
 
 
 @dataclass
@@ -16,6 +30,7 @@ class SymbolResult:
 
     ``requests`` counts the exchange's answers, ``seconds`` runs from the first of them to the last commit;
     ``error`` is the sentence that the command line prints, None unless ``status`` is ``failed``.
+    ``request_ids`` are the ledger rows of what was committed; ``timeframes`` what was validated, by label.
     """
 
     symbol: str
@@ -27,6 +42,8 @@ class SymbolResult:
     seconds: float = 0.0
     error: str | None = None
     plan: SymbolPlan | None = field(default=None, repr=False)
+    request_ids: list[int] = field(default_factory=list, repr=False)
+    timeframes: dict[str, TimeframeResult] = field(default_factory=dict)
 
 
 class Progress:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import duckdb
 
 from threadx_duck.config import StoreSettings
-from threadx_duck.errors import QueryError, StoreError, StoreLockedError
+from threadx_duck.errors import QueryError, StoreError, StoreLockedError, UsageError
 from threadx_duck.sqlfiles import SqlFile, list_sql, read_sql
 from threadx_duck.times import utc_now
 
@@ -164,6 +164,16 @@ class Store:
         """The rows that ``sql/<name>.sql`` returns, read on a connection of its own."""
         with self.reading() as session:
             return session.query(name, **parameters)
+
+    def require_stored(self, symbols: Collection[str]) -> None:
+        """Raises `UsageError` naming the symbols of which nothing is stored."""
+        if not symbols:
+            return
+        with self.reading() as session:
+            stored = {row[0] for row in session.run("queries/symbol_spans")}
+        unknown = [symbol for symbol in symbols if symbol not in stored]
+        if unknown:
+            raise UsageError(f"Not stored: {', '.join(unknown)}. Run: threadx ingest {' '.join(unknown)}")
 
     def query_user_sql(self, statement: str) -> pa.Table:
         """The rows of a statement that somebody typed: it can read this store and do nothing else.

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
-from threadx_duck.comparison import AskedAt, Comparer, Comparison, Mismatch, Ranges, require_native
+from threadx_duck.comparison import AskedAt, Comparer, Comparison, DifferingMinutes, Mismatch, Ranges, require_native
 from threadx_duck.errors import DownloadError
 from threadx_duck.exchange import PAGE_CANDLES
 from threadx_duck.ledger import make_batches
@@ -64,9 +64,11 @@ def verify_ranges(
 
     ``repair`` asks again for both sides of what differs. A symbol that cannot be asked for is reported
     and does not stop the others. Raises `UsageError` for a timeframe that nothing of the exchange's can
-    be compared with, `StoreError` if the store cannot be used; what was stored before stays.
+    be compared with, `DownloadError` if the exchange refuses all requests, `StoreError` if the store cannot
+    be used; what was stored before stays.
     """
     result = Verification(timeframe.label)
+    comparer.failed.clear()
     for symbol, comparison in comparer.compare(wanted, timeframe).items():
         remaining = comparison
         if comparison.mismatches:
@@ -74,6 +76,8 @@ def verify_ranges(
             try:
                 remaining = inquiry.run(comparison)
             except DownloadError as error:
+                if error.stops_run:
+                    raise
                 comparer.failed[symbol] = str(error)
             result.causes += inquiry.causes
         result.compared += comparison.compared
@@ -91,11 +95,15 @@ def candle_range(timeframe: Timeframe, open_time: datetime) -> TimeRange:
 
 
 class _Finding(NamedTuple):
-    """A range that explains a mismatch: ``timeframe`` differs in it, ``narrower`` does not (None for minutes)."""
+    """A range that explains a mismatch: ``timeframe`` differs in it, ``narrower`` does not.
+
+    ``minutes`` says how many stored minutes differ, if any do; without either it was not followed further.
+    """
 
     span: TimeRange
     timeframe: Timeframe
-    narrower: Timeframe | None
+    narrower: Timeframe | None = None
+    minutes: DifferingMinutes | None = None
 
 
 class _Inquiry:
@@ -109,6 +117,7 @@ class _Inquiry:
         self._native = require_native(timeframe)
         self._repair = repair
         self._findings: list[_Finding] = []
+        self._restated: set[datetime] = set()
         self.causes: list[Cause] = []
 
     def run(self, found: Comparison) -> Comparison:
@@ -116,7 +125,7 @@ class _Inquiry:
         candles = self._ranges(found)
         before = self._asked_at(candles)
         if self._repair:
-            found = self._ask_theirs_again(candles, before)
+            found = self._ask_theirs_again(found, candles, before)
             candles = self._ranges(found)
         if candles:
             self._follow(candles)
@@ -125,17 +134,24 @@ class _Inquiry:
             self._conclude(candles, found.opens, before)
         return found
 
-    def _ask_theirs_again(self, candles: list[TimeRange], before: dict[datetime, AskedAt]) -> Comparison:
+    def _ask_theirs_again(
+        self, found: Comparison, candles: list[TimeRange], before: dict[datetime, AskedAt]
+    ) -> Comparison:
         """Replaces the exchange's candles by what it answers now; returns what still differs."""
         self._comparer.ask_again(self._symbol, self._timeframe, candles)
         remaining = self._compare(candles, self._timeframe)
         after, still = self._asked_at(candles), set(remaining.opens)
+        earlier = {(mismatch.open_time, mismatch.field): mismatch.theirs for mismatch in found.mismatches}
+        self._restated = {
+            mismatch.open_time
+            for mismatch in remaining.mismatches
+            if earlier.get((mismatch.open_time, mismatch.field), mismatch.theirs) != mismatch.theirs
+        }
         for span in candles:
             if span.start not in still:
                 note = (
-                    f"The exchange's {self._native.label} candle changed: asked at "
-                    f"{_when(before[span.start].theirs)} it differed, asked at {_when(after[span.start].theirs)} "
-                    "it follows from the stored minutes."
+                    f"The exchange's {self._native.label} candle of {_when(before[span.start].theirs)} was another "
+                    f"than that of {_when(after[span.start].theirs)}, which follows from the stored minutes."
                 )
                 self._add(span, self._native, "repaired", note)
         return remaining
@@ -143,31 +159,30 @@ class _Inquiry:
     def _follow(self, ranges: list[TimeRange]) -> None:
         """From the differing candles to narrower ones that differ as well, at last to minutes."""
         timeframe = self._timeframe
-        for level in (*(level for level in _LEVELS if _divides(level, self._timeframe)), ONE_MINUTE):
+        for level in (level for level in _LEVELS if _divides(level, self._timeframe)):
             if not self._repair and _pages(ranges, level) > _MOST_PAGES:
                 break
-            narrower = self._narrow(ranges, level)
+            if self._repair:
+                self._comparer.ask_again(self._symbol, level, ranges)
+            narrower = self._ranges(self._compare(ranges, level), level)
             rest = [span for span in ranges if not _holds_any(span, narrower)]
-            if self._repair and level != ONE_MINUTE:
+            if rest and self._repair:
                 self._ask_ours_again(rest)
-            self._findings += [_Finding(span, timeframe, level) for span in rest]
+            self._findings += [_Finding(span, timeframe, narrower=level) for span in rest]
             ranges, timeframe = narrower, level
             if not ranges:
                 return
-        self._findings += [_Finding(span, timeframe, None) for span in ranges]
+        if not self._repair and _pages(ranges, ONE_MINUTE) > _MOST_PAGES:
+            self._findings += [_Finding(span, timeframe) for span in ranges]
+            return
+        runs = self._ask_ours_again(ranges)
+        spans = [run.span for run in runs]
+        agreeing = [span for span in ranges if not _holds_any(span, spans)]
+        self._findings += [_Finding(span, timeframe, narrower=ONE_MINUTE) for span in agreeing]
+        self._findings += [_Finding(run.span, ONE_MINUTE, minutes=run) for run in runs]
 
-    def _narrow(self, ranges: list[TimeRange], level: Timeframe) -> list[TimeRange]:
-        """The candles of a narrower timeframe, or the runs of minutes, that differ within some ranges."""
-        if level == ONE_MINUTE:
-            return self._ask_ours_again(ranges)
-        if self._repair:
-            self._comparer.ask_again(self._symbol, level, ranges)
-        return self._ranges(self._compare(ranges, level), level)
-
-    def _ask_ours_again(self, ranges: list[TimeRange]) -> list[TimeRange]:
-        """Asks for minutes again, and stores them in a repair; returns the runs that differ from the stored ones."""
-        if not ranges:
-            return []
+    def _ask_ours_again(self, ranges: list[TimeRange]) -> list[DifferingMinutes]:
+        """Asks for minutes again, and stores them in a repair; returns the runs that differed from the stored ones."""
         requests = self._comparer.fetch_minutes(self._symbol, ranges)
         differing = self._comparer.differing_minutes(self._symbol, requests, ranges)
         if self._repair:
@@ -178,30 +193,31 @@ class _Inquiry:
         """Turns findings into causes, once it is known what still differs."""
         after, left = self._asked_at(candles), set(still)
         starts = [candle.start for candle in candles]
-        for finding in self._findings:
+        for finding in sorted(self._findings, key=lambda finding: finding.span):
             opened = starts[bisect_right(starts, finding.span.start) - 1]
             status: Status = "found" if not self._repair else "remains" if opened in left else "repaired"
-            self._add(
-                finding.span, finding.timeframe, status, self._note(finding, before[opened], after[opened], status)
-            )
+            note = self._note(finding, opened, before[opened], after[opened], status)
+            self._add(finding.span, finding.timeframe, status, note)
 
-    def _note(self, finding: _Finding, before: AskedAt, after: AskedAt, status: Status) -> str:
-        theirs = f"its {self._native.label} candle, asked at {_when(after.theirs)}"
-        if finding.narrower is not None:
-            label = "minutes" if finding.narrower == ONE_MINUTE else f"{finding.narrower.label} candles"
-            return (
-                f"The exchange's own {label} agree with the minutes stored since {_when(before.ours)}; "
-                f"{theirs}, does not follow from them."
-            )
-        if finding.timeframe != ONE_MINUTE:
-            return f"Too many differences to follow each; {theirs}, differs. Ask for all of it with --repair."
-        minutes = "1 minute" if finding.span.minutes == 1 else f"{finding.span.minutes:,} minutes"
-        if status == "found":
-            return f"The exchange answers {minutes} otherwise than at {_when(before.ours)}. Replace them: --repair"
-        replaced = f"{minutes} of the answer of {_when(before.ours)} replaced at {_when(after.revised)}"
-        if status == "repaired":
-            return f"{replaced}; the earlier values are in revisions."
-        return f"{replaced}; {theirs}, still differs."
+    def _note(self, finding: _Finding, opened: datetime, before: AskedAt, after: AskedAt, status: Status) -> str:
+        theirs = f"its {self._native.label} candle of {_when(after.theirs)}"
+        if opened in self._restated:
+            theirs += f", another than at {_when(before.theirs)},"
+        if finding.minutes is not None:
+            what = _say(finding.minutes, before.ours)
+            if status == "found":
+                return f"{what}. --repair takes what the exchange answers now."
+            kept = "" if finding.minutes.only_answered == finding.span.minutes else "; earlier values are in revisions"
+            replaced = f"{what}: now as the exchange answered at {_when(after.ours)}{kept}"
+            return f"{replaced}." if status == "repaired" else f"{replaced}; {theirs} still differs."
+        if finding.narrower is None:
+            return f"Too many differences to follow each; {theirs} differs. --repair asks for all of it again."
+        label = "minutes" if finding.narrower == ONE_MINUTE else f"{finding.narrower.label} candles"
+        revised = "" if after.revised is None else f", revised at {_when(after.revised)}"
+        return (
+            f"The exchange's own {label} agree with the stored minutes of {_when(before.ours)}{revised}; "
+            f"{theirs} does not follow from them."
+        )
 
     def _ranges(self, comparison: Comparison, timeframe: Timeframe | None = None) -> list[TimeRange]:
         return [candle_range(timeframe or self._timeframe, opened) for opened in comparison.opens]
@@ -233,6 +249,16 @@ def _holds_any(span: TimeRange, inner: list[TimeRange]) -> bool:
     """Whether any of some sorted ranges lies in part within a range."""
     following = bisect_left(inner, span.end, key=lambda other: other.start)
     return following > 0 and inner[following - 1].end > span.start
+
+
+def _say(run: DifferingMinutes, asked: datetime | None) -> str:
+    """What is the matter with a run of minutes."""
+    said = [
+        (run.differing, "differing minute", f", stored since {_when(asked)}"),
+        (run.only_answered, "minute", " not stored"),
+        (run.only_stored, "stored minute", " that the exchange does not have"),
+    ]
+    return "; ".join(f"{count:,} {what}{'' if count == 1 else 's'}{how}" for count, what, how in said if count)
 
 
 def _when(moment: datetime | None) -> str:

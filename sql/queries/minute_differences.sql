@@ -6,7 +6,8 @@
 --   $ends TIMESTAMP[]: end of each of these ranges, exclusive
 --   $first TIMESTAMP: the earliest of the starts
 --   $last TIMESTAMP: the latest of the ends
--- Returns: range_start, range_end, minutes; runs of neighbouring minutes, by time.
+-- Returns: range_start, range_end, differing, only_stored, only_answered (numbers of minutes, of values that
+--   differ and of candles that one side lacks); runs of neighbouring minutes, by time.
 with ranges as (
     select unnest($starts) as range_start, unnest($ends) as range_end
 ),
@@ -16,7 +17,10 @@ stored as (
     where symbol = $symbol and open_time >= $first and open_time < $last
 ),
 pairs as (
-    select coalesce(stored.open_time, answered.open_time) as minute
+    select
+        coalesce(stored.open_time, answered.open_time) as minute,
+        answered.open_time is null as is_only_stored,
+        stored.open_time is null as is_only_answered,
     from stored
     full join answered on stored.open_time = answered.open_time
     where
@@ -30,8 +34,8 @@ pairs as (
         or stored.taker_buy_volume <> answered.taker_buy_volume
         or stored.taker_buy_quote_volume <> answered.taker_buy_quote_volume
 ),
-differing as (
-    select minute, minute - interval '1 minute' * row_number() over (order by minute) as run
+numbered as (
+    select pairs.*, minute - interval '1 minute' * row_number() over (order by minute) as run
     from pairs
     asof join ranges on pairs.minute >= ranges.range_start
     where pairs.minute < ranges.range_end
@@ -39,7 +43,9 @@ differing as (
 select
     min(minute) as range_start,
     max(minute) + interval '1 minute' as range_end,
-    count(*) as minutes,
-from differing
+    count(*) filter (where not is_only_stored and not is_only_answered) as differing,
+    count(*) filter (where is_only_stored) as only_stored,
+    count(*) filter (where is_only_answered) as only_answered,
+from numbered
 group by run
 order by range_start

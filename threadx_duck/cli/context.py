@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from enum import IntEnum
@@ -65,8 +64,8 @@ class App:
 
     @staticmethod
     def end(code: ExitCode) -> NoReturn:
-        """Ends the command."""
-        sys.exit(code)
+        """Ends the command, not the program: the demo runs several."""
+        raise click.exceptions.Exit(code)
 
 
 def shown(path: Path) -> str:

@@ -137,7 +137,7 @@ def _print_verification(app: App, result: Verification) -> None:
         shown = result.mismatches[:_SHOWN]
         print_table(
             ("symbol", "open time", "field", "ours", "theirs", "complete"),
-            [(m.symbol, m.open_time, m.field, m.ours, m.theirs, m.is_complete) for m in shown],
+            [(m.symbol, m.open_time, m.field, _exact(m.ours), _exact(m.theirs), m.is_complete) for m in shown],
         )
         if len(result.mismatches) > _SHOWN:
             app.note(f"The first {_SHOWN} of {len(result.mismatches):,} values; --json prints all.")
@@ -165,7 +165,12 @@ def _print_differences(app: App, result: Differences) -> None:
     if result.candles:
         print_table(
             ("symbol", "open time", "field", "here", "there"),
-            [(c.symbol, c.open_time, c.field, c.here, c.there) for c in result.candles[:_SHOWN]],
+            [(c.symbol, c.open_time, c.field, _exact(c.here), _exact(c.there)) for c in result.candles[:_SHOWN]],
         )
         if len(result.candles) > _SHOWN:
             app.note(f"The first {_SHOWN} of {len(result.candles):,} values; --json prints all.")
+
+
+def _exact(value: float | int | None) -> str:
+    """Every digit: what differs may do so in the last ones."""
+    return "" if value is None else f"{value:,}" if isinstance(value, int) else repr(value)

@@ -44,6 +44,9 @@ _COSTS = ("requests", "weight", "bytes", "rows")
     help="Where to ask: the archive's files, REST, or for each part whichever is cheapest.",
 )
 @click.option("--quote", metavar="ASSET", help="Also every symbol that is traded against this asset now, such as USDC.")
+@click.option(
+    "-t", "--timeframe", "timeframes", multiple=True, metavar="TF", help="Validate this one too, such as 1h or 1h,4h."
+)
 @click.option("--refresh", is_flag=True, help="Ask again although it is covered; differences go to revisions.")
 @click.option("--dry-run", is_flag=True, help="Print what would be asked, and write nothing.")
 @json_option
@@ -53,6 +56,7 @@ def ingest(
     symbols: tuple[str, ...],
     start: str | None,
     end: str | None,
+    timeframes: tuple[str, ...],
     *,
     source: SourceChoice,
     quote: str | None,
@@ -64,6 +68,8 @@ def ingest(
 
     Without SYMBOL, every stored one. Without --start, from the last stored minute, or the listing.
     Without --end, to the last closed minute. Running it again continues where it was interrupted.
+    With --timeframe, derived candles that changed are compared with the exchange's own; exit with 3
+    if any still differ after one repair.
 
     \b
     Examples:
@@ -71,15 +77,25 @@ def ingest(
       threadx ingest                  # everything stored, up to now
       threadx ingest --quote USDC --start 2024-01-01
       threadx ingest BTCUSDC --start 2020-01-01 --dry-run
+      threadx ingest BTCUSDC --timeframe 1h,1d
     """
     from threadx_duck.ingest import IngestionManager
 
+    labels = [label.strip() for text in timeframes for label in text.split(",")]
     began = time.monotonic()
     with _progress(app) as progress, IngestionManager(app.settings, progress=progress) as manager:
         try:
             if quote is not None:
                 symbols += _traded_against(manager, quote)
-            manager.update_assets_batch(symbols, start, end, source=source, refresh=refresh, dry_run=dry_run)
+            manager.update_assets_batch(
+                symbols,
+                start,
+                end,
+                source=source,
+                target_timeframes=labels,
+                refresh=refresh,
+                dry_run=dry_run,
+            )
         except KeyboardInterrupt:
             added = sum(result.rows_added for result in manager.results.values())
             app.note(f"Stopped. {added:,} candles are stored; run the same command to continue.")
@@ -94,6 +110,8 @@ def ingest(
         _print(app, results, seconds)
     if any(result.status == "failed" for result in results):
         app.end(ExitCode.FAILED)
+    if any(found.mismatches for result in results for found in result.timeframes.values()):
+        app.end(ExitCode.FOUND)
 
 
 def _traded_against(manager: IngestionManager, quote: str) -> tuple[str, ...]:
@@ -124,7 +142,9 @@ def _progress(app: App) -> Iterator[Progress]:
 def _document(results: Sequence[SymbolResult], seconds: float, *, with_plan: bool) -> dict[str, Any]:
     return {
         "symbols": [
-            {name: getattr(result, name) for name in _FIELDS} | ({"plan": _plan_of(result)} if with_plan else {})
+            {name: getattr(result, name) for name in _FIELDS}
+            | {"timeframes": result.timeframes}
+            | ({"plan": _plan_of(result)} if with_plan else {})
             for result in results
         ],
         "rows_added": sum(result.rows_added for result in results),
@@ -180,6 +200,9 @@ def _print(app: App, results: Sequence[SymbolResult], seconds: float) -> None:
     ]
     print_table(columns, rows)
     for result in results:
+        for label, found in result.timeframes.items():
+            differing = f", {len(found.mismatches):,} values differ" if found.mismatches else ""
+            app.note(f"{result.symbol} {label}: {found.candles:,} candles{differing}")
         if result.error:
             click.echo(f"threadx: error: {result.symbol}: {result.error}", err=True)
     added = sum(result.rows_added for result in results)

@@ -9,6 +9,7 @@ import click
 
 from threadx_duck.cli.context import App, end_option, json_option, pass_app, start_option, symbols_argument
 from threadx_duck.cli.output import print_json, print_table
+from threadx_duck.times import MINUTE
 
 if TYPE_CHECKING:
     from threadx_duck.lineage import Explanation
@@ -75,26 +76,24 @@ def explain(app: App, symbol: str, time: str, timeframe: str, *, as_json: bool) 
 def _print(app: App, found: Explanation) -> None:
     click.echo(
         f"{found.symbol} {found.timeframe}, {found.open_time:%Y-%m-%d %H:%M} to {found.end_time:%Y-%m-%d %H:%M} UTC: "
-        + (f"{len(found.minutes):,} minutes stored" if found.candle else "no candle")
+        + (f"{len(found.minutes):,} of {(found.end_time - found.open_time) // MINUTE:,} minutes stored")
     )
     _section("values", _values(found))
     _section("absent minutes", found.absent)
     if found.timeframe != "1m":
-        _section("minutes behind it", found.minutes[:_SHOWN], leave_out=("taker_buy_volume", "taker_buy_quote_volume"))
+        _section("minutes behind it", [_minute(row) for row in found.minutes[:_SHOWN]])
         if len(found.minutes) > _SHOWN:
             app.note(f"The first {_SHOWN} of {len(found.minutes):,} minutes; --json prints all.")
     _section("requests that speak of it", [_request(row) for row in found.requests])
     changed = [dict(zip(_REVISION_COLUMNS, _revision(row), strict=True)) for row in found.revisions]
     _section("revisions", changed)
-    _section("rejected rows", found.rejected, leave_out=("request_id",))
+    _section("rejected rows", [row | {"request_id": str(row["request_id"])} for row in found.rejected])
 
 
-def _section(title: str, rows: list[dict[str, Any]], *, leave_out: tuple[str, ...] = ("request_id",)) -> None:
-    if not rows:
-        return
-    names = [name for name in rows[0] if name not in leave_out]
-    click.echo(f"\n{title}")
-    print_table([name.replace("_", " ") for name in names], [[row[name] for name in names] for row in rows])
+def _section(title: str, rows: list[dict[str, Any]]) -> None:
+    if rows:
+        click.echo(f"\n{title}")
+        print_table([name.replace("_", " ") for name in rows[0]], [list(row.values()) for row in rows])
 
 
 def _values(found: Explanation) -> list[dict[str, Any]]:
@@ -105,8 +104,14 @@ def _values(found: Explanation) -> list[dict[str, Any]]:
     return [{name: row.get(name) for name in names} for row in rows]
 
 
+def _minute(row: dict[str, Any]) -> dict[str, Any]:
+    shown = {name: value for name, value in row.items() if not name.startswith("taker_")}
+    return shown | {"request_id": str(row["request_id"])}
+
+
 def _request(row: dict[str, Any]) -> dict[str, Any]:
     return {
+        "request_id": str(row["request_id"]),
         "asked at": row["requested_at"],
         "timeframe": row["timeframe"],
         "source": row["source"],

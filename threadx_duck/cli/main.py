@@ -62,12 +62,12 @@ def run(arguments: list[str]) -> int:
     """Runs one command line and returns its exit code."""
     verbose = "--verbose" in arguments
     try:
-        threadx.main(arguments, prog_name="threadx", standalone_mode=False)
+        ended = threadx.main(arguments, prog_name="threadx", standalone_mode=False)
         sys.stdout.flush()
-    except click.exceptions.Exit as error:
-        return error.exit_code
     except click.ClickException as error:
-        return _fail(error.format_message(), ExitCode.USAGE)
+        context = getattr(error, "ctx", None)
+        hint = f" See: {context.command_path} --help" if context else ""
+        return _fail(error.format_message() + hint, ExitCode.USAGE)
     except ThreadxDuckError as error:
         if verbose:
             traceback.print_exc()
@@ -78,7 +78,9 @@ def run(arguments: list[str]) -> int:
     except BrokenPipeError:
         # Whoever read has enough; closing stdout at exit must not complain about it again.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    return ExitCode.DONE
+        return ExitCode.DONE
+    # Without its standalone mode click returns the code of an Exit, or what the command returned.
+    return ended if isinstance(ended, int) else ExitCode.DONE
 
 
 def _fail(message: str, code: ExitCode) -> ExitCode:

@@ -52,8 +52,8 @@ def status(app: App, symbols: tuple[str, ...], max_age: str | None, *, as_json: 
 
     age = None if max_age is None else _read_age(max_age)
     store = app.store()
+    store.require_stored(symbols)
     rows = store.query("queries/status", symbols=list(symbols)).to_pylist()
-    _require_known(symbols, [row["symbol"] for row in rows])
     candles = sum(row["candles"] for row in rows)
     size = store.path.stat().st_size
     if as_json:
@@ -102,6 +102,7 @@ def gaps(app: App, symbols: tuple[str, ...], start: str | None, end: str | None,
     from threadx_duck.times import parse_range
 
     first, last = parse_range(start, end)
+    app.store().require_stored(symbols)
     table = app.store().query(
         "queries/gaps",
         symbols=list(symbols),
@@ -139,6 +140,7 @@ def check(app: App, symbols: tuple[str, ...], folder: Path | None, *, as_json: b
     """
     from threadx_duck.checks import run_checks
 
+    app.store().require_stored(symbols)
     findings = run_checks(app.store(), symbols, folder)
     total = sum(finding.rows.num_rows for finding in findings)
     if as_json:
@@ -218,12 +220,6 @@ def query(app: App, sql: str, form: str | None, output: Path | None) -> None:
 def _note(app: App, text: str | None) -> None:
     if text:
         app.note(text)
-
-
-def _require_known(wanted: tuple[str, ...], stored: list[str]) -> None:
-    unknown = [symbol for symbol in wanted if symbol not in stored]
-    if unknown:
-        raise UsageError(f"Not stored: {', '.join(unknown)}. Run: threadx ingest {' '.join(unknown)}")
 
 
 def _read_age(text: str) -> timedelta:

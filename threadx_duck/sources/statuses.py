@@ -23,7 +23,7 @@ from threadx_duck.errors import (
 from threadx_duck.sources.http import Answer
 from threadx_duck.times import format_time
 
-# The exchange says with every 429 and 418 how long to wait; this is for an answer without the header or with an odd one.
+# The exchange says with every 429 and 418 how long to wait; this is for an answer without a usable header.
 _DEFAULT_RETRY_AFTER = 60
 _LONGEST_RETRY_AFTER = 7  # digits: the longest ban is three days
 
