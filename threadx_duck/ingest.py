@@ -234,6 +234,10 @@ class IngestionManager:
         cache = SymbolCache(self.settings.data.base_data_path, self.settings.api.base_url)
         return cache.list(lambda: self._open_sources().rest.fetch_symbols(), refresh=refresh)
 
+    def stored_symbols(self) -> list[str]:
+        """The symbols that are stored, by name; none if there is no store yet. Raises `StoreError`."""
+        return sorted(self._stored_spans())
+
     def server_time(self) -> datetime:
         """The exchange's clock, naive UTC. Raises `DownloadError`."""
         return self._open_sources().rest.server_time()

@@ -13,6 +13,7 @@ from threadx_duck.cli.config import config
 from threadx_duck.cli.context import App, ExitCode
 from threadx_duck.cli.demo import demo
 from threadx_duck.cli.evidence import diff, fingerprint, verify
+from threadx_duck.cli.follow import follow
 from threadx_duck.cli.importing import import_files
 from threadx_duck.cli.ingest import ingest
 from threadx_duck.cli.lineage import explain, revisions
@@ -49,7 +50,7 @@ for command in (ingest, import_files, status, gaps, check, candles, query, remov
     threadx.add_command(command)
 for command in (verify, fingerprint, diff, revisions, explain):
     threadx.add_command(command)
-for command in (symbols,):
+for command in (symbols, follow):
     threadx.add_command(command)
 
 
