@@ -15,6 +15,7 @@ from threadx_duck.errors import DownloadError, UsageError
 from threadx_duck.exchange import FIRST_MINUTE
 from threadx_duck.logs import ensure_logs
 from threadx_duck.planning import SOURCES, Costs, Planner, SourceChoice, SymbolPlan
+from threadx_duck.publishing import published_after
 from threadx_duck.results import Progress, SymbolResult
 from threadx_duck.store import Store
 from threadx_duck.timeframes import ONE_MINUTE, Timeframe, parse_timeframe
@@ -111,10 +112,12 @@ class IngestionManager:
             for plan in plans
         }
         due = [plan for plan in plans if plan.requests]
-        if due and not dry_run:
-            self._download(due, planner, recheck=refresh)
-        if timeframes and not dry_run and self.store.exists:
-            self._validate(timeframes, start_date, end_date)
+        if not dry_run:
+            with published_after(self.store, self.settings.store, self._progress.note):
+                if due:
+                    self._download(due, planner, recheck=refresh)
+                if timeframes and self.store.exists:
+                    self._validate(timeframes, start_date, end_date)
         return self.results
 
     def download_ohlcv_1m(

@@ -1,21 +1,19 @@
-"""The store: one DuckDB file. The only module that talks to DuckDB, one short connection at a time."""
+"""The store: one DuckDB file of candles and the evidence for them, held open only while it is read or written."""
 
 from __future__ import annotations
 
-import re
-import threading
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-import duckdb
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from threadx_duck.config import StoreSettings
-from threadx_duck.errors import QueryError, StoreError, StoreLockedError, UsageError
-from threadx_duck.sqlfiles import SqlFile, list_sql, read_sql
+from threadx_duck.database import Database
+from threadx_duck.errors import StoreError, UsageError
+from threadx_duck.session import Session, StoreInfo, scratch
+from threadx_duck.sqlfiles import list_sql
 from threadx_duck.times import utc_now
 
 if TYPE_CHECKING:
@@ -23,14 +21,9 @@ if TYPE_CHECKING:
 
     from threadx_duck.ledger import Batch
 
+__all__ = ["SCHEMA_VERSION", "Appended", "Session", "Store", "StoreInfo", "scratch"]
+
 SCHEMA_VERSION = 1
-
-# Storage v1.0.0 is readable by every client since DuckDB 1.0, at no cost in size or speed; DuckDB 2.0's
-# own default is readable by no client before 2.0.
-_STORAGE: dict[str, Any] = {"storage_compatibility_version": "v1.0.0"}
-
-_LOCK_HOLDER = re.compile(r"Conflicting lock is held in (?P<program>.+?) \(PID (?P<pid>\d+)\)")
-_READ_ONLY_MEMORY = "2GB"
 
 
 @dataclass(frozen=True)
@@ -45,81 +38,6 @@ class Appended:
     rows_revised: int
 
 
-class Session:
-    """An open connection; runs the files of ``sql/`` by name. Ends with the ``with`` block that made it."""
-
-    def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
-        self._connection = connection
-
-    def query(self, name: str, **parameters: Any) -> pa.Table:
-        """The rows that ``sql/<name>.sql`` returns. Raises `StoreError` naming the file."""
-        file = read_sql(name)
-        try:
-            relation = self._connection.sql(file.statement, params=parameters or None)
-            return relation.to_arrow_table()
-        except duckdb.Error as error:
-            raise _statement_error(file, error) from error
-
-    def check(self, file: SqlFile, symbols: Sequence[str] = ()) -> pa.Table:
-        """The rows that a check finds, of some symbols only if any are named. Raises `StoreError` naming the file."""
-        try:
-            relation = self._connection.sql(file.statement)
-            if symbols:
-                wanted = [duckdb.ConstantExpression(symbol) for symbol in symbols]
-                relation = relation.filter(duckdb.ColumnExpression("symbol").isin(*wanted))
-            return relation.to_arrow_table()
-        except duckdb.Error as error:
-            raise _statement_error(file, error) from error
-
-    def run(self, name: str, **parameters: Any) -> list[tuple[Any, ...]]:
-        """Runs ``sql/<name>.sql`` and returns its few rows, if it has any. Raises `StoreError` naming the file."""
-        return self._execute(read_sql(name), parameters)
-
-    def define(self, file: SqlFile, *, comment: bool = True) -> None:
-        """Makes what a schema, macro or view file defines, and comments it from the file's header."""
-        self._execute(file, {})
-        if not comment:
-            return
-        kind = {"schema": "table", "macros": "macro table", "views": "view"}[file.name.partition("/")[0]]
-        self._connection.execute(f"comment on {kind} {file.relation} is {_literal(file.title)}")
-        for column, text in file.columns.items() if kind != "macro table" else ():
-            self._connection.execute(f"comment on column {file.relation}.{column} is {_literal(text)}")
-
-    @contextmanager
-    def transaction(self) -> Iterator[None]:
-        """Everything inside or nothing."""
-        self._connection.execute("begin transaction")
-        try:
-            yield
-        except BaseException:
-            self._connection.execute("rollback")
-            raise
-        self._connection.execute("commit")
-
-    def attach(self, path: Path, name: str) -> None:
-        """Lets statements read another store under a name. Raises `StoreError` if it cannot be opened."""
-        try:
-            self._connection.execute(f"attach {_literal(str(path))} as {name} (read_only)")
-        except duckdb.Error as error:
-            raise _open_error(path, error) from error
-
-    @contextmanager
-    def tables(self, **tables: pa.Table) -> Iterator[None]:
-        """Lets statements read Arrow tables by name; after a failure until the session ends."""
-        for name, table in tables.items():
-            self._connection.register(name, table)
-        yield
-        # Not after a failure: DuckDB refuses everything but the rollback then.
-        for name in tables:
-            self._connection.unregister(name)
-
-    def _execute(self, file: SqlFile, parameters: dict[str, Any]) -> list[tuple[Any, ...]]:
-        try:
-            return self._connection.execute(file.statement, parameters or None).fetchall()
-        except duckdb.Error as error:
-            raise _statement_error(file, error) from error
-
-
 class Store:
     """One DuckDB file of candles.
 
@@ -130,35 +48,66 @@ class Store:
     def __init__(self, settings: StoreSettings, on_wait: Callable[[str], None] = lambda _: None) -> None:
         self.path = settings.database
         self._market = settings.market
-        self._lock_timeout = settings.lock_timeout_seconds
-        self._on_wait = on_wait
-        self._turn = threading.RLock()
+        self._database = Database(settings.database, settings.lock_timeout_seconds, on_wait)
 
     @property
     def exists(self) -> bool:
-        """Whether there is a file."""
-        return self.path.exists()
+        """Whether there is a file. Raises `StoreError` if its folder may not be looked into."""
+        return self._database.exists
+
+    @property
+    def log(self) -> Path:
+        """DuckDB's write-ahead log: beside the file while commits are not in it yet, as after a kill."""
+        return self._database.log
 
     @contextmanager
     def reading(self) -> Iterator[Session]:
         """A session that sees one state of the store. Raises `StoreError` if there is no store to read."""
-        self._require_file()
-        with self._turn, self._connected(read_only=True) as connection:
-            session = Session(connection)
+        with self._database.connected(read_only=True) as session:
             self._require_readable(session)
             yield session
 
     @contextmanager
     def writing(self) -> Iterator[Session]:
         """A session that may write; makes the store, or upgrades its schema, where needed."""
-        try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise StoreError(f"Cannot make the folder {self.path.parent}: {error.strerror}.") from error
-        with self._turn, self._connected(read_only=False) as connection:
-            session = Session(connection)
+        self._database.make_folder()
+        with self._database.connected(read_only=False) as session:
             self._ensure_schema(session)
             yield session
+
+    @contextmanager
+    def closed(self) -> Iterator[BinaryIO]:
+        """The bytes of the closed file, complete, with every writer kept out meanwhile; readers are not.
+
+        Raises `StoreError` if a connection of this process, made elsewhere, has it open.
+        """
+        with self._database.closed() as stream:
+            yield stream
+
+    def mark_published(self, moment: datetime, origin: str) -> None:
+        """Makes this file a read copy: taken at a moment, UTC, from the store at a path."""
+        with self.writing() as session:
+            session.run("append/set_published", published_at=moment, published_from=origin)
+
+    @contextmanager
+    def rewriting(self, target: Path) -> Iterator[Session]:
+        """A session in memory that reads this store as ``old`` and writes a new file, ``new``.
+
+        No other process writes to the store until the session ends.
+        """
+        with self.reading() as session:
+            self._require_original(session.info())
+        with self._database.attached(target) as session:
+            yield session
+
+    def holder(self) -> str | None:
+        """The other process that has the file open, in words; None if there is none, or no telling."""
+        return self._database.holder()
+
+    def info(self) -> StoreInfo | None:
+        """What the file says of itself, whatever its version; None if it is no store of this project."""
+        with self._database.connected(read_only=True) as session:
+            return session.info()
 
     def query(self, name: str, **parameters: Any) -> pa.Table:
         """The rows that ``sql/<name>.sql`` returns, read on a connection of its own."""
@@ -180,18 +129,8 @@ class Store:
 
         No file, network, extension or setting is within its reach. Raises `QueryError`.
         """
-        self._require_file()
-        with self._turn, self._connected(read_only=True) as connection:
-            connection.execute(f"set memory_limit = '{_READ_ONLY_MEMORY}'")
-            connection.execute("set enable_external_access = false")
-            connection.execute("set lock_configuration = true")
-            try:
-                relation = connection.sql(statement)
-                if relation is None:
-                    raise QueryError("The statement returns no rows; query is for reading.")
-                return relation.to_arrow_table()
-            except duckdb.Error as error:
-                raise QueryError(_one_line(error)) from error
+        with self._database.connected(read_only=True) as session:
+            return session.query_user_sql(statement)
 
     def append(self, batches: Sequence[Batch]) -> list[Appended]:
         """Commits answers with all their evidence in one transaction: everything or nothing.
@@ -202,46 +141,9 @@ class Store:
         with self.writing() as session, session.transaction():
             return [row for batch in batches for row in _append(session, batch)]
 
-    def _require_file(self) -> None:
-        if not self.exists:
-            raise StoreError(
-                f"There is no store at {self.path}. Make one with: threadx ingest SYMBOL --start 2024-01-01"
-            )
-
-    @contextmanager
-    def _connected(self, *, read_only: bool) -> Iterator[duckdb.DuckDBPyConnection]:
-        connection = self._connect(read_only=read_only)
-        try:
-            connection.execute("set TimeZone = 'UTC'")
-            connection.execute("set enable_progress_bar = false")
-            yield connection
-        finally:
-            connection.close()
-
-    def _connect(self, *, read_only: bool) -> duckdb.DuckDBPyConnection:
-        try:
-            return self._open(read_only=read_only)
-        except StoreLockedError as error:
-            self._on_wait(f"{error} Waiting for up to {self._lock_timeout:g} seconds.")
-        # Imported where it is needed: most commands never wait.
-        from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_random_exponential
-
-        patience: Retrying = Retrying(
-            retry=retry_if_exception_type(StoreLockedError),
-            stop=stop_after_delay(self._lock_timeout),
-            wait=wait_random_exponential(multiplier=0.02, max=1.0),
-            reraise=True,
-        )
-        return patience(self._open, read_only=read_only)
-
-    def _open(self, *, read_only: bool) -> duckdb.DuckDBPyConnection:
-        try:
-            return duckdb.connect(str(self.path), read_only=read_only, config=_STORAGE)
-        except duckdb.Error as error:
-            raise _open_error(self.path, error) from error
-
     def _ensure_schema(self, session: Session) -> None:
         version = self._schema_version(session)
+        self._require_original(session.info())
         if version == SCHEMA_VERSION:
             return
         with session.transaction():
@@ -249,6 +151,13 @@ class Store:
                 for file in list_sql(folder):
                     session.define(file)
             session.run("append/set_store_info", version=SCHEMA_VERSION, market=self._market, now=utc_now())
+
+    def _require_original(self, info: StoreInfo | None) -> None:
+        if info is not None and info.published_from is not None:
+            raise StoreError(
+                f"{self.path} is a read copy of {info.published_from}; the next publication replaces it. "
+                "Write to the store itself."
+            )
 
     def _require_readable(self, session: Session) -> None:
         version = self._schema_version(session)
@@ -261,38 +170,20 @@ class Store:
 
     def _schema_version(self, session: Session) -> int | None:
         """The store's version; None for a new file. Raises `StoreError` if it is newer, or of another market."""
-        if not session.run("queries/has_store_info")[0][0]:
+        info = session.info()
+        if info is None:
             return None
-        rows = session.run("queries/store_info")
-        if not rows:
-            return None
-        version, market = rows[0]
-        if version > SCHEMA_VERSION:
+        if info.schema_version > SCHEMA_VERSION:
             raise StoreError(
-                f"{self.path} was written by a newer threadx_duck (schema {version}, here {SCHEMA_VERSION}). "
-                "Upgrade with: pip install -U threadx_duck"
+                f"{self.path} was written by a newer threadx_duck (schema {info.schema_version}, "
+                f"here {SCHEMA_VERSION}). Upgrade with: pip install -U threadx_duck"
             )
-        if market != self._market:
+        if info.market != self._market:
             raise StoreError(
-                f"{self.path} holds {market}, but [data.store] market is {self._market}. "
+                f"{self.path} holds {info.market}, but [data.store] market is {self._market}. "
                 "One store holds one market: name another database."
             )
-        return int(version)
-
-
-@contextmanager
-def scratch(candles: pa.Table) -> Iterator[Session]:
-    """A session on a store in memory that holds some candles and no evidence, for the SQL of this project."""
-    with duckdb.connect() as connection:
-        connection.execute("set TimeZone = 'UTC'")
-        connection.execute("set enable_progress_bar = false")
-        session = Session(connection)
-        for folder in ("schema", "macros", "views"):
-            for file in list_sql(folder):
-                session.define(file, comment=False)
-        with session.tables(incoming=candles):
-            session.run("append/insert_scratch")
-        yield session
+        return info.schema_version
 
 
 def _append(session: Session, batch: Batch) -> list[Appended]:
@@ -320,33 +211,3 @@ def _append(session: Session, batch: Batch) -> list[Appended]:
 def _bounds(batch: Batch) -> tuple[datetime, datetime]:
     firsts, lasts = batch.requests["first_minute"].to_pylist(), batch.requests["last_minute"].to_pylist()
     return min(firsts), max(lasts)
-
-
-def _open_error(path: Path, error: duckdb.Error) -> StoreError:
-    text = str(error)
-    if "Could not set lock" in text:
-        holder = _LOCK_HOLDER.search(text)
-        who = f"{holder['program']} (process {holder['pid']})" if holder else "another process"
-        return StoreLockedError(f"{path} is held by {who}; DuckDB lets no other process in meanwhile.")
-    if "different configuration" in text or "Unique file handle" in text:
-        return StoreError(f"{path} is open in this very process in another mode. Close that connection first.")
-    if "not a valid DuckDB database file" in text:
-        return StoreError(f"{path} is not a DuckDB database. Name another file: --db, or [data.store] database.")
-    if "version number" in text:
-        return StoreError(
-            f"{path} was written by a newer DuckDB than {duckdb.__version__}. Upgrade: pip install -U duckdb"
-        )
-    return StoreError(f"Cannot open {path}: {_one_line(error)}")
-
-
-def _statement_error(file: SqlFile, error: duckdb.Error) -> StoreError:
-    return StoreError(f"{file.shown}: {_one_line(error)}")
-
-
-def _one_line(error: duckdb.Error) -> str:
-    """DuckDB's own words without the picture of the statement below them."""
-    return " ".join(str(error).partition("\n\nLINE ")[0].split())
-
-
-def _literal(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"

@@ -74,9 +74,10 @@ def explain(app: App, symbol: str, time: str, timeframe: str, *, as_json: bool) 
 
 
 def _print(app: App, found: Explanation) -> None:
+    due = (found.end_time - found.open_time) // MINUTE
     click.echo(
         f"{found.symbol} {found.timeframe}, {found.open_time:%Y-%m-%d %H:%M} to {found.end_time:%Y-%m-%d %H:%M} UTC: "
-        + (f"{len(found.minutes):,} of {(found.end_time - found.open_time) // MINUTE:,} minutes stored")
+        f"{len(found.minutes):,} of {due:,} minutes stored"
     )
     _section("values", _values(found))
     _section("absent minutes", found.absent)

@@ -20,6 +20,7 @@ from threadx_duck.cli.lineage import explain, revisions
 from threadx_duck.cli.read import candles, check, gaps, query, status
 from threadx_duck.cli.remove import remove
 from threadx_duck.cli.symbols import symbols
+from threadx_duck.cli.upkeep import backup, compact, doctor, publish
 from threadx_duck.errors import QueryError, SettingsError, ThreadxDuckError, UsageError
 
 
@@ -46,7 +47,22 @@ def threadx(context: click.Context, config: Path | None, database: Path | None, 
     context.obj = App(config, database, verbose, quiet)
 
 
-for command in (ingest, import_files, status, gaps, check, candles, query, remove, config, demo):
+for command in (
+    ingest,
+    import_files,
+    status,
+    gaps,
+    check,
+    candles,
+    query,
+    remove,
+    publish,
+    compact,
+    backup,
+    doctor,
+    config,
+    demo,
+):
     threadx.add_command(command)
 for command in (verify, fingerprint, diff, revisions, explain):
     threadx.add_command(command)

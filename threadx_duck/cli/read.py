@@ -55,9 +55,11 @@ def status(app: App, symbols: tuple[str, ...], max_age: str | None, *, as_json: 
     store.require_stored(symbols)
     rows = store.query("queries/status", symbols=list(symbols)).to_pylist()
     candles = sum(row["candles"] for row in rows)
-    size = store.path.stat().st_size
+    size, info = store.path.stat().st_size, store.info()
+    copied_at, origin = (info.published_at, info.published_from) if info else (None, None)
     if as_json:
-        print_json({"symbols": rows, "candles": candles, "bytes": size})
+        copied = {"published_at": copied_at, "published_from": origin} if origin else {}
+        print_json({"symbols": rows, "candles": candles, "bytes": size, **copied})
     else:
         columns = ("symbol", "first candle", "last candle", "candles", "missing", "complete", "last asked")
         print_table(
@@ -76,6 +78,8 @@ def status(app: App, symbols: tuple[str, ...], max_age: str | None, *, as_json: 
             ],
         )
         app.note(f"{counted(candles, 'candle')}, {size / 1e6:,.1f} MB in {shown(store.path)}; times are UTC.")
+        if copied_at is not None:
+            app.note(f"A read copy of {origin}, taken {(utc_now() - copied_at) // MINUTE:,} minutes ago.")
     if age is not None:
         stale = [row["symbol"] for row in rows if row["last_open_time"] + MINUTE < utc_now() - age]
         if stale:

@@ -1,0 +1,2 @@
+-- checkpoint_new: Writes the log of the new database into its file.
+checkpoint new

@@ -1,0 +1,2 @@
+-- detach_new: Closes the new database.
+detach new

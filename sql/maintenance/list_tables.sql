@@ -1,0 +1,8 @@
+-- list_tables: The tables of an attached database.
+-- Parameters:
+--   $database VARCHAR: its name
+-- Returns: schema_name, table_name; in order.
+select schema_name, table_name
+from duckdb_tables()
+where database_name = $database and not internal
+order by all

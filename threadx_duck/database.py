@@ -1,0 +1,202 @@
+"""The database file: opened for a moment, waited for, and handed out as bytes while nobody writes to it."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any, BinaryIO, TypeVar
+
+import duckdb
+
+from threadx_duck.errors import StoreError, StoreLockedError
+from threadx_duck.session import Session, literal
+from threadx_duck.store_errors import moved_error, open_error
+from threadx_duck.storefile import held, holder, identity, is_open_here
+
+# Storage v1.0.0 is readable by every client since DuckDB 1.0, at no cost in size or speed; DuckDB 2.0's
+# own default is readable by no client before 2.0.
+_STORAGE: dict[str, Any] = {"storage_compatibility_version": "v1.0.0"}
+
+# One turn for each file in this process, whoever made the `Database`: connections of different modes to one file
+# exclude each other, and copying the file while one is open would drop DuckDB's lock.
+_turns: defaultdict[Path, threading.RLock] = defaultdict(threading.RLock)
+
+Opened = TypeVar("Opened")
+
+
+class Database:
+    """One DuckDB file, open only while a session lasts, so that other processes get in between.
+
+    ``on_wait`` is told, once per wait, that another process holds the file.
+    """
+
+    def __init__(self, path: Path, lock_timeout: float, on_wait: Callable[[str], None]) -> None:
+        self.path = path
+        self._lock_timeout = lock_timeout
+        self.on_wait = on_wait
+        self._turn = _turns[path.resolve()]
+
+    @property
+    def exists(self) -> bool:
+        """Whether there is a file. Raises `StoreError` if its folder may not be looked into."""
+        try:
+            return self.path.exists()
+        except OSError as error:
+            raise open_error(self.path, error, duckdb.__version__) from error
+
+    @property
+    def log(self) -> Path:
+        """DuckDB's write-ahead log: beside the file while commits are not in it yet, as after a kill."""
+        return self.path.with_name(f"{self.path.name}.wal")
+
+    def make_folder(self) -> None:
+        """Makes the folder of the file. Raises `StoreError`."""
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise StoreError(f"Cannot make the folder {self.path.parent}: {error.strerror}.") from error
+
+    @contextmanager
+    def connected(self, *, read_only: bool) -> Iterator[Session]:
+        """A session on the file. Raises `StoreError` if it cannot be opened, or was moved while it was written."""
+        with self._turn:
+            connection = self._patiently(lambda: self._open(read_only=read_only))
+            opened = identity(self.path)
+            try:
+                yield _prepared(connection, self.path)
+                if not read_only and identity(self.path) != opened:
+                    raise moved_error(self.path)
+            finally:
+                connection.close()
+
+    @contextmanager
+    def closed(self) -> Iterator[BinaryIO]:
+        """The bytes of the closed file, its log written into it, with every writer kept out meanwhile."""
+        with self._turn:
+            self._require_closed_here()
+            stack, stream = self._patiently(self._hold)
+            with stack:
+                yield stream
+
+    def holder(self) -> str | None:
+        """The other process that has the file open, in words; None if there is none, or no telling."""
+        with self._turn:
+            self._require_closed_here()
+            try:
+                return holder(self.path)
+            except OSError as error:
+                raise open_error(self.path, error) from error
+
+    @contextmanager
+    def attached(self, target: Path) -> Iterator[Session]:
+        """A session in memory on this file as ``old``, read-only and so held, and a new file as ``new``."""
+        with self._turn:
+            self._require_closed_here()
+            connection = self._patiently(lambda: self._attach_old(target))
+            try:
+                connection.execute(f"attach {literal(str(target))} as new (storage_version 'v1.0.0')")
+                yield _prepared(connection, self.path)
+            except duckdb.Error as error:
+                raise open_error(self.path, error, duckdb.__version__) from error
+            finally:
+                connection.close()
+
+    def _patiently(self, open_file: Callable[[], Opened]) -> Opened:
+        """Opens the file, waiting for another process that holds it. Raises `StoreLockedError` in the end."""
+        try:
+            return open_file()
+        except StoreLockedError as error:
+            if not self._lock_timeout:
+                raise
+            self.on_wait(f"{error} Waiting for up to {self._lock_timeout:g} seconds.")
+        # Imported where it is needed: most commands never wait.
+        from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_random_exponential
+
+        patience: Retrying = Retrying(
+            retry=retry_if_exception_type(StoreLockedError),
+            stop=stop_after_delay(self._lock_timeout),
+            wait=wait_random_exponential(multiplier=0.02, max=1.0),
+            reraise=True,
+        )
+        return patience(open_file)
+
+    def _open(self, *, read_only: bool) -> duckdb.DuckDBPyConnection:
+        before = identity(self.path)
+        try:
+            connection = duckdb.connect(str(self.path), read_only=read_only, config=_STORAGE)
+        except duckdb.Error as error:
+            if before and not self.path.stat().st_size:
+                raise StoreError(f"{self.path} is an empty file, not a store. Delete it, or name another.") from error
+            raise open_error(self.path, error, duckdb.__version__) from error
+        if before not in {None, identity(self.path)}:
+            # Replaced, by a compaction, between being found and being locked: what was opened lies nowhere.
+            connection.close()
+            raise StoreLockedError(f"{self.path} was just being replaced by another process.")
+        return connection
+
+    def _attach_old(self, target: Path) -> duckdb.DuckDBPyConnection:
+        self._apply_log()
+        before, log = identity(self.path), _state(self.log)
+        connection = duckdb.connect(config=_STORAGE)
+        try:
+            connection.execute(f"set temp_directory = {literal(str(target.with_name(f'{target.name}.spill')))}")
+            connection.execute(f"attach {literal(str(self.path))} as old (read_only)")
+        except duckdb.Error as error:
+            connection.close()
+            raise open_error(self.path, error, duckdb.__version__) from error
+        if identity(self.path) != before or _state(self.log) != log:
+            connection.close()
+            raise StoreLockedError(f"{self.path} was just written by another process.")
+        # What is still there after a checkpoint holds nothing, and must not lie beside the new file.
+        self.log.unlink(missing_ok=True)
+        return connection
+
+    def _hold(self) -> tuple[ExitStack, BinaryIO]:
+        """The closed file, locked against writers; the lock goes with the stack."""
+        self._apply_log()
+        log = _state(self.log)
+        stack = ExitStack()
+        try:
+            stream = stack.enter_context(held(self.path))
+        except BlockingIOError as error:
+            self._open(read_only=True).close()
+            raise StoreLockedError(f"{self.path} was held by another process until just now.") from error
+        except OSError as error:
+            raise open_error(self.path, error, duckdb.__version__) from error
+        found = os.fstat(stream.fileno())
+        if (found.st_dev, found.st_ino) != identity(self.path) or _state(self.log) != log:
+            stack.close()
+            raise StoreLockedError(f"{self.path} was just written by another process.")
+        return stack, stream
+
+    def _apply_log(self) -> None:
+        """Writes what a killed process left in the log into the file."""
+        if self.log.exists():
+            connection = self._open(read_only=False)
+            try:
+                Session(connection, self.path).checkpoint()
+            finally:
+                connection.close()
+
+    def _require_closed_here(self) -> None:
+        if is_open_here(self.path):
+            raise StoreError(f"{self.path} is open in this very process. Close that connection first.")
+
+
+def _prepared(connection: duckdb.DuckDBPyConnection, path: Path) -> Session:
+    connection.execute("set TimeZone = 'UTC'")
+    connection.execute("set enable_progress_bar = false")
+    return Session(connection, path)
+
+
+def _state(path: Path) -> tuple[int, ...]:
+    """Tells a file from what it was before; opens nothing."""
+    try:
+        found = path.stat()
+    except OSError:
+        return ()
+    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns

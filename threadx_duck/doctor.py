@@ -1,0 +1,178 @@
+"""Examines the store, the machine and the way to the exchange; changes nothing."""
+
+from __future__ import annotations
+
+import shutil
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from importlib.metadata import version
+from pathlib import Path
+from typing import Literal
+
+from threadx_duck.checks import run_checks
+from threadx_duck.config import ApiSettings, Settings
+from threadx_duck.errors import DownloadError, StoreLockedError, ThreadxDuckError
+from threadx_duck.sources.http import HttpClient
+from threadx_duck.sources.rest import RestSource
+from threadx_duck.store import Store
+from threadx_duck.storefile import leftovers
+from threadx_duck.times import format_time, utc_now
+
+State = Literal["ok", "note", "problem"]
+
+# Below these, freed blocks are not worth a command.
+_WASTED_SHARE = 0.2
+_WASTED_BYTES = 16_000_000
+_LEAST_FREE_BYTES = 1_000_000_000
+_CLOCK_SECONDS = 5.0
+_PATIENCE_SECONDS = 10.0
+_MOST_BYTES = 4 << 20
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing examined: what was found, and the command or setting that helps, if something would."""
+
+    topic: str
+    state: State
+    text: str
+    advice: str = ""
+
+
+def examine(settings: Settings) -> Iterator[Finding]:
+    """Everything worth knowing, one finding after the other. Raises nothing that it can report."""
+    yield Finding("versions", "ok", f"threadx_duck {version('threadx_duck')}, duckdb {version('duckdb')}")
+    store = Store(replace(settings.store, lock_timeout_seconds=0.0))
+    for topic, part in _PARTS.items():
+        try:
+            yield from part(store, settings)
+        except StoreLockedError as error:
+            yield Finding(topic, "note", str(error), "Run it again when that process is done.")
+        except ThreadxDuckError as error:
+            yield Finding(topic, "problem", str(error))
+    yield _disk(store)
+    api = replace(settings.api, max_retries=0, timeout_seconds=min(settings.api.timeout_seconds, _PATIENCE_SECONDS))
+    yield _exchange(api)
+    if settings.archive.enabled:
+        yield _archive(api, settings.archive.base_url)
+
+
+def _store(store: Store, settings: Settings) -> list[Finding]:
+    if not store.exists:
+        return [Finding("store", "note", f"There is no store at {store.path}.", "threadx ingest SYMBOL")]
+    with store.reading() as session:
+        block, total, free, storage = session.run("queries/file_state")[0]
+        info = session.info()
+    size = store.path.stat().st_size
+    market = settings.store.market if info is None else info.market
+    found = [Finding("store", "ok", f"{store.path}: {_megabytes(size)}, {market}, DuckDB storage {storage}.")]
+    if info is not None and info.published_at is not None:
+        text = f"This is a read copy of {info.published_from}, taken {format_time(info.published_at)}."
+        found.append(Finding("store", "note", text))
+    wasted = free * block
+    is_much = free > _WASTED_SHARE * total and wasted > _WASTED_BYTES
+    share = f"{100 * free / max(total, 1):.0f} %"
+    text = f"{_megabytes(wasted)} of it ({share}) are freed blocks, used again by the next commits."
+    return [*found, Finding("space", "note" if is_much else "ok", text, "threadx compact" if is_much else "")]
+
+
+def _holder(store: Store, _: Settings) -> list[Finding]:
+    who = store.holder() if store.exists else None
+    if who is None:
+        return [Finding("access", "ok", "No other process has the store open.")]
+    advice = "Let readers use a read copy: threadx publish PATH, or [data.store] read_copy."
+    return [Finding("access", "note", f"{who} has the store open; an ingest waits for it.", advice)]
+
+
+def _log(store: Store, _: Settings) -> list[Finding]:
+    if not store.log.exists():
+        return []
+    text = (
+        f"{store.log} holds commits that are not in the file yet: a process was killed, or is writing. Never delete it."
+    )
+    return [Finding("log", "note", text, "The next ingest writes them into the file.")]
+
+
+def _checks(store: Store, _: Settings) -> list[Finding]:
+    if not store.exists:
+        return []
+    findings = run_checks(store)
+    bad = [f"{finding.name}: {finding.rows.num_rows:,} rows" for finding in findings if finding.rows.num_rows]
+    if bad:
+        return [Finding("checks", "problem", "; ".join(bad) + ".", "threadx check")]
+    return [Finding("checks", "ok", f"All {len(findings)} checks find nothing.")]
+
+
+def _leftovers(store: Store, settings: Settings) -> list[Finding]:
+    targets = [store.path, *([Path(settings.store.read_copy)] if settings.store.read_copy else [])]
+    found = [str(path) for target in targets if target.parent.is_dir() for path in leftovers(target)]
+    if not found:
+        return []
+    text = f"Left by killed processes: {', '.join(found)}."
+    return [Finding("leftovers", "note", text, "threadx compact and threadx publish remove them.")]
+
+
+def _read_copy(_: Store, settings: Settings) -> list[Finding]:
+    path = settings.store.read_copy
+    if not path:
+        return []
+    if not Path(path).exists():
+        return [Finding("read copy", "note", f"There is no read copy at {path} yet.", "threadx publish")]
+    info = Store(replace(settings.store, database=Path(path), lock_timeout_seconds=0.0)).info()
+    if info is None or info.published_at is None:
+        return [Finding("read copy", "problem", f"{path} is no read copy.", "Name another: [data.store] read_copy.")]
+    return [Finding("read copy", "ok", f"{path} was taken {format_time(info.published_at)}.")]
+
+
+_PARTS: dict[str, Callable[[Store, Settings], list[Finding]]] = {
+    "store": _store,
+    "access": _holder,
+    "log": _log,
+    "checks": _checks,
+    "leftovers": _leftovers,
+    "read copy": _read_copy,
+}
+
+
+def _disk(store: Store) -> Finding:
+    folder = next(parent for parent in (store.path.parent, *store.path.parents) if parent.is_dir())
+    free = shutil.disk_usage(folder).free
+    size = store.path.stat().st_size if store.path.exists() else 0
+    text = f"{_megabytes(free)} free in {folder}."
+    if free < max(_LEAST_FREE_BYTES, 2 * size):
+        return Finding("disk", "problem", text, "Make room: compact, publish and backup need as much as the store.")
+    return Finding("disk", "ok", text)
+
+
+def _exchange(api: ApiSettings) -> Finding:
+    source = RestSource(api, threading.Event())
+    try:
+        ahead = (utc_now() - source.server_time()).total_seconds()
+    except DownloadError as error:
+        return Finding("exchange", "problem", str(error), "See [data.api] base_url, proxy and ca_bundle.")
+    finally:
+        source.close()
+    text = f"{api.base_url} answers; this machine's clock is {abs(ahead):.1f} s {'ahead' if ahead >= 0 else 'behind'}."
+    if abs(ahead) > _CLOCK_SECONDS:
+        advice = "Set this machine's clock. Candles are judged by the exchange's, so none is wrong."
+        return Finding("exchange", "note", text, advice)
+    return Finding("exchange", "ok", text)
+
+
+def _archive(api: ApiSettings, url: str) -> Finding:
+    client = HttpClient(api, threading.Event(), connections=1)
+    try:
+        status = client.get(f"{url.rstrip('/')}/", lambda answer: answer.status, most_bytes=_MOST_BYTES)
+    except DownloadError as error:
+        advice = "Without it: threadx ingest --source rest, or [data.archive] enabled = false."
+        return Finding("archive", "problem", str(error), advice)
+    finally:
+        client.close()
+    if status in {403, 451} or status >= 500:
+        return Finding("archive", "problem", f"{url} answers {status}.", "threadx ingest --source rest")
+    return Finding("archive", "ok", f"{url} answers.")
+
+
+def _megabytes(size: int) -> str:
+    return f"{size / 1e6:,.1f} MB"

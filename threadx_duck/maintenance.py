@@ -1,0 +1,106 @@
+"""Keeps the store's file in shape: rewrites it compactly, and makes verified copies of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from threadx_duck.config import StoreSettings
+from threadx_duck.errors import StoreError, UsageError
+from threadx_duck.session import Session, identifier
+from threadx_duck.store import Store
+from threadx_duck.store_errors import open_error
+from threadx_duck.storefile import copy_stream, hash_file, replace_file, temporary_beside
+from threadx_duck.times import utc_now
+
+# Tables whose rows are found by these columns; in this order a reader of one symbol touches few blocks.
+_ORDERS = {"candles_1m": "symbol, open_time", "native_candles": "symbol, timeframe, open_time"}
+
+
+@dataclass(frozen=True)
+class Compacted:
+    """What a compaction did, in bytes of the file."""
+
+    bytes_before: int
+    bytes_after: int
+
+
+@dataclass(frozen=True)
+class Backup:
+    """A verified copy: where, how large, and the SHA-256 of its bytes."""
+
+    path: Path
+    bytes: int
+    sha256: str
+
+
+def compact(store: Store) -> Compacted:
+    """Rewrites the store's file without freed blocks, its candles in order of symbol and time.
+
+    Everything in it is kept: tables, views, macros and comments, also those of other people. Both files
+    are compared row by row before the new one takes the old one's place, in one step; writers wait
+    meanwhile, readers do not. Raises `StoreError`; the store is as it was then.
+    """
+    before = store.path.stat().st_size if store.exists else 0
+    try:
+        with temporary_beside(store.path) as temporary, store.rewriting(temporary) as session:
+            _rewrite(session)
+            session.attach(temporary, "new")
+            _require_same(store, session)
+            session.run("maintenance/detach_new")
+            # While the old file is still held: a writer that waits for it finds the new one.
+            replace_file(temporary, store.path)
+    except OSError as error:
+        raise open_error(store.path, error) from error
+    return Compacted(before, store.path.stat().st_size)
+
+
+def back_up(store: Store, settings: StoreSettings, target: Path) -> Backup:
+    """Copies the closed store to a new file and verifies it: its bytes, and that every row can be read.
+
+    A folder gets a file named after the store and the time. Raises `UsageError` if the target is there
+    already, `StoreError` if the copy failed; nothing is left behind then.
+    """
+    if target.is_dir():
+        target = target / f"{store.path.stem}-{utc_now():%Y-%m-%dT%H%M%SZ}{store.path.suffix}"
+    if target.exists():
+        raise UsageError(f"{target} is there already; a backup replaces nothing. Name another file, or a folder.")
+    try:
+        with temporary_beside(target) as temporary:
+            with store.closed() as stream:
+                sha256 = copy_stream(stream, temporary)
+            if hash_file(temporary) != sha256:
+                raise StoreError(f"The copy at {target} is not what was written to it. Is that disk failing?")
+            _read_through(Store(replace(settings, database=temporary)))
+            size = temporary.stat().st_size
+            replace_file(temporary, target)
+    except OSError as error:
+        raise open_error(target, error) from error
+    return Backup(target, size, sha256)
+
+
+def _rewrite(session: Session) -> None:
+    session.run("maintenance/copy_schema")
+    for schema, table in session.run("maintenance/list_tables", database="old"):
+        session.copy_table(schema, table, _ORDERS.get(table, "") if schema == "main" else "")
+    session.run("maintenance/checkpoint_new")
+    session.run("maintenance/detach_new")
+
+
+def _require_same(store: Store, session: Session) -> None:
+    """Raises `StoreError` unless the new file holds just what the old one does."""
+    old, new = (session.run("maintenance/list_objects", database=name) for name in ("old", "new"))
+    differing = sorted({row[2] for row in {*old} ^ {*new}})
+    for schema, table in session.run("maintenance/list_tables", database="old"):
+        if session.digest("old", schema, table) != session.digest("new", schema, table):
+            differing.append(table)
+    if differing:
+        raise StoreError(f"The rewritten file differs from {store.path} in {', '.join(differing)}; it was dropped.")
+
+
+def _read_through(copy: Store) -> None:
+    """Reads every row of every table. Raises `StoreError` if one cannot be read."""
+    with copy.reading() as session:
+        name = session.run("maintenance/current_database")[0][0]
+        for schema, table in session.run("maintenance/list_tables", database=name):
+            session.digest(identifier(name), schema, table)

@@ -1,0 +1,203 @@
+"""An open connection to a database: runs the files of ``sql/`` by name, and SQL that somebody typed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import duckdb
+
+from threadx_duck.errors import QueryError, StoreError
+from threadx_duck.sqlfiles import SqlFile, list_sql, read_sql
+from threadx_duck.store_errors import one_line, open_error, store_error
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+_READ_ONLY_MEMORY = "2GB"
+_READ_ONLY_BYTES = 2_000_000_000
+
+
+@dataclass(frozen=True)
+class StoreInfo:
+    """What a store says of itself; the ``published_`` fields only of a read copy."""
+
+    schema_version: int
+    market: str
+    created_at: datetime
+    published_at: datetime | None
+    published_from: str | None
+
+
+class Session:
+    """An open connection; runs the files of ``sql/`` by name. Ends with the ``with`` block that made it."""
+
+    def __init__(self, connection: duckdb.DuckDBPyConnection, path: Path = Path(":memory:")) -> None:
+        self._connection = connection
+        self._path = path
+
+    def query(self, name: str, **parameters: Any) -> pa.Table:
+        """The rows that ``sql/<name>.sql`` returns. Raises `StoreError` naming the file."""
+        file = read_sql(name)
+        try:
+            relation = self._connection.sql(file.statement, params=parameters or None)
+            return relation.to_arrow_table()
+        except duckdb.Error as error:
+            raise self._error(file, error) from error
+
+    def check(self, file: SqlFile, symbols: Sequence[str] = ()) -> pa.Table:
+        """The rows that a check finds, of some symbols only if any are named. Raises `StoreError` naming the file."""
+        try:
+            relation = self._connection.sql(file.statement)
+            if symbols:
+                wanted = [duckdb.ConstantExpression(symbol) for symbol in symbols]
+                relation = relation.filter(duckdb.ColumnExpression("symbol").isin(*wanted))
+            return relation.to_arrow_table()
+        except duckdb.Error as error:
+            raise self._error(file, error) from error
+
+    def run(self, name: str, **parameters: Any) -> list[tuple[Any, ...]]:
+        """Runs ``sql/<name>.sql`` and returns its few rows, if it has any. Raises `StoreError` naming the file."""
+        return self._execute(read_sql(name), parameters)
+
+    def define(self, file: SqlFile, *, comment: bool = True) -> None:
+        """Makes what a schema, macro or view file defines, and comments it from the file's header."""
+        self._execute(file, {})
+        if not comment:
+            return
+        kind = {"schema": "table", "macros": "macro table", "views": "view"}[file.name.partition("/")[0]]
+        self._connection.execute(f"comment on {kind} {file.relation} is {literal(file.title)}")
+        for column, text in file.columns.items() if kind != "macro table" else ():
+            self._connection.execute(f"comment on column {file.relation}.{column} is {literal(text)}")
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """Everything inside or nothing."""
+        self._connection.execute("begin transaction")
+        try:
+            yield
+            self._connection.execute("commit")
+        except BaseException as error:
+            # Where a failed commit has ended the transaction itself, there is nothing to roll back.
+            with suppress(duckdb.Error):
+                self._connection.execute("rollback")
+            if isinstance(error, duckdb.Error):
+                raise self._error(None, error) from error
+            raise
+
+    @contextmanager
+    def tables(self, **tables: pa.Table) -> Iterator[None]:
+        """Lets statements read Arrow tables by name; after a failure until the session ends."""
+        for name, table in tables.items():
+            self._connection.register(name, table)
+        yield
+        # Not after a failure: DuckDB refuses everything but the rollback then.
+        for name in tables:
+            self._connection.unregister(name)
+
+    def query_user_sql(self, statement: str) -> pa.Table:
+        """The rows of a statement that somebody typed; afterwards the connection is good for nothing else.
+
+        No file, network, extension or setting is within its reach, and no more memory than a few gigabytes.
+        Raises `QueryError`.
+        """
+        for setting in (
+            f"memory_limit = '{_READ_ONLY_MEMORY}'",
+            "temp_directory = ''",
+            "enable_external_access = false",
+            "lock_configuration = true",
+        ):
+            self._connection.execute(f"set {setting}")
+        try:
+            relation = self._connection.sql(statement)
+            if relation is None:
+                raise QueryError("The statement returns no rows; query is for reading.")
+            return _collect(relation)
+        except duckdb.Error as error:
+            raise QueryError(one_line(error)) from error
+
+    def attach(self, path: Path, name: str) -> None:
+        """Lets statements read another database under a name. Raises `StoreError` if it cannot be opened."""
+        self._do(f"attach {literal(str(path))} as {name} (read_only)", path)
+
+    def copy_table(self, schema: str, table: str, order: str) -> None:
+        """Copies the rows of a table from the database ``old`` to ``new``, in order of some columns if any."""
+        name = f"{identifier(schema)}.{identifier(table)}"
+        self._do(f"insert into new.{name} from old.{name}" + (f" order by {order}" if order else ""), self._path)
+
+    def digest(self, database: str, schema: str, table: str) -> tuple[int, int]:
+        """How many rows a table has, and a number that is equal for equal rows in any order."""
+        name = f"{database}.{identifier(schema)}.{identifier(table)}"
+        rows = self._do(f"select count(*), coalesce(sum(hash(row)), 0) from {name} as row", self._path)  # noqa: S608
+        return rows[0][0], rows[0][1]
+
+    def checkpoint(self) -> None:
+        """Writes what is in the log into the file. Raises `StoreError`; the log keeps it then."""
+        self._do("checkpoint", self._path)
+
+    def info(self) -> StoreInfo | None:
+        """What the store says of itself; None if it is none of this project."""
+        if not self.run("queries/has_store_info")[0][0]:
+            return None
+        rows = self.run("queries/store_info")
+        return StoreInfo(*rows[0]) if rows else None
+
+    def _do(self, statement: str, path: Path) -> list[tuple[Any, ...]]:
+        """One of the few statements whose names cannot be parameters; ``path`` is the file it is about."""
+        try:
+            return self._connection.execute(statement).fetchall()
+        except duckdb.Error as error:
+            raise open_error(path, error, duckdb.__version__) from error
+
+    def _error(self, file: SqlFile | None, error: duckdb.Error) -> StoreError:
+        name = file.shown if file else str(self._path)
+        return store_error(self._path, error) or StoreError(f"{name}: {one_line(error)}")
+
+    def _execute(self, file: SqlFile, parameters: dict[str, Any]) -> list[tuple[Any, ...]]:
+        try:
+            return self._connection.execute(file.statement, parameters or None).fetchall()
+        except duckdb.Error as error:
+            raise self._error(file, error) from error
+
+
+@contextmanager
+def scratch(candles: pa.Table) -> Iterator[Session]:
+    """A session on a store in memory that holds some candles and no evidence, for the SQL of this project."""
+    with duckdb.connect() as connection:
+        connection.execute("set TimeZone = 'UTC'")
+        connection.execute("set enable_progress_bar = false")
+        session = Session(connection)
+        for folder in ("schema", "macros", "views"):
+            for file in list_sql(folder):
+                session.define(file, comment=False)
+        with session.tables(incoming=candles):
+            session.run("append/insert_scratch")
+        yield session
+
+
+def _collect(relation: duckdb.DuckDBPyRelation) -> pa.Table:
+    """All rows, unless they are more than a memory should hold at once."""
+    import pyarrow as pa
+
+    reader = relation.to_arrow_reader()
+    batches, size = [], 0
+    for batch in reader:
+        size += batch.nbytes
+        if size > _READ_ONLY_BYTES:
+            raise QueryError(f"The result is larger than {_READ_ONLY_MEMORY}. Add a where or a limit.")
+        batches.append(batch)
+    return pa.Table.from_batches(batches, reader.schema)
+
+
+def literal(text: str) -> str:
+    """A text as SQL writes it, for the few statements that take no parameters."""
+    return "'" + text.replace("'", "''") + "'"
+
+
+def identifier(name: str) -> str:
+    """A name as SQL writes it."""
+    return '"' + name.replace('"', '""') + '"'
