@@ -19,7 +19,7 @@ from threadx_duck import IngestionManager, UsageError
 from threadx_duck.checks import run_checks
 from threadx_duck.cli.main import run
 from threadx_duck.config import Settings
-from threadx_duck.following import Follower
+from threadx_duck.following import Follower, PublishSchedule
 from threadx_duck.simulator import LoopbackExchange, Market
 
 BEGIN = datetime(2024, 1, 2, 22)
@@ -220,6 +220,46 @@ def test_follow_once_without_a_network_fails(
     exchange.fail(503, times=None)
     assert run(["follow", "--once"]) == 1
     assert "failed to answer" in capsys.readouterr().err
+
+
+def test_follow_publishes_the_read_copy_on_a_schedule(
+    manager: IngestionManager, exchange: LoopbackExchange, tmp_path: Path
+) -> None:
+    target = tmp_path / "bi" / "read.duckdb"
+    target.parent.mkdir()
+    publish = PublishSchedule(
+        manager.store, replace(manager.settings.store, read_copy=str(target)), timedelta(minutes=15)
+    )
+    taken: list[int] = []
+
+    def publish_and_look(clock: datetime) -> None:
+        publish(clock)
+        taken.append(target.stat().st_ino)
+
+    follower = Follower(
+        manager, wait=lambda seconds: exchange.advance(timedelta(seconds=seconds)), after_round=publish_and_look
+    )
+    for _ in range(32):
+        follower.run_round()
+        exchange.advance(timedelta(minutes=1))
+    assert len(set(taken)) == 3
+    with duckdb.connect(str(target), read_only=True) as copy:
+        last = copy.execute("select max(open_time) from candles_1m").fetchone()
+    assert last == (datetime(2024, 1, 2, 22, 29),)
+
+
+def test_follow_with_a_read_copy_that_cannot_be_written_notes_it_once(
+    manager: IngestionManager, tmp_path: Path, notes: list[str]
+) -> None:
+    (tmp_path / "mine.txt").write_text("no copy")
+    os.utime(tmp_path / "mine.txt", (0, 0))
+    publish = PublishSchedule(
+        manager.store, replace(manager.settings.store, read_copy=str(tmp_path / "mine.txt")), timedelta(0), notes.append
+    )
+    for minute in range(3):
+        publish(BEGIN + timedelta(minutes=minute))
+    assert len(notes) == 1
+    assert "The read copy is as old as before" in notes[0]
 
 
 def test_follow_of_a_symbol_that_is_not_stored_is_refused(manager: IngestionManager) -> None:

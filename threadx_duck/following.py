@@ -6,10 +6,21 @@ import logging
 import threading
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
+from pathlib import Path
 
-from threadx_duck.errors import BannedError, DownloadError, HostRefusedError, StoreLockedError, UsageError
+from threadx_duck.config import StoreSettings
+from threadx_duck.errors import (
+    BannedError,
+    DownloadError,
+    HostRefusedError,
+    StoreError,
+    StoreLockedError,
+    UsageError,
+)
 from threadx_duck.ingest import IngestionManager
-from threadx_duck.times import MINUTE, floor_minute, format_time
+from threadx_duck.publishing import renew
+from threadx_duck.store import Store
+from threadx_duck.times import EPOCH, MINUTE, floor_minute, format_time, utc_now
 
 logger = logging.getLogger("threadx_duck.ingest")
 
@@ -111,3 +122,46 @@ class Follower:
             self._note(f"{names}{': ' if names else ''}{failing[new[-1]]} Trying again; it is said once.")
         if before and not failing:
             self._note("Up to date again.")
+
+
+class PublishSchedule:
+    """Renews the read copy of the settings, if they name one, whenever so much time has passed by a clock.
+
+    A copy that cannot be renewed is noted once and tried again with each round.
+    """
+
+    def __init__(
+        self, store: Store, settings: StoreSettings, every: timedelta, note: Callable[[str], None] = lambda _: None
+    ) -> None:
+        self._store = store
+        self._settings = settings
+        self._every = every
+        self._note = note
+        self._last: datetime | None = None
+        self._is_failing = False
+
+    def __call__(self, clock: datetime) -> None:
+        """Publishes if it is due."""
+        if not self._settings.read_copy:
+            return
+        if self._last is None:
+            self._last = clock - _age(Path(self._settings.read_copy))
+        if clock - self._last < self._every:
+            return
+        try:
+            renew(self._store, self._settings)
+        except StoreError as error:
+            if not self._is_failing:
+                self._note(f"The read copy is as old as before: {error}")
+            self._is_failing = True
+            return
+        self._last, self._is_failing = clock, False
+
+
+def _age(copy: Path) -> timedelta:
+    """How long ago a file was written, by this machine's clock; very long, if there is none."""
+    try:
+        written = EPOCH + timedelta(seconds=copy.stat().st_mtime)
+    except OSError:
+        return utc_now() - EPOCH
+    return max(timedelta(), utc_now() - written)

@@ -5,11 +5,13 @@ from __future__ import annotations
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from threadx_duck.cli.context import App, ExitCode, counted, pass_app, symbols_argument
+from threadx_duck.cli.read import read_age
 
 if TYPE_CHECKING:
     from threadx_duck.following import Follower
@@ -18,27 +20,40 @@ if TYPE_CHECKING:
 @click.command()
 @symbols_argument
 @click.option("--once", is_flag=True, help="Catch up once and end: for cron.")
+@click.option(
+    "--publish-every",
+    default="15m",
+    show_default=True,
+    metavar="AGE",
+    help="How old [data.store] read_copy may get, such as 5m or 1h.",
+)
 @pass_app
-def follow(app: App, symbols: tuple[str, ...], *, once: bool) -> None:
+def follow(app: App, symbols: tuple[str, ...], publish_every: str, *, once: bool) -> None:
     """Keep stored symbols up to the last closed minute until stopped.
 
     Without SYMBOL, every stored one. Wakes when a minute has closed by the exchange's clock, asks for all
     symbols within the request budget, and holds the store only while it writes. Network losses are waited
-    out; whatever was missed comes with the next round. Ends with 0 on SIGTERM, with 130 on Ctrl-C.
+    out; whatever was missed comes with the next round. The read copy is renewed on a schedule. Ends with
+    0 on SIGTERM, with 130 on Ctrl-C.
 
     \b
     Examples:
       threadx follow
       threadx follow BTCUSDC ETHUSDC --once
     """
-    from threadx_duck.following import Follower
+    from threadx_duck.following import Follower, PublishSchedule
     from threadx_duck.ingest import IngestionManager
     from threadx_duck.results import Progress
 
+    settings = app.settings
+    # Not after each ingest, as the settings would have it: that would copy the store every minute.
+    unpublished = replace(settings, store=replace(settings.store, read_copy=""))
+    every = read_age(publish_every)
     progress = Progress()
     progress.note = _Sparing(app)  # type: ignore[method-assign]
-    with IngestionManager(app.settings, progress=progress) as manager:
-        follower = Follower(manager, symbols, note=app.note)
+    with IngestionManager(unpublished, progress=progress) as manager:
+        publish = PublishSchedule(manager.store, settings.store, every, app.note)
+        follower = Follower(manager, symbols, note=app.note, after_round=publish)
         follower.require_stored()
         if once:
             is_well = follower.run_round()
