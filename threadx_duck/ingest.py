@@ -36,9 +36,11 @@ if TYPE_CHECKING:
 
     from threadx_duck.archive_files import ArchiveFile
     from threadx_duck.comparison import Comparer
+    from threadx_duck.export_formats import Format
+    from threadx_duck.exporting import ExportedFile
     from threadx_duck.fetching import Sources
     from threadx_duck.importing import ImportResult
-    from threadx_duck.symbols import SymbolList
+    from threadx_duck.symbols import SymbolCache, SymbolList
     from threadx_duck.verification import Verification
 
 # An end this long ago is past on any clock that is set at all; a later one is asked of the exchange.
@@ -227,15 +229,44 @@ class IngestionManager:
 
         return Importer(self.store, self._progress).run([Path(path) for path in paths], symbol)
 
+    def export(
+        self,
+        folder: str | Path | None = None,
+        form: Format = "parquet",
+        *,
+        symbols: Sequence[str] = (),
+        timeframes: Sequence[str] = ("1m",),
+        start_date: TimeLike | None = None,
+        end_date: TimeLike | None = None,
+        partition: bool = False,
+    ) -> list[ExportedFile]:
+        """Writes the candles that open in a range to a folder, by default ``[data] processed_data_path``.
+
+        ``form`` is ``parquet``, ``csv``, ``archive`` for the exchange's own CSV, or ``freqtrade``. Without
+        symbols, every stored one. Only what changed since the last export is written. Raises `UsageError`,
+        `StoreError`.
+        """
+        from threadx_duck.exporting import Exporter, ExportRequest
+
+        start, end = parse_range(start_date, end_date)
+        widths = [parse_timeframe(label) for label in dict.fromkeys(timeframes)]
+        listed = self._symbol_cache.read()
+        assets = {entry.symbol: (entry.base_asset, entry.quote_asset) for entry in listed.symbols} if listed else {}
+        request = ExportRequest(form, symbols, widths, start, end, partition, assets)
+        return Exporter(self.store, Path(folder or self.settings.data.processed_data_path), request).run()
+
+    @property
+    def _symbol_cache(self) -> SymbolCache:
+        from threadx_duck.symbols import SymbolCache
+
+        return SymbolCache(self.settings.data.base_data_path, self.settings.api.base_url)
+
     def list_symbols(self, *, refresh: bool = False) -> SymbolList:
         """The exchange's symbols, as it told them within the last day; ``refresh`` asks now.
 
         Raises `DownloadError` if the exchange cannot be asked and has not been before.
         """
-        from threadx_duck.symbols import SymbolCache
-
-        cache = SymbolCache(self.settings.data.base_data_path, self.settings.api.base_url)
-        return cache.list(lambda: self._open_sources().rest.fetch_symbols(), refresh=refresh)
+        return self._symbol_cache.list(lambda: self._open_sources().rest.fetch_symbols(), refresh=refresh)
 
     def stored_symbols(self) -> list[str]:
         """The symbols that are stored, by name; none if there is no store yet. Raises `StoreError`."""

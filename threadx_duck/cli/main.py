@@ -13,6 +13,7 @@ from threadx_duck.cli.config import config
 from threadx_duck.cli.context import App, ExitCode
 from threadx_duck.cli.demo import demo
 from threadx_duck.cli.evidence import diff, fingerprint, verify
+from threadx_duck.cli.export import export
 from threadx_duck.cli.follow import follow
 from threadx_duck.cli.importing import import_files
 from threadx_duck.cli.ingest import ingest
@@ -66,7 +67,7 @@ for command in (
     threadx.add_command(command)
 for command in (verify, fingerprint, diff, revisions, explain):
     threadx.add_command(command)
-for command in (symbols, follow):
+for command in (symbols, follow, export):
     threadx.add_command(command)
 
 
