@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import logging
 import socket
 from collections.abc import Callable, Iterator, Sequence
@@ -20,11 +19,9 @@ from threadx_duck.simulator import LoopbackExchange, Market, generate_market
 from threadx_duck.sqlfiles import list_sql
 from threadx_duck.store import Store
 
-# The market of the exchange fixture: three days from START on, by a clock that stands at their end.
-START = datetime(2024, 1, 1)
-END = datetime(2024, 1, 4)
+# The market of the exchange fixture: three days, by a clock that stands at their end.
+START, END = datetime(2024, 1, 1), datetime(2024, 1, 4)
 OUTAGE = (datetime(2024, 1, 1, 5), datetime(2024, 1, 1, 7))
-LISTED_LATE = ("SOLUSDC", datetime(2024, 1, 2, 12))
 
 
 def pytest_report_header() -> str:
@@ -44,34 +41,23 @@ def database() -> Iterator[duckdb.DuckDBPyConnection]:
 @pytest.fixture(autouse=True)
 def only_loopback(monkeypatch: pytest.MonkeyPatch) -> None:
     """Refuses every connection that leaves this machine."""
-    connect, connect_ex, getaddrinfo = socket.socket.connect, socket.socket.connect_ex, socket.getaddrinfo
+    for owner, name, position in (
+        (socket.socket, "connect", 1),
+        (socket.socket, "connect_ex", 1),
+        (socket, "getaddrinfo", 0),
+    ):
+        monkeypatch.setattr(owner, name, _guarded(getattr(owner, name), position))
 
-    def require_loopback(address: Any) -> None:
-        if isinstance(address, tuple) and not _is_loopback(str(address[0])):
+
+def _guarded(call: Callable[..., Any], position: int) -> Callable[..., Any]:
+    def guard(*arguments: Any, **options: Any) -> Any:
+        address = arguments[position]
+        host = address[0] if isinstance(address, tuple) else address
+        if not str(host).startswith(("127.", "::1", "localhost", "/")):
             pytest.fail(f"a test tried to reach {address}")
+        return call(*arguments, **options)
 
-    def guarded_connect(self: socket.socket, address: Any) -> None:
-        require_loopback(address)
-        connect(self, address)
-
-    def guarded_connect_ex(self: socket.socket, address: Any) -> int:
-        require_loopback(address)
-        return connect_ex(self, address)
-
-    def guarded_getaddrinfo(host: Any, *args: Any, **kwargs: Any) -> Any:
-        require_loopback((host,))
-        return getaddrinfo(host, *args, **kwargs)
-
-    monkeypatch.setattr(socket.socket, "connect", guarded_connect)
-    monkeypatch.setattr(socket.socket, "connect_ex", guarded_connect_ex)
-    monkeypatch.setattr(socket, "getaddrinfo", guarded_getaddrinfo)
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
+    return guard
 
 
 @pytest.fixture(autouse=True)
@@ -101,7 +87,7 @@ def made_market() -> Market:
         end=END,
         outages=[OUTAGE],
         quiet={"ETHUSDC": 0.3},
-        listings=dict([LISTED_LATE]),
+        listings={"SOLUSDC": datetime(2024, 1, 2, 12)},
     )
 
 

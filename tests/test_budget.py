@@ -91,9 +91,16 @@ def test_calls_of_all_threads_are_counted_together() -> None:
 
 def test_a_failing_call_is_counted_and_ends(clock: Clock) -> None:
     budget = RequestBudget(10, 60.0, clock)
-    with pytest.raises(ValueError, match="broken"), budget.call():
-        assert budget._in_flight == 1
-        raise ValueError("broken")
+    in_flight = []
+
+    def fail() -> None:
+        with budget.call():
+            in_flight.append(budget._in_flight)
+            raise ValueError("broken")
+
+    with pytest.raises(ValueError, match="broken"):
+        fail()
+    assert in_flight == [1]
     assert (budget.used, budget._in_flight) == (1, 0)
 
 

@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
+from threadx_duck.candles import REJECTED_SCHEMA
 from threadx_duck.checks import list_checks, run_checks
 from threadx_duck.config import StoreSettings
 from threadx_duck.errors import SqlFileError, StoreError, UsageError
 from threadx_duck.ledger import OpenRequest, make_batches
 from threadx_duck.sources.page import Page
-from threadx_duck.candles import REJECTED_SCHEMA
 from threadx_duck.sqlfiles import list_sql, sql_root
 from threadx_duck.store import Store
 from threadx_duck.times import MINUTE
@@ -29,8 +29,17 @@ def store(store_path: Path, make_candles: Any) -> Store:
     for symbol, high in (("BTCUSDC", 12.0), ("ETHUSDC", 9.5)):
         candles = make_candles(symbol, open=9.0, close=9.0, high=high)
         page = Page(
-            symbol, "1m", "rest", START, START + 3 * MINUTE, candles, REJECTED_SCHEMA.empty_table(),
-            "https://a.test", (b"[]",), datetime(2024, 2, 1), 0.1,
+            symbol,
+            "1m",
+            "rest",
+            START,
+            START + 3 * MINUTE,
+            candles,
+            REJECTED_SCHEMA.empty_table(),
+            "https://a.test",
+            (b"[]",),
+            datetime(2024, 2, 1),
+            0.1,
         )
         made.append(make_batches([OpenRequest(page)]))
     return made
@@ -61,7 +70,9 @@ def test_a_folders_checks_run_after_the_packages(store: Store, folder: Path) -> 
     ]
 
 
-@pytest.mark.parametrize(("symbols", "rows"), [((), 3), (("BTCUSDC",), 3), (("ETHUSDC",), 0), (("ETHUSDC", "BTCUSDC"), 3)])
+@pytest.mark.parametrize(
+    ("symbols", "rows"), [((), 3), (("BTCUSDC",), 3), (("ETHUSDC",), 0), (("ETHUSDC", "BTCUSDC"), 3)]
+)
 def test_named_symbols_limit_what_is_found(store: Store, folder: Path, symbols: tuple[str, ...], rows: int) -> None:
     (folder / "expensive.sql").write_text(EXPENSIVE)
     assert run_checks(store, symbols, folder)[-1].rows.num_rows == rows

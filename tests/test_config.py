@@ -307,8 +307,7 @@ def test_any_value_of_any_key_gives_settings_or_a_settings_error(
     table, key = place
     try:
         settings = read(tmp_path, f"[{table}]\n{key} = {_write(value)}\n")
-    except SettingsError as error:
-        assert "own.toml" in str(error)
-    else:
-        assert settings.given == {f"{table}.{key}"}
-        assert settings.store.database.is_absolute()
+    except SettingsError:
+        return
+    assert settings.given == {f"{table}.{key}"}
+    assert settings.store.database.is_absolute()

@@ -10,7 +10,7 @@ import pytest
 
 from threadx_duck import logs
 from threadx_duck.config import LoggingSettings
-from threadx_duck.logs import set_up_logs
+from threadx_duck.logs import ensure_logs, set_up_logs
 
 LINE = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ (INFO|WARNING|DEBUG) threadx_duck\.\S+: .+\n")
 
@@ -90,3 +90,16 @@ def test_a_folder_that_cannot_be_made_is_told_once(tmp_path: Path, capsys: pytes
     logging.getLogger("threadx_duck.ingest").info("two")
     file = tmp_path / "logs" / "data_ingestion.log"
     assert capsys.readouterr().err == f"note: Cannot write {file}: File exists. See [logging] directory.\n"
+
+
+def test_ensure_logs_leaves_handlers_of_the_program_alone(tmp_path: Path) -> None:
+    own = logging.NullHandler()
+    logging.getLogger("threadx_duck").addHandler(own)
+    ensure_logs(LoggingSettings(directory=tmp_path))
+    assert logging.getLogger("threadx_duck").handlers == [own]
+
+
+def test_ensure_logs_sets_them_up_where_nobody_has(tmp_path: Path) -> None:
+    ensure_logs(LoggingSettings(directory=tmp_path))
+    logging.getLogger("threadx_duck.ingest").info("a line")
+    assert (tmp_path / "data_ingestion.log").exists()

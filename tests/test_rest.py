@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
+from itertools import pairwise
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -42,11 +43,13 @@ LONG_AFTER = datetime(2024, 6, 1)
 
 HTML_403 = (
     '<!DOCTYPE HTML PUBLIC "-//W3C//DTD HTML 4.01 Transitional//EN"><HTML><HEAD>'
-    "<TITLE>ERROR: The request could not be satisfied</TITLE></HEAD><BODY><H1>403 ERROR</H1>Request blocked.</BODY></HTML>"
+    "<TITLE>ERROR: The request could not be satisfied</TITLE></HEAD>"
+    "<BODY><H1>403 ERROR</H1>Request blocked.</BODY></HTML>"
 )
 BODY_451 = (
     '{\n  "code": 0,\n  "msg": "Service unavailable from a restricted location according to \'b. Eligibility\' in '
-    'https://www.binance.com/en/terms. Please contact customer service if you believe you received this message in error."\n}'
+    "https://www.binance.com/en/terms. Please contact customer service if you believe you received this message "
+    'in error."\n}'
 )
 
 
@@ -211,7 +214,9 @@ def test_proxy_and_certificates_reach_the_session(make_source: Any) -> None:
 
 def test_a_proxy_that_does_not_answer_is_named(make_source: Any) -> None:
     source = make_source(base_url="http://127.0.0.1:9", proxy="http://127.0.0.1:9", max_retries=0)
-    with pytest.raises(ConnectionFailedError, match=r"^The proxy http://127\.0\.0\.1:9 did not connect to 127\.0\.0\.1:9"):
+    with pytest.raises(
+        ConnectionFailedError, match=r"^The proxy http://127\.0\.0\.1:9 did not connect to 127\.0\.0\.1:9"
+    ):
         source.server_time()
 
 
@@ -270,7 +275,7 @@ def test_a_long_hole_is_one_jump(make_source: Any, requests_mock: Mocker, lookah
     serve(requests_mock, candles)
     pages = fetch(make_source(), span(0, 90_500), lookahead)
     assert opens(pages) == candles
-    assert all(one.range_end == other.range_start for one, other in zip(pages, pages[1:], strict=False))
+    assert all(one.range_end == other.range_start for one, other in pairwise(pages))
     assert (pages[0].range_start, pages[-1].range_end) == tuple(span(0, 90_500))
     assert requests_mock.call_count <= 2 * lookahead + 3
 
@@ -413,10 +418,14 @@ def test_server_time_of_another_body_is_refused(make_source: Any, requests_mock:
 @pytest.mark.parametrize(
     ("status", "body", "error", "attempts", "message"),
     [
-        pytest.param(400, error_body(-1121, "Invalid symbol."), UnknownSymbolError, 1, "no symbol 'BTCUSDC'", id="-1121"),
+        pytest.param(
+            400, error_body(-1121, "Invalid symbol."), UnknownSymbolError, 1, "no symbol 'BTCUSDC'", id="-1121"
+        ),
         pytest.param(
             400,
-            error_body(-1100, r"Illegal characters found in parameter 'symbol'; legal range is '^[\w\-._&&[^a-z]]{1,50}$'."),
+            error_body(
+                -1100, r"Illegal characters found in parameter 'symbol'; legal range is '^[\w\-._&&[^a-z]]{1,50}$'."
+            ),
             UnknownSymbolError,
             1,
             "no symbol 'BTCUSDC'",
@@ -431,30 +440,95 @@ def test_server_time_of_another_body_is_refused(make_source: Any, requests_mock:
             id="-1100 startTime",
         ),
         *(
-            pytest.param(400, error_body(code), DownloadError, 1, f"refused the request for BTCUSDC: 400, {code} Some text.", id=str(code))
-            for code in (-1002, -1016, -1021, -1101, -1102, -1103, -1104, -1105, -1106, -1108, -1120, -1122, -1127, -1128, -1130, -1194, -1220)
+            pytest.param(
+                400,
+                error_body(code),
+                DownloadError,
+                1,
+                f"refused the request for BTCUSDC: 400, {code} Some text.",
+                id=str(code),
+            )
+            for code in (
+                -1002,
+                -1016,
+                -1021,
+                -1101,
+                -1102,
+                -1103,
+                -1104,
+                -1105,
+                -1106,
+                -1108,
+                -1120,
+                -1122,
+                -1127,
+                -1128,
+                -1130,
+                -1194,
+                -1220,
+            )
         ),
         *(
-            pytest.param(status, error_body(code), ServerFailedError, 3, f"failed to answer for BTCUSDC: {status}, {code}", id=f"{code} with {status}")
+            pytest.param(
+                status,
+                error_body(code),
+                ServerFailedError,
+                3,
+                f"failed to answer for BTCUSDC: {status}, {code}",
+                id=f"{code} with {status}",
+            )
             for code in (-1000, -1001, -1003, -1007, -1008)
             for status in (400, 503)
         ),
         *(
-            pytest.param(status, "<html>busy</html>", ServerFailedError, 3, f"failed to answer for BTCUSDC: {status}.", id=str(status))
+            pytest.param(
+                status,
+                "<html>busy</html>",
+                ServerFailedError,
+                3,
+                f"failed to answer for BTCUSDC: {status}.",
+                id=str(status),
+            )
             for status in (500, 502, 503, 504, 520)
         ),
-        pytest.param(403, HTML_403, HostRefusedError, 1, '[data.api] base_url = "https://data-api.binance.vision"', id="403"),
-        pytest.param(451, BODY_451, HostRefusedError, 1, '[data.api] base_url = "https://data-api.binance.vision"', id="451"),
-        pytest.param(404, "", DownloadError, 1, "nothing at /api/v3/klines (404); see [data.api] klines_endpoint.", id="404"),
-        pytest.param(400, "<html>", DownloadError, 1, "refused the request for BTCUSDC: 400.", id="400 without a body of its form"),
+        pytest.param(
+            403, HTML_403, HostRefusedError, 1, '[data.api] base_url = "https://data-api.binance.vision"', id="403"
+        ),
+        pytest.param(
+            451, BODY_451, HostRefusedError, 1, '[data.api] base_url = "https://data-api.binance.vision"', id="451"
+        ),
+        pytest.param(
+            404, "", DownloadError, 1, "nothing at /api/v3/klines (404); see [data.api] klines_endpoint.", id="404"
+        ),
+        pytest.param(
+            400,
+            "<html>",
+            DownloadError,
+            1,
+            "refused the request for BTCUSDC: 400.",
+            id="400 without a body of its form",
+        ),
         pytest.param(400, "[]", DownloadError, 1, "refused the request for BTCUSDC: 400.", id="400 with a list"),
-        pytest.param(400, '{"code":"x","msg":7}', DownloadError, 1, "refused the request for BTCUSDC: 400.", id="400 with odd types"),
+        pytest.param(
+            400,
+            '{"code":"x","msg":7}',
+            DownloadError,
+            1,
+            "refused the request for BTCUSDC: 400.",
+            id="400 with odd types",
+        ),
         pytest.param(401, "{}", DownloadError, 1, "refused the request for BTCUSDC: 401.", id="401"),
         pytest.param(204, "", DownloadError, 1, "refused the request for BTCUSDC: 204.", id="204"),
     ],
 )
 def test_an_error_answer_is_its_error_after_as_many_attempts(
-    make_source: Any, requests_mock: Mocker, status: int, body: str, error: type[DownloadError], attempts: int, message: str
+    make_source: Any,
+    requests_mock: Mocker,
+    status: int,
+    body: str,
+    error: type[DownloadError],
+    attempts: int,
+    message: str,
 ) -> None:
     requests_mock.get(KLINES, status_code=status, text=body)
     with pytest.raises(error) as raised:
@@ -468,7 +542,9 @@ def test_an_error_answer_is_its_error_after_as_many_attempts(
 
 
 def test_a_lower_case_symbol_is_answered_with_its_upper_case(make_source: Any, requests_mock: Mocker) -> None:
-    requests_mock.get(KLINES, status_code=400, text=error_body(-1100, "Illegal characters found in parameter 'symbol'."))
+    requests_mock.get(
+        KLINES, status_code=400, text=error_body(-1100, "Illegal characters found in parameter 'symbol'.")
+    )
     with pytest.raises(UnknownSymbolError) as raised:
         fetch(make_source(), span(0, 1), symbol="btcusdc")
     assert str(raised.value) == "api.test has no symbol 'btcusdc'. Symbols are written in upper case: BTCUSDC."
@@ -502,7 +578,9 @@ def test_429_holds_every_thread_back_for_as_long_as_it_says(
 
 
 @pytest.mark.parametrize(
-    "headers", [{}, {"Retry-After": "Wed, 21 Oct 2015 07:28:00 GMT"}, {"Retry-After": "-1"}], ids=["none", "date", "negative"]
+    "headers",
+    [{}, {"Retry-After": "Wed, 21 Oct 2015 07:28:00 GMT"}, {"Retry-After": "-1"}],
+    ids=["none", "date", "negative"],
 )
 def test_429_without_seconds_waits_a_minute(
     make_source: Any, requests_mock: Mocker, stop: Waits, headers: dict[str, str]
@@ -557,12 +635,34 @@ def test_a_body_above_the_limit_is_refused(make_source: Any, requests_mock: Mock
 @pytest.mark.parametrize(
     ("failure", "error", "attempts", "message"),
     [
-        pytest.param(requests.ConnectTimeout, ConnectionFailedError, 3, "took longer than 30 seconds; see [data.api] timeout", id="timeout"),
+        pytest.param(
+            requests.ConnectTimeout,
+            ConnectionFailedError,
+            3,
+            "took longer than 30 seconds; see [data.api] timeout",
+            id="timeout",
+        ),
         pytest.param(requests.ReadTimeout, ConnectionFailedError, 3, "took longer than 30 seconds", id="read timeout"),
-        pytest.param(requests.ConnectionError("no route"), ConnectionFailedError, 3, "No answer from api.test: no route.", id="refused"),
-        pytest.param(requests.exceptions.ProxyError("gone"), ConnectionFailedError, 3, "see [data.api] proxy", id="proxy"),
-        pytest.param(requests.exceptions.SSLError("self-signed"), DownloadError, 1, "[data.api] ca_bundle. (self-signed)", id="certificate"),
-        pytest.param(requests.exceptions.InvalidURL("odd"), DownloadError, 1, "Cannot ask api.test: odd.", id="address"),
+        pytest.param(
+            requests.ConnectionError("no route"),
+            ConnectionFailedError,
+            3,
+            "No answer from api.test: no route.",
+            id="refused",
+        ),
+        pytest.param(
+            requests.exceptions.ProxyError("gone"), ConnectionFailedError, 3, "see [data.api] proxy", id="proxy"
+        ),
+        pytest.param(
+            requests.exceptions.SSLError("self-signed"),
+            DownloadError,
+            1,
+            "[data.api] ca_bundle. (self-signed)",
+            id="certificate",
+        ),
+        pytest.param(
+            requests.exceptions.InvalidURL("odd"), DownloadError, 1, "Cannot ask api.test: odd.", id="address"
+        ),
     ],
 )
 def test_a_failed_connection_is_its_error_after_as_many_attempts(
@@ -637,9 +737,7 @@ def test_the_weight_limit_is_not_asked_for_a_few_requests(make_source: Any, requ
 
 
 @pytest.mark.parametrize("body", ["{}", "[]", '{"rateLimits":[]}', '{"rateLimits":[{}]}', "<html>"])
-def test_a_host_that_does_not_tell_its_limits_still_serves(
-    make_source: Any, requests_mock: Mocker, body: str
-) -> None:
+def test_a_host_that_does_not_tell_its_limits_still_serves(make_source: Any, requests_mock: Mocker, body: str) -> None:
     requests_mock.get(f"{HOST}/api/v3/exchangeInfo", text=body)
     requests_mock.get(
         KLINES,

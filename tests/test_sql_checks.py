@@ -85,9 +85,7 @@ FAULTS = {
     "quote volume negative": value_fault("negative_volume", "quote_volume = -1", (2, -1, 3, 1, 9)),
     "trade count negative": value_fault("negative_volume", "trade_count = -1", (2, 20, -1, 1, 9)),
     "taker volume negative": value_fault("negative_volume", "taker_buy_volume = -1", (2, 20, 3, -1, 9)),
-    "taker quote volume negative": value_fault(
-        "negative_volume", "taker_buy_quote_volume = -1", (2, 20, 3, 1, -1)
-    ),
+    "taker quote volume negative": value_fault("negative_volume", "taker_buy_quote_volume = -1", (2, 20, 3, 1, -1)),
     "volume negative, the rest unknown": value_fault(
         "negative_volume",
         """volume = -1, quote_volume = null, trade_count = null,
@@ -97,9 +95,7 @@ FAULTS = {
     "taker above base": value_fault(
         "taker_volume_above_volume", "taker_buy_volume = 2.00000001", (2, 2.00000001, 20, 9)
     ),
-    "taker above quote": value_fault(
-        "taker_volume_above_volume", "taker_buy_quote_volume = 21", (2, 1, 20, 21)
-    ),
+    "taker above quote": value_fault("taker_volume_above_volume", "taker_buy_quote_volume = 21", (2, 1, 20, 21)),
     "no trades": value_fault("volume_without_trades", "trade_count = 0", (2, 0)),
     "no volume": value_fault("trades_without_volume", "volume = 0", (0, 3)),
     "average above high": value_fault(
@@ -250,9 +246,7 @@ def test_check_returns_exactly_the_planted_fault(fault: Fault, clean: duckdb.Duc
         for column in ("volume", "quote_volume", "taker_buy_volume", "taker_buy_quote_volume")
     ],
 )
-def test_check_finds_a_value_that_is_not_a_number(
-    check: str, column: str, clean: duckdb.DuckDBPyConnection
-) -> None:
+def test_check_finds_a_value_that_is_not_a_number(check: str, column: str, clean: duckdb.DuckDBPyConnection) -> None:
     clean.execute(f"update candles_1m set {column} = 'nan' where open_time = ?", [minute(7)])
     assert [row[:2] for row in run(clean, check)] == [("BTCUSDC", minute(7)), ("ETHUSDC", minute(7))]
 

@@ -126,18 +126,13 @@ def expected_gaps(store: Store) -> list[tuple[object, ...]]:
 
 
 def outage_minutes(counts: dict[int, tuple[int, int]]) -> set[int]:
-    lacking = {
-        minute for minute, (asked, absent) in counts.items() if asked >= 2 and 10 * absent >= 9 * asked
-    }
+    lacking = {minute for minute, (asked, absent) in counts.items() if asked >= 2 and 10 * absent >= 9 * asked}
     return {minute for run in runs_of(lacking) if len(run) <= 72 * 60 for minute in run}
 
 
 def runs_of(chosen: set[int]) -> list[list[int]]:
     ordered = sorted(chosen)
-    return [
-        [minute for _, minute in run]
-        for _, run in groupby(enumerate(ordered), lambda pair: pair[1] - pair[0])
-    ]
+    return [[minute for _, minute in run] for _, run in groupby(enumerate(ordered), lambda pair: pair[1] - pair[0])]
 
 
 @st.composite
@@ -299,9 +294,7 @@ def test_duplicated_candle_hides_no_absent_minute(database: duckdb.DuckDBPyConne
 
 def test_off_grid_candle_counts_for_its_minute(database: duckdb.DuckDBPyConnection) -> None:
     fill(database, asked_throughout({"A": minutes((0, 10), (11, 20))}))
-    database.execute(
-        "update candles_1m set open_time = open_time + interval 7 second where open_time = ?", [time(4)]
-    )
+    database.execute("update candles_1m set open_time = open_time + interval 7 second where open_time = ?", [time(4)])
     assert database.execute("select gap_start, missing from gaps").fetchall() == [(time(10), 1)]
 
 

@@ -172,7 +172,10 @@ def test_the_store_serves_attached_under_another_name(append: Any, store_path: P
     append(minutes=120)
     with duckdb.connect() as connection:
         connection.execute(f"attach '{store_path}' as other (read_only)")
-        assert connection.execute("select minutes from other.candles_1h order by open_time").fetchall() == [(60,), (60,)]
+        assert connection.execute("select minutes from other.candles_1h order by open_time").fetchall() == [
+            (60,),
+            (60,),
+        ]
         assert connection.execute("select count(*) from other.gaps").fetchall() == [(0,)]
 
 
@@ -203,7 +206,10 @@ def test_a_newer_store_is_refused(append: Any, store: Store, store_path: Path) -
     append()
     change(store_path, "update store_info set schema_version = 99")
     for session in (store.reading, store.writing):
-        with pytest.raises(StoreError, match=r"written by a newer threadx_duck \(schema 99, here 1\)\. Upgrade"), session():
+        with (
+            pytest.raises(StoreError, match=r"written by a newer threadx_duck \(schema 99, here 1\)\. Upgrade"),
+            session(),
+        ):
             pass
 
 
@@ -211,7 +217,10 @@ def test_another_market_is_refused(append: Any, store_path: Path) -> None:
     append()
     other = Store(StoreSettings(database=store_path, market="binance_us"))
     for session in (other.reading, other.writing):
-        with pytest.raises(StoreError, match=r"holds binance_spot, but \[data\.store\] market is binance_us\."), session():
+        with (
+            pytest.raises(StoreError, match=r"holds binance_spot, but \[data\.store\] market is binance_us\."),
+            session(),
+        ):
             pass
 
 
@@ -220,7 +229,10 @@ def test_a_file_of_something_else_is_refused(store: Store, store_path: Path, con
     store_path.parent.mkdir()
     store_path.write_bytes(content)
     for session in (store.reading, store.writing):
-        with pytest.raises(StoreError, match=r"threadx\.duckdb is not a DuckDB database\. Name another file: --db"), session():
+        with (
+            pytest.raises(StoreError, match=r"threadx\.duckdb is not a DuckDB database\. Name another file: --db"),
+            session(),
+        ):
             pass
     assert store_path.read_bytes() == content
 
@@ -299,7 +311,10 @@ def test_a_held_store_is_refused_after_the_timeout_naming_the_process(append: An
     store = Store(StoreSettings(database=store_path, lock_timeout_seconds=0.05), on_wait=notes.append)
     with held(store_path) as process:
         for session in (store.reading, store.writing):
-            with pytest.raises(StoreLockedError, match=rf"threadx\.duckdb is held by .* \(process {process.pid}\);"), session():
+            with (
+                pytest.raises(StoreLockedError, match=rf"threadx\.duckdb is held by .* \(process {process.pid}\);"),
+                session(),
+            ):
                 pass
     assert len(notes) == 2
     assert notes[0].endswith("Waiting for up to 0.05 seconds.")
@@ -385,7 +400,17 @@ def test_a_differing_candle_of_at_least_the_rank_holds(append: Any, store_path: 
 
 @pytest.mark.parametrize(
     "column",
-    ["open", "high", "low", "close", "volume", "quote_volume", "trade_count", "taker_buy_volume", "taker_buy_quote_volume"],
+    [
+        "open",
+        "high",
+        "low",
+        "close",
+        "volume",
+        "quote_volume",
+        "trade_count",
+        "taker_buy_volume",
+        "taker_buy_quote_volume",
+    ],
 )
 def test_a_difference_in_any_column_is_a_revision(append: Any, store_path: Path, column: str) -> None:
     append()
@@ -407,7 +432,9 @@ def test_only_the_candles_that_differ_are_replaced(append: Any, store_path: Path
 
 def test_values_that_an_import_lacks_differ_from_nothing(append: Any, store_path: Path) -> None:
     append(source="import")
-    appended = append(source="import", quote_volume=None, trade_count=None, taker_buy_volume=None, taker_buy_quote_volume=None)
+    appended = append(
+        source="import", quote_volume=None, trade_count=None, taker_buy_volume=None, taker_buy_quote_volume=None
+    )
     assert appended.rows_revised == 0
     assert ask(store_path, "select distinct trade_count from candles_1m") == [(5,)]
 
@@ -416,7 +443,9 @@ def test_values_that_an_import_lacked_are_brought_by_a_later_answer(append: Any,
     append(source="import", trade_count=None)
     appended = append(source="rest")
     assert appended.rows_revised == 3
-    assert ask(store_path, "select distinct old_trade_count, new_trade_count, applied from revisions") == [(None, 5, True)]
+    assert ask(store_path, "select distinct old_trade_count, new_trade_count, applied from revisions") == [
+        (None, 5, True)
+    ]
 
 
 def test_a_candle_that_a_conclusive_answer_lacks_is_removed(append: Any, store_path: Path) -> None:
@@ -452,7 +481,9 @@ def test_a_candle_whose_minute_was_rejected_stays(append: Any, store_path: Path)
         (START + MINUTE, "[]", "off_grid"),
         (None, "[]", "off_grid"),
     ]
-    assert ask(store_path, "select rows_received, rows_rejected from requests order by rows_rejected desc limit 1") == [(4, 2)]
+    assert ask(store_path, "select rows_received, rows_rejected from requests order by rows_rejected desc limit 1") == [
+        (4, 2)
+    ]
 
 
 def test_other_symbols_and_minutes_are_left_alone(append: Any, store_path: Path) -> None:
@@ -476,8 +507,17 @@ def test_several_symbols_in_one_batch_keep_their_own_counts(store: Store, append
     append(minutes=3, symbol="BTCUSDC")
     pages = [
         Page(
-            symbol, "1m", "rest", START, START + 4 * MINUTE, make_candles(symbol, minutes=4, close=10.5),
-            REJECTED_SCHEMA.empty_table(), "https://a.test", (b"[]",), datetime(2024, 2, 1), 0.1,
+            symbol,
+            "1m",
+            "rest",
+            START,
+            START + 4 * MINUTE,
+            make_candles(symbol, minutes=4, close=10.5),
+            REJECTED_SCHEMA.empty_table(),
+            "https://a.test",
+            (b"[]",),
+            datetime(2024, 2, 1),
+            0.1,
         )
         for symbol in ("BTCUSDC", "ETHUSDC")
     ]
@@ -486,14 +526,24 @@ def test_several_symbols_in_one_batch_keep_their_own_counts(store: Store, append
     assert [appended[request.request_id] for request in requests] == [(1, 3), (4, 0)]
 
 
-def test_a_failure_in_the_middle_leaves_nothing_behind(store: Store, store_path: Path, append: Any, make_candles: Any) -> None:
+def test_a_failure_in_the_middle_leaves_nothing_behind(
+    store: Store, store_path: Path, append: Any, make_candles: Any
+) -> None:
     append(minutes=3)
     before = {table: ask(store_path, f"from {table}") for table in TABLES}
     good = OpenRequest(
         Page(
-            "BTCUSDC", "1m", "rest", START, START + 9 * MINUTE, make_candles(minutes=9, skip=[1], close=10.5),
+            "BTCUSDC",
+            "1m",
+            "rest",
+            START,
+            START + 9 * MINUTE,
+            make_candles(minutes=9, skip=[1], close=10.5),
             pa.Table.from_pylist([{"symbol": "BTCUSDC", "minute": START, "raw": "[]", "reason": "x"}], REJECTED_SCHEMA),
-            "https://a.test", (b"[]",), datetime(2024, 2, 1), 0.1,
+            "https://a.test",
+            (b"[]",),
+            datetime(2024, 2, 1),
+            0.1,
         )
     )
     (first,) = make_batches([good])
@@ -549,7 +599,9 @@ def test_user_sql_returns_its_rows(append: Any, store: Store) -> None:
         "select * from relation",
     ],
 )
-def test_user_sql_can_only_read_this_store(append: Any, store: Store, store_path: Path, tmp_path: Path, statement: str) -> None:
+def test_user_sql_can_only_read_this_store(
+    append: Any, store: Store, store_path: Path, tmp_path: Path, statement: str
+) -> None:
     append()
     (tmp_path / "secret.csv").write_text("a\n1\n")
     before = sorted(tmp_path.rglob("*"))
@@ -560,7 +612,9 @@ def test_user_sql_can_only_read_this_store(append: Any, store: Store, store_path
     assert closes(store_path) == [11.0] * 3
 
 
-@pytest.mark.parametrize("statement", ["", ";", "-- nothing", "selec 1", "select nothing from candles_1m", "select 1/'x'"])
+@pytest.mark.parametrize(
+    "statement", ["", ";", "-- nothing", "selec 1", "select nothing from candles_1m", "select 1/'x'"]
+)
 def test_user_sql_that_cannot_run_is_a_query_error(append: Any, store: Store, statement: str) -> None:
     append()
     with pytest.raises(QueryError) as raised:

@@ -64,7 +64,7 @@ def test_parse_timeframe_of_the_exchanges_own_has_its_interval() -> None:
     "label",
     [
         *("", "m", "1", "0m", "01m", "-1m", "1.5h", "1M", "1H", "1y", "2mo", "1s", "10000m", " 1m", "1m ", "1m\n"),
-        *("1 m", "١m", "candles_1h", "1h; drop table candles_1m"),
+        *("1 m", "\u0661m", "candles_1h", "1h; drop table candles_1m"),
     ],
     ids=repr,
 )

@@ -14,7 +14,7 @@ from threadx_duck.candles import typed
 from threadx_duck.errors import DownloadError, UsageError
 from threadx_duck.natives import fetch_candles, grid_of, has_own_grid, native_timeframe, store_natives
 from threadx_duck.timeframes import ONE_MINUTE, Timeframe
-from threadx_duck.times import TimeRange
+from threadx_duck.times import MINUTE, TimeRange
 
 if TYPE_CHECKING:
     from threadx_duck.ledger import OpenRequest
@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from threadx_duck.store import Session, Store
 
 Ranges = dict[str, list[TimeRange]]
+
+# Ranges, or what finds them in the store.
+Wanted = Ranges | Callable[["Session"], Ranges]
 
 
 @dataclass(frozen=True)
@@ -80,7 +83,7 @@ class Comparer:
         self._symbols_at_once = symbols_at_once
         self.failed: dict[str, str] = {}
 
-    def compare(self, wanted: Ranges, timeframe: Timeframe) -> dict[str, Comparison]:
+    def compare(self, wanted: Wanted, timeframe: Timeframe) -> dict[str, Comparison]:
         """Compares the candles that open in some ranges of each symbol and lie in conclusive ranges.
 
         Asks for the exchange's candles that are not stored yet, and stores them. A symbol that cannot be
@@ -88,12 +91,13 @@ class Comparer:
         """
         native = require_native(timeframe)
         with self._store.reading() as session:
-            asked, unasked = _verifiable(session, wanted, timeframe, native)
+            ranges = wanted(session) if callable(wanted) else wanted
+            asked, unasked = _verifiable(session, ranges, timeframe, native)
             if not unasked:
                 return _compare(session, asked, timeframe, native)
         self._ask(unasked, native)
         with self._store.reading() as session:
-            asked, _ = _verifiable(session, wanted, timeframe, native)
+            asked, _ = _verifiable(session, ranges, timeframe, native)
             return _compare(session, {s: r for s, r in asked.items() if s not in self.failed}, timeframe, native)
 
     def ask_again(self, symbol: str, timeframe: Timeframe, ranges: Sequence[TimeRange]) -> None:
@@ -135,6 +139,27 @@ class Comparer:
                         pool.shutdown(wait=False, cancel_futures=True)
                         raise
                     self.failed[symbol] = str(error)
+
+
+def stored_candles(
+    symbols: Sequence[str], start: datetime | None, end: datetime | None, timeframe: Timeframe
+) -> Callable[[Session], Ranges]:
+    """What finds the candles of some symbols, or of all, that open in a range; by default from the first on.
+
+    It raises `UsageError` for a symbol that is not stored.
+    """
+
+    def find(session: Session) -> Ranges:
+        firsts = dict(session.run("queries/first_candles", symbols=list(symbols)))
+        unknown = [symbol for symbol in symbols if symbol not in firsts]
+        if unknown:
+            raise UsageError(f"Not stored: {', '.join(unknown)}. Run: threadx ingest {' '.join(unknown)}")
+        return {
+            symbol: [TimeRange(start or first - timeframe.step + MINUTE, end or datetime.max - timeframe.step)]
+            for symbol, first in firsts.items()
+        }
+
+    return find
 
 
 def require_native(timeframe: Timeframe) -> Timeframe:

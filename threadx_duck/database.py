@@ -14,7 +14,7 @@ import duckdb
 
 from threadx_duck.errors import StoreError, StoreLockedError
 from threadx_duck.session import Session, literal
-from threadx_duck.store_errors import moved_error, open_error
+from threadx_duck.store_errors import CONTINUES, moved_error, open_error
 from threadx_duck.storefile import held, holder, identity, is_open_here
 
 # Storage v1.0.0 is readable by every client since DuckDB 1.0, at no cost in size or speed; DuckDB 2.0's
@@ -122,7 +122,10 @@ class Database:
             wait=wait_random_exponential(multiplier=0.02, max=1.0),
             reraise=True,
         )
-        return patience(open_file)
+        try:
+            return patience(open_file)
+        except StoreLockedError as error:
+            raise StoreLockedError(f"{error} Gave up after {self._lock_timeout:g} seconds. {CONTINUES}") from error
 
     def _open(self, *, read_only: bool) -> duckdb.DuckDBPyConnection:
         before = identity(self.path)

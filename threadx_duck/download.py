@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
-from threadx_duck.errors import DownloadError
+from threadx_duck.errors import DownloadError, StoreError
 from threadx_duck.fetching import Delivery, Sources, SymbolDownload
 from threadx_duck.ledger import COMMIT_ROWS, Buffer, make_batches
 from threadx_duck.planning import Planner, SymbolPlan
@@ -101,9 +101,14 @@ class Downloader:
             for plan in plans:
                 pool.submit(self._download, plan, share, recheck)
             self._collect(len(plans))
-        except KeyboardInterrupt:
+        except BaseException as error:
+            # Also after a failed commit: nothing that still comes could be stored.
             self._stop.set()
-            self._commit()
+            if isinstance(error, KeyboardInterrupt):
+                self._commit()
+            if isinstance(error, StoreError):
+                added = sum(result.rows_added for result in self.results.values())
+                raise type(error)(f"{error} Of this run {added:,} candles are stored.") from error
             raise
         finally:
             self._stop_workers(pool)

@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import array
 import hashlib
+import math
 import sys
 from collections import deque
 from collections.abc import Iterator, Sequence
@@ -41,8 +42,8 @@ _COLUMNS = ("open_time", *(field.name for field in VALUE_FIELDS))
 _MAYBE_UNKNOWN = ("quote_volume", "trade_count", "taker_buy_volume", "taker_buy_quote_volume")
 _NAN = pa.scalar(float("nan"))
 
-# Months that wait to be hashed while the next one is read.
-_MOST_WAITING = 2
+# Months that wait to be hashed while the next year is read.
+_MOST_WAITING = 12
 
 
 @dataclass(frozen=True)
@@ -78,7 +79,7 @@ def compute_fingerprint(
 ) -> Fingerprint:
     """The fingerprint of some symbols, or of all, and of the candles that open in ``[start, end)`` only.
 
-    Reads a month at a time. Raises `UsageError` for a symbol that is not stored, unless ``missing_ok``;
+    Reads a year of a symbol at a time. Raises `UsageError` for a symbol that is not stored, unless ``missing_ok``;
     `StoreError`.
     """
     with store.reading() as session, ThreadPoolExecutor(1, thread_name_prefix="hash") as pool:
@@ -121,14 +122,18 @@ def month_range(month: str) -> TimeRange:
 
 
 def _months(session: Session, symbol: str, span: TimeRange) -> Iterator[tuple[str, pa.Table]]:
-    """The candles of each month of a range that has any."""
+    """The candles of each month of a range that has any, read a calendar year at a time."""
     start = span.start
     while start < span.end:
-        end = min(_next_month(start), span.end)
-        candles = session.query("queries/candle_values", symbol=symbol, start=start, end=end)
-        if candles.num_rows:
-            yield f"{start:%Y-%m}", candles
-        start = end
+        end = min(datetime(start.year + 1, 1, 1), span.end)
+        year = _sorted(session.query("queries/candle_values", symbol=symbol, start=start, end=end))
+        done = 0
+        while start < end:
+            month, start = f"{start:%Y-%m}", min(_next_month(start), end)
+            reached = pc.sum(pc.less(year["open_time"], start)).as_py() or 0
+            if reached > done:
+                yield month, year.slice(done, reached - done)
+            done = reached
 
 
 def _fingerprint_month(symbol: str, month: str, candles: pa.Table) -> MonthFingerprint:
@@ -151,8 +156,9 @@ def _value_bytes(values: pa.Array) -> memoryview | bytes:
     if not pa.types.is_floating(values.type):
         return _buffer(pc.fill_null(pc.cast(values, pa.int64()), 0), 8)
     # Adding zero makes minus zero zero and leaves every other number as it is.
-    values = pc.add(pc.fill_null(values, 0.0), 0.0)
-    if pc.any(pc.is_nan(values)).as_py():
+    values = pc.add(pc.fill_null(values, 0.0) if values.null_count else values, 0.0)
+    # A sum that is a number has no NaN in it.
+    if math.isnan(pc.sum(values).as_py() or 0.0):
         values = pc.if_else(pc.is_nan(values), _NAN, values)
     return _buffer(values, 8)
 

@@ -23,7 +23,7 @@ from threadx_duck.ledger import COMMIT_ROWS, Buffer, make_batches
 from threadx_duck.results import Progress
 from threadx_duck.sources.archive import read_archive_file, to_page
 from threadx_duck.sources.kept import read_verified
-from threadx_duck.sources.klines_csv import read_kline_csv, read_zip
+from threadx_duck.sources.klines_csv import Opener, open_plain, open_zip, read_kline_csv
 from threadx_duck.sources.page import Page
 from threadx_duck.store import Store
 from threadx_duck.times import EPOCH, MINUTE, utc_now
@@ -122,7 +122,7 @@ def _read_zip(path: Path, symbol: str | None) -> list[Page]:
     began = time.monotonic()
     if not path.with_name(path.name + CHECKSUM_SUFFIX).exists():
         body = path.read_bytes()
-        return [_import_csv(path, symbol, body, read_zip(body, path.name))]
+        return [_import_csv(path, symbol, body, open_zip(body, path.name))]
     verified = read_verified(path)
     if verified is None:
         raise BadResponseError(f"{path.name} does not match the checksum beside it; nothing of it was stored.")
@@ -130,20 +130,20 @@ def _read_zip(path: Path, symbol: str | None) -> list[Page]:
     if file is None:
         raise UsageError(f"{path.name} is not named as a file of the archive, such as BTCUSDC-1m-2024-01.zip.")
     klines = read_archive_file(file, verified.body)
-    return [to_page(file, klines, verified.body, path.name, verified.kept_at, time.monotonic() - began)]
+    return [to_page(file, klines, verified.sha256, path.name, verified.kept_at, time.monotonic() - began)]
 
 
 def _read_csv(path: Path, symbol: str | None) -> list[Page]:
     body = path.read_bytes()
-    return [_import_csv(path, symbol, body, body)]
+    return [_import_csv(path, symbol, body, open_plain(body))]
 
 
-def _import_csv(path: Path, symbol: str | None, body: bytes, content: bytes) -> Page:
+def _import_csv(path: Path, symbol: str | None, body: bytes, opener: Opener) -> Page:
     file = ArchiveFile.of_name(path.name)
     name = symbol or (file.symbol if file else None)
     if name is None:
         raise UsageError(f"{path.name} names no symbol. Say which: threadx import {path.name} --symbol BTCUSDC")
-    return _to_import(path, name, read_kline_csv(name, content, path.name), body)
+    return _to_import(path, name, read_kline_csv(name, opener, path.name), body)
 
 
 def _read_parquet(path: Path, symbol: str | None) -> list[Page]:

@@ -62,6 +62,7 @@ class IngestionManager:
         self._progress = progress or Progress()
         self.store = Store(self.settings.store, on_wait=self._progress.note)
         self._stop = threading.Event()
+        self._is_downloading = False
         self._sources: Sources | None = None
         self.results: dict[str, SymbolResult] = {}
 
@@ -80,9 +81,13 @@ class IngestionManager:
                 source.close()
             self._sources = None
 
-    def stop(self) -> None:
-        """Ends a running download after the batch in hand; may be called from any thread."""
+    def stop(self) -> bool:
+        """Ends a running download after the batch in hand; may be called from any thread.
+
+        Returns whether there is one. Its symbols report that the run was stopped.
+        """
         self._stop.set()
+        return self._is_downloading
 
     def update_assets_batch(
         self,
@@ -107,6 +112,7 @@ class IngestionManager:
         ``target_timeframes`` are counted in each result and, if ``[data.processing] resample_validation``
         is set, compared with the exchange's own where this run changed minutes.
         """
+        self._stop.clear()
         timeframes = [parse_timeframe(label) for label in dict.fromkeys(target_timeframes)]
         planner, plans = self._plan(self._planner(source), symbols, start_date, end_date, refresh=refresh)
         self.results = {
@@ -118,7 +124,7 @@ class IngestionManager:
             with published_after(self.store, self.settings.store, self._progress.note):
                 if due:
                     self._download(due, planner, recheck=refresh)
-                if timeframes and self.store.exists:
+                if timeframes and self.store.exists and not self._stop.is_set():
                     self._validate(timeframes, start_date, end_date)
         return self.results
 
@@ -203,20 +209,14 @@ class IngestionManager:
         The exchange's candles are asked for where they are not stored yet; ``repair`` asks again for what
         differs, on both sides. Without symbols, every stored one. Raises `UsageError`, `StoreError`.
         """
+        from threadx_duck.comparison import stored_candles
         from threadx_duck.verification import verify_ranges
 
         width, (start, end) = parse_timeframe(timeframe), parse_range(start_date, end_date)
-        with self.store.reading() as session:
-            spans = _spans(session.run("queries/symbol_spans"))
-        unknown = [symbol for symbol in symbols if symbol not in spans]
-        if unknown:
-            raise UsageError(f"Not stored: {', '.join(unknown)}. Run: threadx ingest {' '.join(unknown)}")
-        wanted = {
-            symbol: [TimeRange(spans[symbol].start - width.step + MINUTE if start is None else start, end or _FOREVER)]
-            for symbol in dict.fromkeys(symbols or sorted(spans))
-        }
         self._stop.clear()
-        return verify_ranges(self.store, self._comparer(), wanted, width, repair=repair)
+        return verify_ranges(
+            self.store, self._comparer(), stored_candles(symbols, start, end, width), width, repair=repair
+        )
 
     def import_files(self, paths: Sequence[str | Path], *, symbol: str | None = None) -> dict[str, ImportResult]:
         """Ingests archive zips, CSV and Parquet files lying on disk, with the care and evidence of a download.
@@ -335,7 +335,8 @@ class IngestionManager:
     def _wanted(span: TimeRange | None, start: datetime | None, end: datetime) -> TimeRange:
         if start is None:
             start = EPOCH if span is None else span.end
-        return TimeRange(start, end)
+        # The exchange has nothing older, and no request proves the absence of anything older.
+        return TimeRange(max(start, EPOCH), end)
 
     def _stored_spans(self) -> dict[str, TimeRange]:
         if not self.store.exists:
@@ -400,12 +401,13 @@ class IngestionManager:
     def _download(self, plans: list[SymbolPlan], planner: Planner, *, recheck: bool) -> None:
         from threadx_duck.download import Downloader
 
-        self._stop.clear()
         at_once = self.settings.processing.default_batch_size
         downloader = Downloader(self.store, self._open_sources(), planner, at_once, self._stop, self._progress)
+        self._is_downloading = True
         try:
             downloader.run(plans, recheck=recheck)
         finally:
+            self._is_downloading = False
             self.results.update(downloader.results)
 
 

@@ -66,6 +66,7 @@ class OpenRequest:
     def __post_init__(self) -> None:
         self._hash = hashlib.sha256()
         self.add(self.first)
+        self.first = self.pages[0]
 
     @property
     def range_end(self) -> datetime:
@@ -88,7 +89,7 @@ class OpenRequest:
         """Takes the next page; its bodies are hashed and let go."""
         for body in page.bodies:
             self._hash.update(body)
-        self.answers += len(page.bodies)
+        self.answers += 1 if page.sha256 else len(page.bodies)
         self.rows += page.rows_received
         self.pages.append(page.without_bodies())
 
@@ -118,7 +119,7 @@ class OpenRequest:
             "range_end": self.range_end,
             "pages": self.answers,
             "url": self.first.url,
-            "sha256": self._hash.hexdigest(),
+            "sha256": self.first.sha256 or self._hash.hexdigest(),
             "rows_received": self.rows,
             "rows_rejected": sum(page.rejected.num_rows for page in self.pages),
             "requested_at": self.first.requested_at,

@@ -193,7 +193,7 @@ def _append(session: Session, batch: Batch) -> list[Appended]:
         if stored:
             session.run("append/record_revisions")
             session.run("append/remove_replaced", first=first, last=last)
-        session.run("append/insert_candles")
+        session.run("append/insert_candles" if stored else "append/insert_all_candles")
         if batch.rejected.num_rows:
             session.run("append/insert_rejected")
         session.run("append/find_continued")

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from threadx_duck.errors import StoreError, StoreLockedError
 
-CONTINUES = "What was committed before is stored; the same command continues from there."
+CONTINUES = "What was stored before stays; the same command continues from there."
 
 _LOCK_HOLDER = re.compile(r"Conflicting lock is held in (?P<program>.+?) \(PID (?P<pid>\d+)\)")
 _RESTORE = "Put a backup in its place (threadx backup --help), or move it away and ingest again."
@@ -19,7 +19,7 @@ _RESTORE = "Put a backup in its place (threadx backup --help), or move it away a
 _MEANINGS: list[tuple[str, str]] = [
     (
         r"No space left on device|File too large|Disk quota exceeded|max_temp_directory_size",
-        f"The disk is full: {{path}} cannot grow. {CONTINUES} Make room first.",
+        f"The disk is full: {{path}} cannot grow. Make room first. {CONTINUES}",
     ),
     (
         r"Could not read enough bytes",

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
-from threadx_duck.comparison import AskedAt, Comparer, Comparison, DifferingMinutes, Mismatch, Ranges, require_native
+from threadx_duck.comparison import AskedAt, Comparer, Comparison, DifferingMinutes, Mismatch, Wanted, require_native
 from threadx_duck.errors import DownloadError
 from threadx_duck.exchange import PAGE_CANDLES
 from threadx_duck.ledger import make_batches
@@ -58,7 +58,7 @@ class Verification:
 
 
 def verify_ranges(
-    store: Store, comparer: Comparer, wanted: Ranges, timeframe: Timeframe, *, repair: bool = False
+    store: Store, comparer: Comparer, wanted: Wanted, timeframe: Timeframe, *, repair: bool = False
 ) -> Verification:
     """Compares the candles that open in some ranges of each symbol, if they lie in conclusive ranges.
 

@@ -38,30 +38,13 @@ theirs as (
     where symbol = $symbol and timeframe = $timeframe and native.open_time >= $first and native.open_time < $last
     group by time_bucket($width::interval, native.open_time - $grid_offset)
 ),
-pairs as (
-    select
-        coalesce(ours.open_time, theirs.open_time) as open_time,
-        ours,
-        theirs,
-        ours.open_time is null or theirs.open_time is null as differs_candle,
-        ours.open <> theirs.open as differs_open,
-        ours.high <> theirs.high as differs_high,
-        ours.low <> theirs.low as differs_low,
-        ours.close <> theirs.close as differs_close,
-        abs(ours.volume - theirs.volume) > 1e-9 + 1e-12 * abs(theirs.volume) as differs_volume,
-        abs(ours.quote_volume - theirs.quote_volume) > 1e-9 + 1e-12 * abs(theirs.quote_volume)
-            as differs_quote_volume,
-        ours.trade_count <> theirs.trade_count as differs_trade_count,
-        abs(ours.taker_buy_volume - theirs.taker_buy_volume) > 1e-9 + 1e-12 * abs(theirs.taker_buy_volume)
-            as differs_taker_buy_volume,
-        abs(ours.taker_buy_quote_volume - theirs.taker_buy_quote_volume)
-            > 1e-9 + 1e-12 * abs(theirs.taker_buy_quote_volume) as differs_taker_buy_quote_volume,
-    from ours
-    full join theirs on ours.open_time = theirs.open_time
-),
 compared as (
     select pairs.*
-    from pairs
+    from (
+        select coalesce(ours.open_time, theirs.open_time) as open_time, ours, theirs
+        from ours
+        full join theirs on ours.open_time = theirs.open_time
+    ) as pairs
     asof join ranges on pairs.open_time >= ranges.range_start
     where pairs.open_time < ranges.range_end
 ),
@@ -69,41 +52,36 @@ fields as (
     select
         open_time,
         coalesce(ours.is_complete, false) as is_complete,
-        unnest([
-            {'field': 'candle', 'ours': ours.close, 'theirs': theirs.close, 'differs': differs_candle},
-            {'field': 'open', 'ours': ours.open, 'theirs': theirs.open, 'differs': differs_open},
-            {'field': 'high', 'ours': ours.high, 'theirs': theirs.high, 'differs': differs_high},
-            {'field': 'low', 'ours': ours.low, 'theirs': theirs.low, 'differs': differs_low},
-            {'field': 'close', 'ours': ours.close, 'theirs': theirs.close, 'differs': differs_close},
-            {'field': 'volume', 'ours': ours.volume, 'theirs': theirs.volume, 'differs': differs_volume},
-            {'field': 'quote_volume', 'ours': ours.quote_volume, 'theirs': theirs.quote_volume,
-                'differs': differs_quote_volume},
-            {'field': 'trade_count', 'ours': ours.trade_count::double, 'theirs': theirs.trade_count::double,
-                'differs': differs_trade_count},
-            {'field': 'taker_buy_volume', 'ours': ours.taker_buy_volume, 'theirs': theirs.taker_buy_volume,
-                'differs': differs_taker_buy_volume},
-            {'field': 'taker_buy_quote_volume', 'ours': ours.taker_buy_quote_volume,
-                'theirs': theirs.taker_buy_quote_volume, 'differs': differs_taker_buy_quote_volume},
-        ]) as value,
+        unnest([ours.close, ours.open, ours.high, ours.low, ours.close, ours.volume, ours.quote_volume,
+            ours.trade_count, ours.taker_buy_volume, ours.taker_buy_quote_volume]) as ours,
+        unnest([theirs.close, theirs.open, theirs.high, theirs.low, theirs.close, theirs.volume, theirs.quote_volume,
+            theirs.trade_count, theirs.taker_buy_volume, theirs.taker_buy_quote_volume]) as theirs,
+        unnest(['candle', 'open', 'high', 'low', 'close', 'volume', 'quote_volume', 'trade_count',
+            'taker_buy_volume', 'taker_buy_quote_volume']) as field,
+        unnest(range(10)) as place,
     from compared
+    -- Most candles are equal to the last bit, and need no closer look.
     where
-        differs_candle
-        or differs_open
-        or differs_high
-        or differs_low
-        or differs_close
-        or differs_volume
-        or differs_quote_volume
-        or differs_trade_count
-        or differs_taker_buy_volume
-        or differs_taker_buy_quote_volume
+        ours.open is distinct from theirs.open
+        or ours.high is distinct from theirs.high
+        or ours.low is distinct from theirs.low
+        or ours.close is distinct from theirs.close
+        or ours.volume <> theirs.volume
+        or ours.quote_volume <> theirs.quote_volume
+        or ours.trade_count <> theirs.trade_count
+        or ours.taker_buy_volume <> theirs.taker_buy_volume
+        or ours.taker_buy_quote_volume <> theirs.taker_buy_quote_volume
 ),
 differences as (
-    select open_time, value.field as field, value.ours as ours, value.theirs as theirs, is_complete
+    select open_time, field, ours, theirs, is_complete, place
     from fields
-    where value.differs
+    where case
+        when field = 'candle' then (ours is null) <> (theirs is null)
+        when field in ('open', 'high', 'low', 'close', 'trade_count') then ours <> theirs
+        else abs(ours - theirs) > 1e-9 + 1e-12 * abs(theirs)
+    end
 )
-select total.compared, differences.*
+select total.compared, differences.* exclude (place)
 from (select count(*) as compared from compared) as total
 left join differences on true
-order by differences.open_time
+order by differences.open_time, differences.place

@@ -22,27 +22,21 @@ asked as (
         and range_start < range_end
         and symbol in (select symbol from wanted)
 ),
-reached as (
+numbered as (
     select
         symbol,
         range_start,
         range_end,
-        max(range_end) over (
-            partition by symbol
-            order by range_start, range_end
-            rows between unbounded preceding and 1 preceding
-        ) as reached,
-    from asked
-    where timeframe = '1m'
-),
-numbered as (
-    select
-        *,
-        sum(case when range_start <= reached then 0 else 1 end) over (
-            partition by symbol
-            order by range_start, range_end
-        ) as number,
-    from reached
+        sum(case when range_start <= reached then 0 else 1 end) over by_time as number,
+    from (
+        select
+            *,
+            max(range_end) over (by_time rows between unbounded preceding and 1 preceding) as reached,
+        from asked
+        where timeframe = '1m'
+        window by_time as (partition by symbol order by range_start, range_end)
+    ) as ranges
+    window by_time as (partition by symbol order by range_start, range_end)
 ),
 conclusive as (
     select symbol, min(range_start) as range_start, max(range_end) as range_end
@@ -66,23 +60,16 @@ aligned as (
         and conclusive.range_start < wanted.range_end
         and conclusive.range_end > wanted.range_start
 ),
-intervals as (
-    select symbol, range_start, range_end, 1 as wanted, 0 as asked
-    from aligned
-    where range_start < range_end
-    union all
-    select symbol, range_start, range_end, 0, 1
-    from asked
-    where timeframe = $timeframe
-),
 steps as (
     select symbol, moment, sum(wanted) as wanted, sum(asked) as asked
     from (
-        select symbol, range_start as moment, wanted, asked
-        from intervals
+        select symbol, unnest([range_start, range_end]) as moment, unnest([1, -1]) as wanted, 0 as asked
+        from aligned
+        where range_start < range_end
         union all
-        select symbol, range_end, -wanted, -asked
-        from intervals
+        select symbol, unnest([range_start, range_end]), 0, unnest([1, -1])
+        from asked
+        where timeframe = $timeframe
     ) as edges
     group by symbol, moment
     having sum(wanted) <> 0 or sum(asked) <> 0

@@ -20,6 +20,7 @@ from threadx_duck.cli.context import (
     start_option,
     symbols_argument,
 )
+from threadx_duck.cli.interruption import ending_gently
 from threadx_duck.cli.output import print_json, print_table
 from threadx_duck.errors import UsageError
 
@@ -87,15 +88,16 @@ def ingest(
         try:
             if quote is not None:
                 symbols += _traded_against(manager, quote)
-            manager.update_assets_batch(
-                symbols,
-                start,
-                end,
-                source=source,
-                target_timeframes=labels,
-                refresh=refresh,
-                dry_run=dry_run,
-            )
+            with ending_gently(manager.stop):
+                manager.update_assets_batch(
+                    symbols,
+                    start,
+                    end,
+                    source=source,
+                    target_timeframes=labels,
+                    refresh=refresh,
+                    dry_run=dry_run,
+                )
         except KeyboardInterrupt:
             added = sum(result.rows_added for result in manager.results.values())
             app.note(f"Stopped. {added:,} candles are stored; run the same command to continue.")

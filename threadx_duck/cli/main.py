@@ -80,8 +80,12 @@ def run(arguments: list[str]) -> int:
     """Runs one command line and returns its exit code."""
     verbose = "--verbose" in arguments
     try:
-        ended = threadx.main(arguments, prog_name="threadx", standalone_mode=False)
+        code = threadx.main(arguments, prog_name="threadx", standalone_mode=False)
         sys.stdout.flush()
+        return code if isinstance(code, int) else ExitCode.DONE
+    except click.exceptions.NoArgsIsHelpError as error:
+        error.show()
+        return ExitCode.USAGE
     except click.ClickException as error:
         context = getattr(error, "ctx", None)
         hint = f" See: {context.command_path} --help" if context else ""
@@ -93,12 +97,10 @@ def run(arguments: list[str]) -> int:
         return _fail(str(error), ExitCode.USAGE if is_usage else ExitCode.FAILED)
     except (KeyboardInterrupt, click.Abort):
         return ExitCode.INTERRUPTED
-    except BrokenPipeError:
-        # Whoever read has enough; closing stdout at exit must not complain about it again.
+    except (BrokenPipeError, SystemExit):
+        # Whoever read has enough: click and rich end the program then. Closing stdout must not complain again.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return ExitCode.DONE
-    # Without its standalone mode click returns the code of an Exit, or what the command returned.
-    return ended if isinstance(ended, int) else ExitCode.DONE
 
 
 def _fail(message: str, code: ExitCode) -> ExitCode:

@@ -7,6 +7,7 @@ import io
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
+from decimal import Decimal
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
@@ -98,7 +99,7 @@ def _csv_parts(table: pa.Table) -> Iterator[bytes]:
     yield header.getvalue().encode()
     buffer = io.BytesIO()
     options = pacsv.WriteOptions(include_header=False, quoting_style="needed")
-    pacsv.write_csv(_with_text_times(table), buffer, options)
+    pacsv.write_csv(_with_text_values(_with_text_times(table)), buffer, options)
     yield buffer.getvalue()
 
 
@@ -107,9 +108,23 @@ def _json_parts(table: pa.Table) -> Iterator[bytes]:
     separator = b"\n"
     for batch in _with_text_times(table).to_batches(max_chunksize=_JSON_ROWS):
         for row in batch.to_pylist():
-            yield separator + orjson.dumps(row, default=str)
+            yield separator + orjson.dumps(row, default=_plain)
             separator = b",\n"
     yield b"\n]\n"
+
+
+def _with_text_values(table: pa.Table) -> pa.Table:
+    """What CSV has no form for, such as lists and intervals, as JSON text."""
+    import pyarrow as pa
+
+    for index, field in enumerate(table.schema):
+        if pa.types.is_nested(field.type) or pa.types.is_interval(field.type):
+            values = (
+                None if value is None else orjson.dumps(value, default=str).decode()
+                for value in table.column(index).to_pylist()
+            )
+            table = table.set_column(index, field.name, pa.array(values, pa.string()))
+    return table
 
 
 def _with_text_times(table: pa.Table) -> pa.Table:
@@ -122,6 +137,13 @@ def _with_text_times(table: pa.Table) -> pa.Table:
             seconds = pc.cast(table.column(index), pa.timestamp("s"), safe=False)
             table = table.set_column(index, field.name, pc.strftime(seconds, format="%Y-%m-%dT%H:%M:%SZ"))
     return table
+
+
+def _plain(value: Any) -> int | str:
+    """What JSON has no form for, as text; but sums of whole numbers, which DuckDB makes decimals, as numbers."""
+    if isinstance(value, Decimal) and value == value.to_integral_value() and abs(value) < 2**63:
+        return int(value)
+    return str(value)
 
 
 def _cell(value: Any) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -25,7 +26,10 @@ from threadx_duck.cli.context import (
 from threadx_duck.cli.output import print_json, print_table, write_rows
 from threadx_duck.errors import UsageError
 
-_AGE = re.compile(r"([1-9][0-9]{0,5})([smhd])")
+if TYPE_CHECKING:
+    pass
+
+_AGE = re.compile(r"([1-9][0-9]{0,4})([smhd])")
 _AGE_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 _SHOWN_FAULTS = 10
 

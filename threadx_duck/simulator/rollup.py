@@ -104,6 +104,8 @@ def roll_up(candles: pa.Table, interval: str, *, offset_us: int = 0) -> pa.Table
                 *((name, "sum") for name in _SUMS),
             ]
         )
+        # which groups come first is up to their hashes
+        .sort_by("bucket")
     )
     last_close = grouped["last_close_last"]
     columns = {

@@ -26,14 +26,14 @@ from threadx_duck.errors import (
 )
 from threadx_duck.sources.http import Answer, HttpClient
 from threadx_duck.sources.kept import KeptFile, KeptFiles, read_checksum
-from threadx_duck.sources.klines_csv import read_kline_csv, read_zip
+from threadx_duck.sources.klines_csv import open_zip, read_kline_csv
 from threadx_duck.sources.page import Page
 from threadx_duck.times import format_time
 
 logger = logging.getLogger("threadx_duck.sources")
 
 # How many answers are awaited at once, all symbols together: each file is a zip and its checksum.
-REQUESTS_IN_FLIGHT = 24
+REQUESTS_IN_FLIGHT = 16
 _PARSERS = min(4, os.cpu_count() or 1)
 
 _MOST_ZIP_BYTES = 32 << 20
@@ -175,7 +175,7 @@ class ArchiveSource:
             klines = read_archive_file(file, verified.body)
         except BadResponseError as error:
             raise _UnusableError(f"{error} It was not used.", verified.requests) from error
-        return to_page(file, klines, verified.body, self._url(file, ""), verified.moment, time.monotonic() - began)
+        return to_page(file, klines, verified.sha256, self._url(file, ""), verified.moment, time.monotonic() - began)
 
     def _get(self, file: ArchiveFile, suffix: str) -> Answer | None:
         """One file of the host, or None if it has none. Raises `DownloadError`."""
@@ -207,7 +207,7 @@ class ArchiveSource:
 
 def read_archive_file(file: ArchiveFile, body: bytes) -> Klines:
     """The candles of a zip. Raises `BadResponseError` if they are not those of the file's symbol and period."""
-    klines = read_kline_csv(file.symbol, read_zip(body, file.name), file.name)
+    klines = read_kline_csv(file.symbol, open_zip(body, file.name), file.name)
     klines = klines._replace(candles=in_time_order(klines.candles, file.name))
     start, end = file.period
     for times in (klines.candles["open_time"], klines.rejected["minute"].drop_null()):
@@ -218,7 +218,7 @@ def read_archive_file(file: ArchiveFile, body: bytes) -> Klines:
     return klines
 
 
-def to_page(file: ArchiveFile, klines: Klines, body: bytes, url: str, moment: datetime, seconds: float) -> Page:
+def to_page(file: ArchiveFile, klines: Klines, sha256: str, url: str, moment: datetime, seconds: float) -> Page:
     """All of a file's candles; conclusive for its period if it holds one for each minute, else for nothing."""
     start, end = file.period
     is_complete = klines.candles.num_rows == file.period.minutes
@@ -231,7 +231,8 @@ def to_page(file: ArchiveFile, klines: Klines, body: bytes, url: str, moment: da
         candles=klines.candles,
         rejected=klines.rejected,
         url=url,
-        bodies=(body,),
+        bodies=(),
+        sha256=sha256,
         requested_at=moment,
         seconds=seconds,
     )

@@ -10,6 +10,9 @@ import io
 import lzma
 import zipfile
 import zlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import IO, Any, TypeAlias
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -20,6 +23,11 @@ from threadx_duck.errors import BadResponseError
 
 # A month of candles is about 6 MB; nothing near this is due.
 _MOST_UNPACKED = 64 << 20
+
+# Read in parts of this size, because every thread keeps about as much memory as it once needed in one piece.
+_BLOCK = 1 << 20
+
+Opener: TypeAlias = Callable[[], io.BufferedReader]
 
 _TYPES: dict[str, pa.DataType] = {"open_time": pa.int64(), **{field.name: field.type for field in VALUE_FIELDS}}
 _COLUMNS = [
@@ -41,75 +49,100 @@ _WHOLE_NUMBER = r"^-?\d{1,18}$"
 _DECIMAL = r"^-?\d{1,300}(\.\d*)?([eE][-+]?\d{1,3})?$"
 
 
-def read_zip(body: bytes, what: str) -> bytes:
-    """The content of a zip's only member, whatever its name. Raises `BadResponseError`."""
-    try:
-        with zipfile.ZipFile(io.BytesIO(body)) as archive:
+def open_plain(content: bytes) -> Opener:
+    """CSV as it is."""
+    return lambda: io.BufferedReader(io.BytesIO(content))
+
+
+def open_zip(body: bytes, what: str) -> Opener:
+    """The only member of a zip, whatever its name, unpacked as it is read.
+
+    Opening it and reading on raise `BadResponseError` for what is no such zip.
+    """
+
+    def opened() -> io.BufferedReader:
+        with _zip_errors(what):
+            archive = zipfile.ZipFile(io.BytesIO(body))
             members = archive.infolist()
             if len(members) != 1:
                 raise BadResponseError(f"{what} holds {len(members)} files where one is due.")
-            # The size that the zip claims need not be true, so no more than that is ever unpacked.
-            with archive.open(members[0]) as member:
-                content = member.read(_MOST_UNPACKED + 1)
-    except (
-        zipfile.BadZipFile,
-        zlib.error,
-        lzma.LZMAError,
-        EOFError,
-        OSError,
-        RuntimeError,
-        NotImplementedError,
-    ) as error:
+            return io.BufferedReader(_Member(archive.open(members[0]), what), _BLOCK)
+
+    return opened
+
+
+class _Member(io.RawIOBase):
+    """A zip's member of which no more is unpacked than may be: the size that a zip claims need not be true."""
+
+    def __init__(self, member: IO[bytes], what: str) -> None:
+        super().__init__()
+        self._member = member
+        self._what = what
+        self._size = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        with _zip_errors(self._what):
+            part = self._member.read(len(buffer))
+        self._size += len(part)
+        if self._size > _MOST_UNPACKED:
+            raise BadResponseError(f"{self._what} unpacks to over {_MOST_UNPACKED:,} bytes where none so large is due.")
+        buffer[: len(part)] = part
+        return len(part)
+
+
+@contextmanager
+def _zip_errors(what: str) -> Iterator[None]:
+    try:
+        yield
+    except (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, OSError, RuntimeError) as error:
         raise BadResponseError(f"{what} is not a readable zip: {error}.") from error
-    if len(content) > _MOST_UNPACKED:
-        raise BadResponseError(f"{what} unpacks to more than {_MOST_UNPACKED:,} bytes where none so large is due.")
-    return content
 
 
-def read_kline_csv(symbol: str, content: bytes, what: str) -> Klines:
+def read_kline_csv(symbol: str, opener: Opener, what: str) -> Klines:
     """The candles of CSV rows, in their order. Raises `BadResponseError` if no row can be read.
 
     A row that is unreadable, off the minute grid, or breaks an invariant is rejected with its reason.
     """
     malformed: list[str] = []
     try:
-        columns = _read(content, _TYPES, malformed)
+        columns = _read(opener, _TYPES, malformed)
     except pa.ArrowInvalid:
-        return _read_damaged(symbol, content, what)
+        return _read_damaged(symbol, opener, what)
     if not columns.num_rows:
         raise BadResponseError(f"{what} holds no candles.")
-    klines = split_klines(symbol, columns, lambda positions: _lines(_read(content, _TEXT, []), positions))
+    klines = split_klines(symbol, columns, lambda positions: _lines(_read(opener, _TEXT, []), positions))
     return _with_malformed(symbol, klines, malformed)
 
 
-def _read(content: bytes, types: dict[str, pa.DataType], malformed: list[str]) -> pa.Table:
+def _read(opener: Opener, types: dict[str, pa.DataType], malformed: list[str]) -> pa.Table:
     """Some columns of all rows that have twelve; the text of the others is added to ``malformed``."""
 
     def take_note(row: csv.InvalidRow) -> str:
         malformed.append(row.text)
         return "skip"
 
-    return csv.read_csv(
-        pa.BufferReader(content),
-        read_options=csv.ReadOptions(
-            use_threads=False,
-            # One block: the columns come in one piece, and a row of any length fits.
-            block_size=len(content) + 1,
-            column_names=_COLUMNS,
-            skip_rows=0 if content[:1].isdigit() else 1,
-        ),
-        parse_options=csv.ParseOptions(quote_char=False, invalid_row_handler=take_note),
-        convert_options=csv.ConvertOptions(
-            column_types=types, include_columns=list(types), null_values=[], check_utf8=False
-        ),
-    )
+    with opener() as file:
+        has_header = not file.peek(1)[:1].isdigit()
+        return csv.read_csv(
+            file,
+            read_options=csv.ReadOptions(
+                use_threads=False, block_size=_BLOCK, column_names=_COLUMNS, skip_rows=1 if has_header else 0
+            ),
+            parse_options=csv.ParseOptions(quote_char=False, invalid_row_handler=take_note),
+            convert_options=csv.ConvertOptions(
+                column_types=types, include_columns=list(types), null_values=[], check_utf8=False
+            ),
+        )
 
 
-def _read_damaged(symbol: str, content: bytes, what: str) -> Klines:
+def _read_damaged(symbol: str, opener: Opener, what: str) -> Klines:
     """The same for a file in which some cell is no number: its rows are told apart from the others."""
     malformed: list[str] = []
     try:
-        text = _read(content, _TEXT, malformed)
+        text = _read(opener, _TEXT, malformed)
     except pa.ArrowInvalid as error:
         raise BadResponseError(f"{what} is not CSV: {error}.") from error
     is_time = pc.match_substring_regex(text["open_time"], _WHOLE_NUMBER)

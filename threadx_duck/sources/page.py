@@ -17,7 +17,8 @@ class Page:
 
     ``[range_start, range_end)`` is what it is conclusive for: empty if for nothing. ``candles`` has the
     columns of `threadx_duck.candles.CANDLE_SCHEMA`, ascending, ``rejected`` those of ``REJECTED_SCHEMA``.
-    ``bodies`` are the bytes received, in order; ``requested_at`` is the exchange's clock.
+    ``bodies`` are the bytes received, in order; of a file, instead, ``sha256`` is known already.
+    ``requested_at`` is the exchange's clock.
     """
 
     symbol: str
@@ -31,6 +32,7 @@ class Page:
     bodies: tuple[bytes, ...] = field(repr=False)
     requested_at: datetime
     seconds: float
+    sha256: str | None = None
 
     @property
     def rows_received(self) -> int:

@@ -1,0 +1,162 @@
+"""Rows on stdout and in files."""
+
+from __future__ import annotations
+
+import io
+import sys
+from datetime import datetime
+from pathlib import Path
+
+import duckdb
+import orjson
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from threadx_duck.cli.output import print_json, print_table, write_rows
+from threadx_duck.errors import UsageError
+
+ROWS = pa.table(
+    {
+        "symbol": ["BTCUSDC", 'A,"B'],
+        "open_time": pa.array([datetime(2024, 1, 1), datetime(2024, 1, 1, 10, 30, 59, 999_999)], pa.timestamp("us")),
+        "close": [12345.5, 1e-8],
+        "count": [1_234_567, None],
+        "is_complete": [True, False],
+    }
+)
+CSV = (
+    "symbol,open_time,close,count,is_complete\n"
+    '"BTCUSDC","2024-01-01T00:00:00Z",12345.5,1234567,true\n'
+    '"A,""B","2024-01-01T10:30:59Z",1e-8,,false\n'
+)
+JSON = (
+    "[\n"
+    '{"symbol":"BTCUSDC","open_time":"2024-01-01T00:00:00Z","close":12345.5,"count":1234567,"is_complete":true},\n'
+    '{"symbol":"A,\\"B","open_time":"2024-01-01T10:30:59Z","close":1e-8,"count":null,"is_complete":false}\n'
+    "]\n"
+)
+
+
+def test_a_table_is_for_people(capsys: pytest.CaptureFixture[str]) -> None:
+    assert write_rows(ROWS, None, None) is None
+    assert capsys.readouterr().out == (
+        "symbol    open_time            close       count   is_complete\n"
+        "──────────────────────────────────────────────────────────────\n"
+        "BTCUSDC   2024-01-01 00:00   12345.5   1,234,567           yes\n"
+        'A,"B      2024-01-01 10:30     1e-08                        no\n'
+    )
+
+
+@pytest.mark.parametrize(("form", "expected"), [("csv", CSV), ("json", JSON)])
+def test_text_forms_go_to_stdout_with_times_in_z(capsys: pytest.CaptureFixture[str], form: str, expected: str) -> None:
+    assert write_rows(ROWS, form, None) is None
+    assert capsys.readouterr().out == expected
+
+
+@pytest.mark.parametrize(
+    ("name", "form", "expected"),
+    [
+        pytest.param("rows.csv", None, CSV, id="csv by ending"),
+        pytest.param("rows.JSON", None, JSON, id="json by ending"),
+        pytest.param("rows.txt", None, CSV, id="csv for another ending"),
+        pytest.param("rows", "table", CSV, id="csv for a table in a file"),
+        pytest.param("rows.csv", "json", JSON, id="format before ending"),
+    ],
+)
+def test_a_file_is_written_in_its_form(tmp_path: Path, name: str, form: str | None, expected: str) -> None:
+    assert write_rows(ROWS, form, tmp_path / name) == f"Wrote 2 rows to {tmp_path / name}."
+    assert (tmp_path / name).read_text(encoding="utf-8") == expected
+
+
+def test_a_parquet_file_holds_the_rows_and_types(tmp_path: Path) -> None:
+    write_rows(ROWS, None, tmp_path / "rows.parquet")
+    assert pq.read_table(tmp_path / "rows.parquet").equals(ROWS)
+
+
+@pytest.mark.parametrize("name", ["rows.arrow", "rows.feather"])
+def test_an_arrow_file_is_a_stream_of_the_rows(tmp_path: Path, name: str) -> None:
+    write_rows(ROWS, None, tmp_path / name)
+    with (tmp_path / name).open("rb") as file, pa.ipc.open_stream(file) as stream:
+        assert stream.read_all().equals(ROWS)
+
+
+def test_binary_forms_go_to_a_pipe(capsysbinary: pytest.CaptureFixture[bytes]) -> None:
+    write_rows(ROWS, "parquet", None)
+    assert pq.read_table(io.BytesIO(capsysbinary.readouterr().out)).equals(ROWS)
+
+
+@pytest.mark.parametrize("form", ["parquet", "arrow"])
+def test_binary_forms_are_not_for_a_terminal(monkeypatch: pytest.MonkeyPatch, form: str) -> None:
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    with pytest.raises(UsageError, match=rf"^{form} is not for a terminal\. Name a file with -o, or pipe it on\.$"):
+        write_rows(ROWS, form, None)
+
+
+def test_a_file_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"^Cannot write .*/none/rows\.csv: No such file or directory\.$"):
+        write_rows(ROWS, None, tmp_path / "none" / "rows.csv")
+
+
+def test_a_long_table_shows_its_last_rows_and_says_so(capsys: pytest.CaptureFixture[str]) -> None:
+    note = write_rows(pa.table({"n": range(1_500)}), None, None)
+    assert note == "The last 1,000 of 1,500 rows; --format csv prints all."
+    lines = capsys.readouterr().out.splitlines()
+    assert (len(lines), lines[2].strip(), lines[-1].strip()) == (1_002, "500", "1,499")
+
+
+@pytest.mark.parametrize(("form", "expected"), [("csv", "n\n"), ("json", "[\n]\n"), (None, "n\n─\n")])
+def test_no_rows_are_a_heading_or_an_empty_list(
+    capsys: pytest.CaptureFixture[str], form: str | None, expected: str
+) -> None:
+    write_rows(pa.table({"n": pa.array([], pa.int64())}), form, None)
+    assert capsys.readouterr().out == expected
+
+
+@pytest.mark.parametrize(
+    ("statement", "as_csv", "as_json"),
+    [
+        pytest.param("select [1, 2] as x", '"[1,2]"', [1, 2], id="list"),
+        pytest.param("select {'a': 1} as x", '"{""a"":1}"', {"a": 1}, id="struct"),
+        pytest.param("select 123::hugeint as x", "123", 123, id="sum of whole numbers"),
+        pytest.param("select 1.50::decimal(10, 2) as x", "1.50", "1.50", id="decimal"),
+        pytest.param("select null::integer as x", "", None, id="null"),
+        pytest.param("select 'nan'::double as x", "nan", None, id="not a number"),
+        pytest.param("select date '2024-01-31' as x", "2024-01-31", "2024-01-31", id="date"),
+        pytest.param(
+            "select timestamp '1900-01-01 00:00:30' as x",
+            '"1900-01-01T00:00:30Z"',
+            "1900-01-01T00:00:30Z",
+            id="old time",
+        ),
+        pytest.param("select null::timestamp as x", "", None, id="no time"),
+        pytest.param("select '币安' as x", '"币安"', "币安", id="not ASCII"),
+    ],
+)
+def test_every_type_that_duckdb_returns_has_a_form(
+    capsys: pytest.CaptureFixture[str], statement: str, as_csv: str, as_json: object
+) -> None:
+    table = duckdb.sql(statement).to_arrow_table()
+    write_rows(table, "csv", None)
+    assert capsys.readouterr().out == f"x\n{as_csv}\n"
+    write_rows(table, "json", None)
+    assert orjson.loads(capsys.readouterr().out) == [{"x": as_json}]
+    write_rows(table, None, None)
+    assert capsys.readouterr().out.split()[0] == "x"
+
+
+def test_an_interval_has_a_form(capsys: pytest.CaptureFixture[str]) -> None:
+    write_rows(duckdb.sql("select interval 1 day as x").to_arrow_table(), "csv", None)
+    assert "days=1" in capsys.readouterr().out
+
+
+def test_print_json_writes_times_in_z(capsys: pytest.CaptureFixture[str]) -> None:
+    print_json({"at": datetime(2024, 1, 1, 10, 30, 0, 5), "path": Path("x")})
+    assert capsys.readouterr().out == '{\n  "at": "2024-01-01T10:30:00Z",\n  "path": "x"\n}\n'
+
+
+def test_print_table_does_not_read_markup(capsys: pytest.CaptureFixture[str]) -> None:
+    print_table(["[bold]a"], [["[red]x[/red] :smile:"]])
+    assert capsys.readouterr().out.splitlines()[0].rstrip() == "[bold]a"
+    print_table(["a"], [["[red]x[/red]"]])
+    assert "[red]x[/red]" in capsys.readouterr().out
