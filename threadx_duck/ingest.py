@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -218,16 +218,24 @@ class IngestionManager:
             self.store, self._comparer(), stored_candles(symbols, start, end, width), width, repair=repair
         )
 
-    def import_files(self, paths: Sequence[str | Path], *, symbol: str | None = None) -> dict[str, ImportResult]:
-        """Ingests archive zips, CSV and Parquet files lying on disk, with the care and evidence of a download.
+    def import_files(
+        self,
+        paths: Sequence[str | Path],
+        *,
+        symbol: str | None = None,
+        columns: Mapping[str, str] | None = None,
+    ) -> dict[str, ImportResult]:
+        """Ingests files lying on disk with the care and evidence of a download.
 
-        A zip that agrees with the ``.CHECKSUM`` beside it is the archive file it is named as; nothing else
-        is ever conclusive. ``symbol`` names the symbol of files that do not. A file that cannot be used is
-        reported and does not stop the others.
+        Archive zips and CSV; CSV, Parquet, feather and JSON of other programs; other stores. A zip that
+        agrees with the ``.CHECKSUM`` beside it is the archive file it is named as; nothing else is ever
+        conclusive. ``symbol`` names the symbol of files that do not, ``columns`` their columns by ours, as
+        in ``{"open_time": "date"}``. A file that cannot be used is reported and does not stop the others.
         """
         from threadx_duck.importing import Importer
 
-        return Importer(self.store, self._progress).run([Path(path) for path in paths], symbol)
+        importer = Importer(self.store, self.settings.store, self._progress)
+        return importer.run([Path(path) for path in paths], symbol, columns)
 
     def export(
         self,
