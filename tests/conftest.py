@@ -70,7 +70,7 @@ def own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def closed_logs() -> Iterator[None]:
     """Closes the log files that a command line has opened."""
     yield
-    for name in ("threadx_duck", "threadx_duck.legacy_adapter"):
+    for name in ("threadx_duck", "threadx_duck.legacy_adapter", "threadx_duck.data_manager"):
         logger = logging.getLogger(name)
         logger.setLevel(logging.NOTSET)
         for handler in list(logger.handlers):

@@ -94,7 +94,8 @@ def test_recent_range_comes_from_daily_files_and_a_rest_tail(settings: Settings,
     assert stored(settings).equals(served(exchange.market, JANUARY[0], END))
     assert select(
         settings,
-        "select source, min(range_start), max(range_end) from requests where range_start >= '2025-01-01' group by 1 order by 2",
+        "select source, min(range_start), max(range_end) from requests "
+        "where range_start >= '2025-01-01' group by 1 order by 2",
     ) == [
         ("archive_monthly", *JANUARY),
         ("archive_daily", JANUARY[1], datetime(2025, 2, 7)),
@@ -156,7 +157,7 @@ def test_member_of_any_name_is_read(settings: Settings, exchange: LoopbackExchan
 
 def test_checksum_wrong_once_is_fetched_again_with_its_file(settings: Settings, exchange: LoopbackExchange) -> None:
     exchange.fail("body", match=lambda request: request.path == f"/{KEY}.CHECKSUM", body=b"0" * 64)
-    result, notes = ingest(settings)
+    _, notes = ingest(settings)
     assert stored(settings).equals(served(exchange.market))
     assert sources(settings) == {"archive_monthly": 1}
     assert paths(exchange, "monthly").count(f"/{KEY}") == 2

@@ -97,7 +97,7 @@ def test_freqtrade_files_have_its_names_columns_and_types(manager: IngestionMana
 def test_freqtrade_names_assets_as_the_exchange_does(manager: IngestionManager, exchange: LoopbackExchange) -> None:
     Path("data/symbols.json").write_text(
         json.dumps(
-            {"host": exchange.url, "asked_at": "2024-01-01T00:00:00Z", "symbols": [["BTCUSDC", "BTCU", "SDC", "BREAK"]]}
+            {"host": exchange.url, "asked_at": "2024-01-01T00:00:00Z", "symbols": [["BTCUSDC", "BREAK", "BTCU", "SDC"]]}
         )
     )
     assert list(_statuses(manager, "freqtrade", symbols=["BTCUSDC"])) == ["BTCU_SDC-1m.feather"]

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import itertools
 from datetime import datetime, timedelta
 
 import pytest
@@ -149,7 +150,7 @@ def test_plan_is_for_exactly_the_missing_ranges_in_time_order(missing: list[Time
     requests = Planner(CLOCK, SOURCES[choice]).plan("BTCUSDC", missing).requests
     planned = [part for request in requests for part in request.missing]
     assert merge_ranges(planned) == merge_ranges(missing)
-    assert all(before.wanted.end <= after.wanted.start for before, after in zip(requests, requests[1:], strict=False))
+    assert all(before.wanted.end <= after.wanted.start for before, after in itertools.pairwise(requests))
     for request in requests:
         assert request.wanted == (request.missing[0].start, request.missing[-1].end)
         assert request.file is None or intersect_ranges([request.wanted], [request.file.period]) == [request.wanted]

@@ -97,7 +97,7 @@ def test_ingest_that_was_interrupted_publishes_what_it_stored(
 ) -> None:
     with IngestionManager(_with_copy(settings, copy_path)) as manager:
 
-        def interrupted(*_: object, **__: object) -> None:
+        def interrupted(*arguments: object, **options: object) -> None:
             with IngestionManager(settings) as other:
                 other.update_assets_batch(["BTCUSDC"], *DAY_ONE)
             raise KeyboardInterrupt
@@ -137,7 +137,7 @@ def test_copy_that_cannot_be_made_after_an_interruption_is_noted(
     copy_path.parent.write_text("a file where a folder belongs")
     with IngestionManager(_with_copy(settings, copy_path), progress=progress) as manager:
 
-        def interrupted(*_: object, **__: object) -> None:
+        def interrupted(*arguments: object, **options: object) -> None:
             raise KeyboardInterrupt
 
         monkeypatch.setattr(manager, "_download", interrupted)

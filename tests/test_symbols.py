@@ -32,7 +32,7 @@ def _kept(age: timedelta, **changes: str) -> None:
     document = {
         "host": json.loads(Path("data/symbols.json").read_text())["host"],
         "asked_at": (utc_now() - age).isoformat(),
-        "symbols": [["OLDUSDC", "OLD", "USDC", "TRADING"]],
+        "symbols": [["OLDUSDC", "TRADING", "OLD", "USDC"]],
     }
     Path("data/symbols.json").write_text(json.dumps(document | changes))
 
@@ -48,7 +48,7 @@ def test_symbols_as_json_tell_assets_status_and_age(capsys: pytest.CaptureFixtur
     assert run(["symbols", "--quote", "USDT", "--json"]) == 0
     document = json.loads(capsys.readouterr().out)
     assert document["symbols"] == [
-        {"symbol": "BTCUSDT", "base_asset": "BTC", "quote_asset": "USDT", "status": "TRADING"}
+        {"symbol": "BTCUSDT", "status": "TRADING", "base": "BTC", "quote": "USDT"}
     ]
     assert document["age_seconds"] < 60
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", document["asked_at"])

@@ -51,6 +51,9 @@ _POSITIONS = {
 }
 _ROW_LENGTH = 12
 
+# The reason of a row that is rejected because it cannot even be parsed.
+UNREADABLE = "unreadable"
+
 # Spot times are milliseconds, or microseconds in archive files from 2025 on; 1e14 ms is the year 5138.
 _MICROSECONDS_FROM = 100_000_000_000_000
 _LAST_MICROSECOND = 253_402_300_799_999_999  # 9999-12-31, the last year Python's datetime holds
@@ -227,7 +230,7 @@ def _read_damaged_rows(symbol: str, rows: Sequence[Any]) -> Klines:
             [symbol] * len(bad),
             pa.array([_minute_of(row) for row in bad], pa.int64()).cast(pa.timestamp("us")),
             [orjson.dumps(row).decode() for row in bad],
-            ["unreadable"] * len(bad),
+            [UNREADABLE] * len(bad),
         ],
         schema=REJECTED_SCHEMA,
     )
@@ -264,7 +267,7 @@ def _reasons(micros: Any, columns: pa.Table) -> pa.ChunkedArray | pa.Array:
     prices = [column[name] for name in ("open", "high", "low", "close")]
     finite = _all(pc.is_finite(pc.fill_null(values, 0)) for name, values in column.items() if name != "open_time")
     rules = [
-        ("unreadable", _all([pc.is_valid(micros), *map(pc.is_valid, [*prices, column["volume"]])])),
+        (UNREADABLE, _all([pc.is_valid(micros), *map(pc.is_valid, [*prices, column["volume"]])])),
         ("off_grid", pc.equal(micros, _floor_minute(micros))),
         ("impossible_price", _all([finite, *(pc.greater(price, 0) for price in prices)])),
         (
@@ -304,6 +307,8 @@ def _reasons(micros: Any, columns: pa.Table) -> pa.ChunkedArray | pa.Array:
         ),
     ]
     reasons: Any = pa.nulls(columns.num_rows, pa.string())
+    if all(pc.all(holds).as_py() is not False for _, holds in rules):
+        return reasons
     for reason, holds in reversed(rules):
         reasons = pc.if_else(pc.fill_null(holds, True), reasons, reason)
     return reasons

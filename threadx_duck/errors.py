@@ -6,6 +6,8 @@ ThreadxDuckError
 │   └── UnknownTimeframeError
 ├── SqlFileError             a file in ``sql/`` that is missing or malformed
 ├── QueryError               a statement that DuckDB refused
+├── MissingExtraError        a part that is installed separately is not there
+├── NoDisplayError           no window can be opened
 ├── StoreError               the store cannot be opened, read or written
 │   └── StoreLockedError     another process holds the file
 └── DownloadError            the exchange could not be asked, or its answer not be used
@@ -19,6 +21,9 @@ ThreadxDuckError
 
 Messages say which thing, what was found, and what to do; the command line prints them as they are.
 """
+
+# What a run that was stopped says of each symbol that it could not finish.
+STOPPED = "The run was stopped."
 
 
 class ThreadxDuckError(Exception):
@@ -43,6 +48,14 @@ class SqlFileError(ThreadxDuckError):
 
 class QueryError(ThreadxDuckError):
     """DuckDB refused a statement."""
+
+
+class MissingExtraError(ThreadxDuckError):
+    """A library that only one part of this package needs is not installed."""
+
+
+class NoDisplayError(ThreadxDuckError):
+    """No window can be opened: there is no tkinter, or no display."""
 
 
 class StoreError(ThreadxDuckError):

@@ -1,6 +1,7 @@
 """Facts of the exchange that several modules need (binance-spot-api-docs, rest-api.md)."""
 
 from datetime import datetime, timedelta
+from typing import NamedTuple
 
 # A page of klines holds at most 1000 candles.
 PAGE_CANDLES = 1_000
@@ -14,3 +15,12 @@ LATE_CANDLES = timedelta(minutes=10)
 
 # REST answers nothing earlier (CHANGELOG of 2024-12-09); the exchange opened half a year later.
 FIRST_MINUTE = datetime(2017, 1, 1)
+
+
+class ExchangeSymbol(NamedTuple):
+    """A symbol of the exchange; ``status`` is in its own words, such as ``TRADING`` or ``BREAK`` (delisted)."""
+
+    symbol: str
+    status: str
+    base: str
+    quote: str

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -27,7 +28,9 @@ from threadx_duck.times import (
     TimeRange,
     floor_minute,
     intersect_ranges,
+    parse_end,
     parse_range,
+    parse_start,
     utc_now,
 )
 
@@ -36,10 +39,12 @@ if TYPE_CHECKING:
 
     from threadx_duck.archive_files import ArchiveFile
     from threadx_duck.comparison import Comparer
+    from threadx_duck.exchange import ExchangeSymbol
     from threadx_duck.export_formats import Format
     from threadx_duck.exporting import ExportedFile
     from threadx_duck.fetching import Sources
     from threadx_duck.importing import ImportResult
+    from threadx_duck.overview import Step
     from threadx_duck.symbols import SymbolCache, SymbolList
     from threadx_duck.verification import Verification
 
@@ -114,6 +119,8 @@ class IngestionManager:
         """
         self._stop.clear()
         timeframes = [parse_timeframe(label) for label in dict.fromkeys(target_timeframes)]
+        # Here and not where the download begins: a stop that comes while planning must hold.
+        self._stop.clear()
         planner, plans = self._plan(self._planner(source), symbols, start_date, end_date, refresh=refresh)
         self.results = {
             plan.symbol: SymbolResult(plan.symbol, "planned" if dry_run and plan.requests else "up_to_date", plan=plan)
@@ -195,6 +202,36 @@ class IngestionManager:
                 raise UsageError(f"No candles of {symbol} in {self.store.path}. Run: threadx ingest {symbol}")
         return table
 
+    def overview(self) -> pa.Table:
+        """What is stored of each symbol: first and last candle, how many, gaps, when last asked for. Reads only."""
+        from threadx_duck.overview import read_overview
+
+        return read_overview(self.store)
+
+    def coverage_map(self, start_date: TimeLike, end_date: TimeLike, step: Step = "month") -> pa.Table:
+        """How complete each stored symbol is in each month or day of a range, and why not. Reads only.
+
+        Returns the columns of ``sql/queries/coverage_cells.sql``.
+        """
+        from threadx_duck.overview import map_coverage
+
+        return map_coverage(self.store, TimeRange(parse_start(start_date), parse_end(end_date)), step)
+
+    def gaps(
+        self, symbols: Sequence[str] = (), start_date: TimeLike | None = None, end_date: TimeLike | None = None
+    ) -> pa.Table:
+        """The absent minutes of some or all symbols, as runs with one reason, clipped to a range. Reads only."""
+        start, end = parse_range(start_date, end_date)
+        return self.store.query("queries/gaps", symbols=list(symbols), start=start or EPOCH, end=end or _FOREVER)
+
+    def exchange_symbols(self, symbol: str | None = None) -> list[ExchangeSymbol]:
+        """The symbols that the exchange lists; or that one. Raises `UnknownSymbolError` if there is no such symbol.
+
+        Not to be called while a run is being stopped.
+        """
+        self._stop.clear()
+        return self._open_sources().rest.fetch_symbols(symbol)
+
     def verify(
         self,
         symbols: Sequence[str] = (),
@@ -207,16 +244,17 @@ class IngestionManager:
         """Compares derived candles that open in a range with the exchange's own, as far as ranges are conclusive.
 
         The exchange's candles are asked for where they are not stored yet; ``repair`` asks again for what
-        differs, on both sides. Without symbols, every stored one. Raises `UsageError`, `StoreError`.
+        differs, on both sides. Without symbols, every stored one. Raises `UsageError`, `StoreError`, and
+        `DownloadError` if the exchange refuses all requests.
         """
         from threadx_duck.comparison import stored_candles
         from threadx_duck.verification import verify_ranges
 
         width, (start, end) = parse_timeframe(timeframe), parse_range(start_date, end_date)
         self._stop.clear()
-        return verify_ranges(
-            self.store, self._comparer(), stored_candles(symbols, start, end, width), width, repair=repair
-        )
+        wanted = stored_candles(symbols, start, end, width)
+        with published_after(self.store, self.settings.store, self._progress.note) if repair else nullcontext():
+            return verify_ranges(self.store, self._comparer(), wanted, width, repair=repair)
 
     def import_files(
         self,
@@ -259,7 +297,7 @@ class IngestionManager:
         start, end = parse_range(start_date, end_date)
         widths = [parse_timeframe(label) for label in dict.fromkeys(timeframes)]
         listed = self._symbol_cache.read()
-        assets = {entry.symbol: (entry.base_asset, entry.quote_asset) for entry in listed.symbols} if listed else {}
+        assets = {entry.symbol: (entry.base, entry.quote) for entry in listed.symbols} if listed else {}
         request = ExportRequest(form, symbols, widths, start, end, partition, assets)
         return Exporter(self.store, Path(folder or self.settings.data.processed_data_path), request).run()
 

@@ -12,7 +12,11 @@ from pathlib import Path
 from threadx_duck.config import LoggingSettings
 
 ROOT = "threadx_duck"
-FILES = {"data_ingestion.log": ROOT, "legacy_adapter.log": f"{ROOT}.legacy_adapter"}
+FILES = {
+    "data_ingestion.log": ROOT,
+    "legacy_adapter.log": f"{ROOT}.legacy_adapter",
+    "tkinter_app.log": f"{ROOT}.data_manager",
+}
 
 _BYTES_PER_FILE = 5_000_000
 _KEPT_FILES = 5

@@ -12,7 +12,7 @@ from threadx_duck.config import StoreSettings
 from threadx_duck.errors import StoreError, StoreLockedError
 from threadx_duck.store import Store
 from threadx_duck.store_errors import open_error
-from threadx_duck.storefile import copy_stream, replace_file, temporary_beside
+from threadx_duck.storefile import copy_stream, remove_leftovers, replace_file, temporary_beside
 from threadx_duck.times import utc_now
 
 
@@ -50,8 +50,10 @@ def publish(store: Store, settings: StoreSettings, target: Path) -> ReadCopy:
 def published_after(store: Store, settings: StoreSettings, note: Callable[[str], None]) -> Iterator[None]:
     """Renews the read copy that the settings name, if they do, once what runs inside has ended, well or not.
 
-    Raises `StoreError` if it cannot; after another error or an interruption that is only noted.
+    Raises `StoreError` if it cannot; after another error or an interruption that is only noted. Removes what
+    a killed compaction has left first.
     """
+    remove_leftovers(store.path)
     try:
         yield
     except StoreLockedError:

@@ -75,6 +75,12 @@ class Store:
             self._ensure_schema(session)
             yield session
 
+    def make(self) -> None:
+        """Makes the store if there is none, so that the first append need not."""
+        if not self.exists:
+            with self.writing():
+                pass
+
     @contextmanager
     def closed(self) -> Iterator[BinaryIO]:
         """The bytes of the closed file, complete, with every writer kept out meanwhile; readers are not.

@@ -12,7 +12,7 @@ from pathlib import Path
 import orjson
 
 from threadx_duck.errors import DownloadError
-from threadx_duck.sources.symbols import ListedSymbol
+from threadx_duck.exchange import ExchangeSymbol
 from threadx_duck.times import DAY, utc_now
 
 logger = logging.getLogger("threadx_duck.sources")
@@ -30,7 +30,7 @@ class SymbolList:
     ``error`` says why an old list was not renewed; None if it needed not, or was.
     """
 
-    symbols: tuple[ListedSymbol, ...]
+    symbols: tuple[ExchangeSymbol, ...]
     asked_at: datetime
     error: str | None = None
 
@@ -44,8 +44,7 @@ class SymbolList:
         chosen = (
             entry
             for entry in self.symbols
-            if (quote is None or entry.quote_asset == quote.upper())
-            and (status is None or entry.status == status.upper())
+            if (quote is None or entry.quote == quote.upper()) and (status is None or entry.status == status.upper())
         )
         return replace(self, symbols=tuple(chosen))
 
@@ -57,7 +56,7 @@ class SymbolCache:
         self._file = folder / CACHE_FILE
         self._host = host
 
-    def list(self, fetch: Callable[[], list[ListedSymbol]], *, refresh: bool = False) -> SymbolList:
+    def list(self, fetch: Callable[[], list[ExchangeSymbol]], *, refresh: bool = False) -> SymbolList:
         """The kept list if it is no older than a day, else what ``fetch`` brings.
 
         An older list serves while the exchange cannot be asked, and says so. Raises `DownloadError` if
@@ -81,7 +80,7 @@ class SymbolCache:
             kept = orjson.loads(self._file.read_bytes())
             if kept["host"] != self._host:
                 return None
-            symbols = tuple(ListedSymbol(*map(str, entry)) for entry in kept["symbols"])
+            symbols = tuple(ExchangeSymbol(*map(str, entry)) for entry in kept["symbols"])
             return SymbolList(symbols, datetime.fromisoformat(kept["asked_at"]).replace(tzinfo=None))
         except (OSError, ValueError, TypeError, KeyError):
             return None

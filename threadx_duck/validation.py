@@ -64,6 +64,8 @@ def _verify(
 
 def _fail(results: Mapping[str, SymbolResult], failed: Mapping[str, str], timeframe: Timeframe) -> None:
     for symbol, error in failed.items():
+        if results[symbol].status == "failed":
+            continue
         results[symbol].status = "failed"
         results[symbol].error = f"The {timeframe.label} candles could not be verified: {error}"
 

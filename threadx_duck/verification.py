@@ -173,7 +173,7 @@ class _Inquiry:
             if not ranges:
                 return
         if not self._repair and _pages(ranges, ONE_MINUTE) > _MOST_PAGES:
-            self._findings += [_Finding(span, timeframe) for span in ranges]
+            self._findings += [_Finding(span, timeframe) for span in join_ranges(ranges)]
             return
         runs = self._ask_ours_again(ranges)
         spans = [run.span for run in runs]
@@ -200,9 +200,9 @@ class _Inquiry:
             self._add(finding.span, finding.timeframe, status, note)
 
     def _note(self, finding: _Finding, opened: datetime, before: AskedAt, after: AskedAt, status: Status) -> str:
-        theirs = f"its {self._native.label} candle of {_when(after.theirs)}"
+        theirs = f"its answer for {self._native.label} of {_when(after.theirs)}"
         if opened in self._restated:
-            theirs += f", another than at {_when(before.theirs)},"
+            theirs += f", another than that of {_when(before.theirs)},"
         if finding.minutes is not None:
             what = _say(finding.minutes, before.ours)
             if status == "found":
@@ -212,6 +212,9 @@ class _Inquiry:
             return f"{replaced}." if status == "repaired" else f"{replaced}; {theirs} still differs."
         if finding.narrower is None:
             return f"Too many differences to follow each; {theirs} differs. --repair asks for all of it again."
+        if finding.timeframe != self._timeframe:
+            asked = self._comparer.asked_at(self._symbol, finding.timeframe, [finding.span])
+            theirs = f"its answer for {finding.timeframe.label} of {_when(asked[finding.span.start].theirs)}"
         label = "minutes" if finding.narrower == ONE_MINUTE else f"{finding.narrower.label} candles"
         revised = "" if after.revised is None else f", revised at {_when(after.revised)}"
         return (

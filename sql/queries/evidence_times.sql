@@ -27,14 +27,14 @@ ours as (
     group by minutes.range_start
 ),
 theirs as (
+    -- An answer without the candle is evidence as well.
     select ranges.range_start, max(request.requested_at) as asked_at
     from ranges
-    inner join native_candles as native
-        on native.symbol = $symbol
-        and native.timeframe = $timeframe
-        and native.open_time >= ranges.range_start
-        and native.open_time < ranges.range_end
-    inner join requests as request on native.request_id = request.request_id
+    inner join requests as request
+        on request.symbol = $symbol
+        and request.timeframe = $timeframe
+        and request.range_start < ranges.range_end
+        and request.range_end > ranges.range_start
     group by ranges.range_start
 ),
 revised as (

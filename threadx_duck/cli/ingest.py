@@ -101,7 +101,7 @@ def ingest(
         except KeyboardInterrupt:
             added = sum(result.rows_added for result in manager.results.values())
             app.note(f"Stopped. {added:,} candles are stored; run the same command to continue.")
-            raise
+            app.end(ExitCode.INTERRUPTED)
     results = list(manager.results.values())
     seconds = time.monotonic() - began
     if as_json:

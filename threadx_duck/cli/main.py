@@ -9,6 +9,7 @@ from pathlib import Path
 
 import click
 
+from threadx_duck.cli.chart import chart
 from threadx_duck.cli.config import config
 from threadx_duck.cli.context import App, ExitCode
 from threadx_duck.cli.demo import demo
@@ -21,6 +22,7 @@ from threadx_duck.cli.lineage import explain, revisions
 from threadx_duck.cli.read import candles, check, gaps, query, status
 from threadx_duck.cli.remove import remove
 from threadx_duck.cli.symbols import symbols
+from threadx_duck.cli.ui import ui
 from threadx_duck.cli.upkeep import backup, compact, doctor, publish
 from threadx_duck.errors import QueryError, SettingsError, ThreadxDuckError, UsageError
 
@@ -57,6 +59,8 @@ for command in (
     candles,
     query,
     remove,
+    chart,
+    ui,
     publish,
     compact,
     backup,

@@ -40,7 +40,7 @@ def symbols(app: App, quote: str | None, status: str | None, *, names: bool, ref
     elif names:
         click.echo("".join(f"{entry.symbol}\n" for entry in chosen.symbols), nl=False)
     else:
-        print_table(("symbol", "base", "quote", "status"), chosen.symbols)
+        print_table(("symbol", "status", "base", "quote"), chosen.symbols)
     if listed.error:
         app.note(f"The exchange could not be asked again: {listed.error}")
     app.note(f"{counted(len(chosen.symbols), 'symbol')}; the list is {_shown(listed.age)} old.")

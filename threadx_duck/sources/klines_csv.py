@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow import csv
 
-from threadx_duck.candles import REJECTED_SCHEMA, VALUE_FIELDS, Klines, minutes_of, split_klines
+from threadx_duck.candles import REJECTED_SCHEMA, UNREADABLE, VALUE_FIELDS, Klines, minutes_of, split_klines
 from threadx_duck.errors import BadResponseError
 
 # A month of candles is about 6 MB; nothing near this is due.
@@ -168,7 +168,7 @@ def _unreadable(symbol: str, text: pa.Table, is_time: pa.ChunkedArray) -> pa.Tab
             pa.repeat(pa.scalar(symbol), text.num_rows),
             minutes_of(times),
             pa.array(_lines(text, list(range(text.num_rows))), pa.string()),
-            pa.repeat(pa.scalar("unreadable"), text.num_rows),
+            pa.repeat(pa.scalar(UNREADABLE), text.num_rows),
         ],
         schema=REJECTED_SCHEMA,
     )
@@ -179,7 +179,7 @@ def _with_malformed(symbol: str, klines: Klines, malformed: list[str]) -> Klines
         return klines
     rows = len(malformed)
     rejected = pa.table(
-        [[symbol] * rows, pa.nulls(rows, pa.timestamp("us")), malformed, ["unreadable"] * rows], schema=REJECTED_SCHEMA
+        [[symbol] * rows, pa.nulls(rows, pa.timestamp("us")), malformed, [UNREADABLE] * rows], schema=REJECTED_SCHEMA
     )
     return Klines(klines.candles, pa.concat_tables([klines.rejected, rejected]))
 

@@ -15,15 +15,15 @@ from urllib.parse import quote, urlencode
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from threadx_duck.candles import Klines, read_kline_rows, require_ascending
+from threadx_duck.candles import UNREADABLE, Klines, read_kline_rows, require_ascending
 from threadx_duck.config import ApiSettings
 from threadx_duck.errors import BadResponseError, DownloadError, RateLimitedError
-from threadx_duck.exchange import LATE_CANDLES, PAGE_CANDLES, WEIGHT_LIMIT
+from threadx_duck.exchange import LATE_CANDLES, PAGE_CANDLES, WEIGHT_LIMIT, ExchangeSymbol
 from threadx_duck.sources.budget import RequestBudget
 from threadx_duck.sources.http import Answer, HttpClient
 from threadx_duck.sources.page import Page
 from threadx_duck.sources.statuses import raise_for_status, read_json
-from threadx_duck.sources.symbols import ListedSymbol, read_symbols
+from threadx_duck.sources.symbols import read_symbols
 from threadx_duck.timeframes import ONE_MINUTE, Timeframe
 from threadx_duck.times import EPOCH, MINUTE, TimeRange, floor_minute
 
@@ -35,6 +35,9 @@ REQUESTS_IN_FLIGHT = 24
 _MOST_BYTES = 8 << 20
 # The list of all symbols, with their filters, is a hundred times a page of candles.
 _MOST_LIST_BYTES = 64 << 20
+
+# A price that changes by more than this factor from one page to the next is asked for again.
+_JUMP = 1.5
 _LEARN_LIMIT_FROM_WEIGHT = WEIGHT_LIMIT // 10
 
 Content = TypeVar("Content")
@@ -77,6 +80,15 @@ class RestSource:
 
         return self._get(self._url("time"), "its clock", read)
 
+    def fetch_symbols(self, symbol: str | None = None) -> list[ExchangeSymbol]:
+        """The symbols that the exchange lists, by name; or that one, after checking that there is such a symbol.
+
+        Raises `UnknownSymbolError` or another `DownloadError`.
+        """
+        parameters = {"showPermissionSets": "false"} if symbol is None else {"symbol": symbol}
+        url = self._url("exchangeInfo", **parameters)
+        return self._get(url, symbol or "its symbols", read_symbols, most_bytes=_MOST_LIST_BYTES)
+
     def fetch_first(self, symbol: str) -> Page | None:
         """The symbol's very first minute, conclusive for all before it; None if it has no candle yet.
 
@@ -94,17 +106,32 @@ class RestSource:
             raise BadResponseError(f"{page.url} answered with a first row that has no open time.")
         return replace(page, range_end=first, rejected=page.rejected.slice(1))
 
-    def fetch_symbols(self) -> list[ListedSymbol]:
-        """Every symbol the exchange lists now, by name. Raises `DownloadError`."""
-        url = self._url("exchangeInfo", showPermissionSets="false")
-        return self._get(url, "its symbols", read_symbols, most_bytes=_MOST_LIST_BYTES)
-
     def fetch_range(self, symbol: str, timeframe: Timeframe, wanted: TimeRange, lookahead: int) -> Iterator[Page]:
         """The candles that open in a range, in time order, with up to ``lookahead`` pages in flight.
 
         The pages' ranges join one another; together they end where the answers stop being conclusive.
         Raises `DownloadError`; the pages that came before it stand.
         """
+        held: _Fetched | None = None
+        answers = self._fetch_pages(symbol, timeframe, wanted, lookahead)
+        while True:
+            try:
+                fetched = next(answers, None)
+            except DownloadError:
+                if held is not None:
+                    yield _to_page(symbol, timeframe, held)
+                raise
+            if held is not None and fetched is not None and _is_jump(held, fetched):
+                # Candles of another symbol look like this. So does a crash, and that comes a second time, too.
+                held = self._fetch_window(symbol, timeframe, held.window)
+                fetched = self._fetch_window(symbol, timeframe, fetched.window)
+            if held is not None:
+                yield _to_page(symbol, timeframe, held)
+            if fetched is None:
+                return
+            held = fetched
+
+    def _fetch_pages(self, symbol: str, timeframe: Timeframe, wanted: TimeRange, lookahead: int) -> Iterator[_Fetched]:
         step = timeframe.step * PAGE_CANDLES
         pending: deque[Future[_Fetched]] = deque()
         cursor = wanted.start
@@ -116,14 +143,14 @@ class RestSource:
                     cursor = window.end
                 fetched = pending.popleft().result()
                 page = _to_page(symbol, timeframe, fetched)
-                yield page
+                yield fetched
                 if page.range_end < fetched.window.end:
                     return
                 if fetched.last < 0 and page.range_end < wanted.end:
                     _cancel(pending)
                     fetched = self._fetch_across(symbol, timeframe, TimeRange(page.range_end, wanted.end))
                     page = _to_page(symbol, timeframe, fetched)
-                    yield page
+                    yield fetched
                     if page.range_end < fetched.window.end:
                         return
                     cursor = fetched.window.end
@@ -185,6 +212,9 @@ class RestSource:
 
         url = self._url("", symbol=symbol, interval=timeframe.interval, **bounds, limit=limit)
         fetched = self._get(url, symbol, read)
+        if pc.any(pc.equal(fetched.klines.rejected["reason"], UNREADABLE)).as_py():
+            # Garbled on its way, or so at the exchange: what it says twice is taken.
+            fetched = self._get(url, symbol, read)
         self._learn_weight_limit(symbol, fetched.answers[0])
         return fetched
 
@@ -255,6 +285,15 @@ def _to_page(symbol: str, timeframe: Timeframe, fetched: _Fetched) -> Page:
         requested_at=moment,
         seconds=sum(answer.seconds for answer in fetched.answers),
     )
+
+
+def _is_jump(before: _Fetched, after: _Fetched) -> bool:
+    """Whether the price changes from one answer to the next as it hardly does within a minute."""
+    earlier, later = before.klines.candles, after.klines.candles
+    if not earlier.num_rows or not later.num_rows:
+        return False
+    ratio = later["open"][0].as_py() / earlier["close"][-1].as_py()
+    return not 1 / _JUMP < ratio < _JUMP
 
 
 def _newest_closed(timeframe: Timeframe, moment: datetime) -> datetime:

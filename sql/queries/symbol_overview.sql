@@ -1,0 +1,26 @@
+-- symbol_overview: What is stored of each symbol, how many gaps it has, and when it was last asked for.
+-- Returns: symbol, first_open_time, last_open_time, candles, expected, missing, gaps, last_requested_at; by symbol.
+with asked as (
+    select symbol, max(requested_at) as last_requested_at
+    from requests
+    where timeframe = '1m'
+    group by symbol
+),
+counted as (
+    select symbol, count(*) as gaps
+    from gaps
+    group by symbol
+)
+select
+    coverage.symbol,
+    coverage.first_open_time,
+    coverage.last_open_time,
+    coverage.candles,
+    coverage.expected,
+    coverage.missing,
+    coalesce(counted.gaps, 0) as gaps,
+    asked.last_requested_at,
+from coverage
+left join counted on coverage.symbol = counted.symbol
+left join asked on coverage.symbol = asked.symbol
+order by coverage.symbol

@@ -1,0 +1,158 @@
+"""Kills and interruptions: what was committed stays, nothing half done shows, the next run completes it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import duckdb
+import pytest
+
+from tests.processes import PATIENCE, run_threadx, start_threadx, wait_until
+from tests.soak_kills import COMPACT_POINTS, INGEST_POINTS, PUBLISH_POINTS, Soak
+from threadx_duck.checks import run_checks
+from threadx_duck.config import Settings, StoreSettings
+from threadx_duck.ingest import IngestionManager
+from threadx_duck.simulator import LoopbackExchange, Market, generate_market
+from threadx_duck.store import Store
+
+DAYS = 30
+INGEST = ("ingest", "BTCUSDC", "--start", "2024-01-01", "--source", "rest")
+
+
+@pytest.mark.parametrize(
+    "points",
+    [
+        pytest.param(tuple(INGEST_POINTS), id="ingest"),
+        pytest.param((*PUBLISH_POINTS, *COMPACT_POINTS), id="publish-compact"),
+    ],
+)
+def test_kills_at_random_moments_lose_nothing(tmp_path: Path, points: tuple[str, ...]) -> None:
+    soak = Soak(tmp_path, seed=7)
+    kills = list(soak.run(3, points))
+    assert [(kill.rows_lost, kill.faults) for kill in kills] == [(0, ())] * 3
+
+
+@pytest.fixture(scope="module")
+def month() -> Market:
+    start = datetime(2024, 1, 1, tzinfo=UTC)
+    return generate_market(["BTCUSDC"], start=start, end=start + timedelta(days=DAYS))
+
+
+@pytest.fixture
+def slow(month: Market, tmp_path: Path) -> Iterator[LoopbackExchange]:
+    """An exchange whose answers take a while, so that a run can be met in the middle."""
+    with LoopbackExchange(Market(month), latency=0.15) as exchange:
+        (tmp_path / "paths.toml").write_text(
+            '[data.store]\ndatabase = "threadx.duckdb"\n'
+            f'[data.api]\nbase_url = "{exchange.url}"\nretry_delay = 0.0\ntimeout_seconds = 60.0\n'
+            "[data.archive]\nenabled = false\n"
+        )
+        yield exchange
+
+
+def _count(folder: Path) -> int:
+    with duckdb.connect(str(folder / "threadx.duckdb"), read_only=True) as connection:
+        return int(connection.execute("select count(*) from candles_1m").fetchall()[0][0])
+
+
+def _faults(folder: Path) -> list[str]:
+    store = Store(StoreSettings(database=folder / "threadx.duckdb"))
+    return [finding.name for finding in run_checks(store) if finding.rows.num_rows]
+
+
+def _end(process: subprocess.Popen[str]) -> tuple[int, str, str]:
+    out, err = process.communicate(timeout=PATIENCE)
+    return process.returncode, out, err
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["ctrl-c", "sigterm"])
+def test_first_interruption_stores_what_has_come_and_says_how_to_go_on(
+    slow: LoopbackExchange, tmp_path: Path, number: int
+) -> None:
+    process = start_threadx(*INGEST, folder=tmp_path)
+    wait_until(lambda: len(slow.requests.klines) > 8)
+    process.send_signal(number)
+    code, _, err = _end(process)
+    assert code == 130
+    (first, last) = err.splitlines()
+    assert first == "note: Stopping after the batch in hand; press Ctrl-C again to stop at once."
+    stored = _count(tmp_path)
+    assert last == f"note: Stopped. {stored:,} candles are stored; run the same command to continue."
+    assert 0 < stored < DAYS * 1_440
+    assert _faults(tmp_path) == []
+    slow.latency = 0.0
+    assert run_threadx(*INGEST, folder=tmp_path).returncode == 0
+    assert _count(tmp_path) == DAYS * 1_440
+
+
+def test_second_interruption_ends_at_once_and_loses_nothing(slow: LoopbackExchange, tmp_path: Path) -> None:
+    slow.fail("stall", times=None, match=lambda request: len(slow.requests.klines) > 8, seconds=60.0)
+    process = start_threadx(*INGEST, folder=tmp_path)
+    wait_until(lambda: len(slow.requests.klines) > 12)
+    began = time.monotonic()
+    process.send_signal(signal.SIGINT)
+    assert process.stderr is not None
+    assert process.stderr.readline().startswith("note: Stopping after the batch in hand")
+    process.send_signal(signal.SIGINT)
+    code, _, err = _end(process)
+    assert code == 130
+    assert err == "note: Stopped at once; what was committed is stored. Run the same command to continue.\n"
+    assert time.monotonic() - began < 20.0
+    slow.clear_faults()
+    slow.latency = 0.0
+    assert run_threadx(*INGEST, folder=tmp_path).returncode == 0
+    assert _count(tmp_path) == DAYS * 1_440
+    assert _faults(tmp_path) == []
+
+
+def test_interruption_before_anything_is_asked_ends_at_once(slow: LoopbackExchange, tmp_path: Path) -> None:
+    slow.fail("stall", times=None, seconds=60.0)
+    process = start_threadx("ingest", "BTCUSDC", folder=tmp_path)
+    wait_until(lambda: len(slow.requests) > 0)
+    process.send_signal(signal.SIGINT)
+    code, _, err = _end(process)
+    assert code == 130
+    assert "Stopped. 0 candles are stored" in err
+
+
+def test_interruption_of_a_program_stores_what_has_come(
+    settings: Settings, exchange: LoopbackExchange, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with IngestionManager(settings) as manager:
+
+        def interrupt(*arguments: object) -> None:
+            if manager.results or exchange.requests.of(symbol="BTCUSDC"):
+                os.kill(os.getpid(), signal.SIGINT)
+
+        exchange.fail("stall", times=None, match=lambda request: len(exchange.requests.klines) > 3, seconds=0.5)
+        monkeypatch.setattr("threadx_duck.download.Downloader._take_note", interrupt, raising=False)
+        monkeypatch.setattr(manager._progress, "received", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            manager.update_assets_batch(["BTCUSDC"], "2024-01-01")
+    store = Store(settings.store)
+    assert store.info() is not None
+    assert [finding.name for finding in run_checks(store) if finding.rows.num_rows] == []
+
+
+def test_stop_from_another_thread_ends_the_run_after_its_batch(settings: Settings, exchange: LoopbackExchange) -> None:
+    with IngestionManager(settings) as manager:
+        assert not manager.stop()
+        stopped: list[bool] = []
+
+        def stop(*arguments: object) -> None:
+            stopped.append(manager.stop())
+
+        manager._progress.received = stop  # type: ignore[method-assign]
+        result = manager.update_assets_batch(["BTCUSDC"], "2024-01-01")["BTCUSDC"]
+        assert stopped
+        assert all(stopped)
+        assert (result.status, result.error) == ("failed", "The run was stopped.")
+        assert result.rows_added > 0
+        manager._progress.received = lambda *arguments: None  # type: ignore[method-assign]
+        assert manager.update_assets_batch(["BTCUSDC"], "2024-01-01")["BTCUSDC"].status == "ok"

@@ -1,0 +1,68 @@
+"""What the page remembers from one time to the next, in a file under the data folder."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any, get_type_hints
+
+logger = logging.getLogger("threadx_duck.data_manager")
+
+FILE_NAME = "data_manager.json"
+
+
+@dataclass
+class Choices:
+    """The last choices. ``added`` are symbols in the list of which nothing is stored yet."""
+
+    geometry: str = ""
+    dark: bool = False
+    start: str = ""
+    end: str = ""
+    timeframes: str = ""
+    source: str = "auto"
+    dry_run: bool = False
+    refresh: bool = False
+    chart_timeframe: str = "1h"
+    log_level: str = "INFO"
+    selected: list[str] = field(default_factory=list)
+    added: list[str] = field(default_factory=list)
+
+
+def load_choices(folder: Path) -> Choices:
+    """The remembered choices; the defaults for what is not there, unreadable, or of another type."""
+    try:
+        document = json.loads((folder / FILE_NAME).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return Choices()
+    except (OSError, ValueError) as error:
+        logger.warning("Cannot read %s: %s. Starting from defaults.", folder / FILE_NAME, error)
+        return Choices()
+    return Choices(**_usable(document)) if isinstance(document, dict) else Choices()
+
+
+def save_choices(folder: Path, choices: Choices) -> None:
+    """Writes the choices, whole or not at all; a folder that cannot be written to is only logged."""
+    file = folder / FILE_NAME
+    half = file.with_suffix(f".{os.getpid()}.tmp")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        half.write_text(json.dumps(asdict(choices), indent=2) + "\n", encoding="utf-8")
+        half.replace(file)
+    except OSError as error:
+        logger.warning("Cannot write %s: %s.", file, error.strerror)
+
+
+def _usable(document: dict[str, Any]) -> dict[str, Any]:
+    hints = get_type_hints(Choices)
+    known = {entry.name for entry in fields(Choices)}
+    return {name: value for name, value in document.items() if name in known and _fits(value, hints[name])}
+
+
+def _fits(value: Any, kind: Any) -> bool:
+    if kind == list[str]:
+        return isinstance(value, list) and all(isinstance(entry, str) for entry in value)
+    return type(value) is kind

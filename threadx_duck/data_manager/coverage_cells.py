@@ -1,0 +1,92 @@
+"""Cells of the coverage map: what they count and what they say. No Tk here."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime, timedelta
+from typing import Any, NamedTuple
+
+from threadx_duck.overview import Step
+
+REASONS = ("not_downloaded", "rejected", "outage", "not_published")
+REASON_NAMES = {
+    "not_downloaded": "not downloaded",
+    "rejected": "rejected",
+    "outage": "outage of the exchange",
+    "not_published": "not published by the exchange",
+}
+
+
+class Cell(NamedTuple):
+    """One symbol in one month or day, in minutes. ``end`` is exclusive."""
+
+    symbol: str
+    start: datetime
+    end: datetime
+    present: int
+    not_downloaded: int
+    rejected: int
+    outage: int
+    not_published: int
+
+    @property
+    def expected(self) -> int:
+        """Minutes that count, present or not."""
+        return sum(self[3:])
+
+    @property
+    def absent(self) -> dict[str, int]:
+        """Absent minutes by reason, those that occur."""
+        return {reason: getattr(self, reason) for reason in REASONS if getattr(self, reason)}
+
+    @property
+    def needs_download(self) -> bool:
+        """Whether an ordinary download brings anything."""
+        return self.not_downloaded > 0
+
+    def describe(self, step: Step) -> str:
+        """The numbers and reasons, for people."""
+        when = f"{self.start:%B %Y}" if step == "month" else f"{self.start:%Y-%m-%d}"
+        share = int(10_000 * self.present / self.expected) / 100
+        lines = [f"{self.symbol}, {when}", f"{self.present:,} of {self.expected:,} minutes ({share:.2f} %)"]
+        lines += [f"{minutes:,} {REASON_NAMES[reason]}" for reason, minutes in self.absent.items()]
+        return "\n".join(lines)
+
+
+def read_cells(rows: Iterable[Mapping[str, Any]]) -> dict[tuple[str, datetime], Cell]:
+    """Cells by symbol and start, from the rows of `IngestionManager.coverage_map`."""
+    cells = (
+        Cell(
+            row["symbol"],
+            row["cell_start"],
+            row["cell_end"],
+            row["present"],
+            row["not_downloaded"],
+            row["rejected"],
+            row["outage"],
+            row["not_published"],
+        )
+        for row in rows
+    )
+    return {(cell.symbol, cell.start): cell for cell in cells}
+
+
+def column_starts(start: datetime, end: datetime, step: Step) -> list[datetime]:
+    """The starts of the months or days that a range touches."""
+    moment = start.replace(hour=0, minute=0)
+    moment = moment.replace(day=1) if step == "month" else moment
+    starts = []
+    while moment < end:
+        starts.append(moment)
+        moment = next_month(moment) if step == "month" else moment + timedelta(days=1)
+    return starts
+
+
+def next_month(month: datetime) -> datetime:
+    """The first of the month after."""
+    return (month.replace(day=28) + timedelta(days=4)).replace(day=1)
+
+
+def previous_month(month: datetime) -> datetime:
+    """The first of the month before."""
+    return (month.replace(day=1) - timedelta(days=1)).replace(day=1)
