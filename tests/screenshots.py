@@ -57,7 +57,7 @@ def main() -> None:
             manager.update_assets_batch(SYMBOLS, "2024-08-16", "2025-01-10")
             manager.update_assets_batch(["BTCUSDC", "SOLUSDC"], "2024-06-21", "2025-02-20")
         now = NOW.replace(tzinfo=None)
-        for module in ("page", "options", "symbols"):
+        for module in ("snapshot", "options", "symbols"):
             stack.enter_context(mock.patch(f"threadx_duck.data_manager.{module}.utc_now", return_value=now))
         take_pictures(DataManagerWindow(settings), exchange)
         logging.shutdown()
@@ -124,7 +124,7 @@ def picture(window: Any, name: str) -> None:
     area = f"{window.winfo_width()}x{window.winfo_height()}+{window.winfo_rootx()}+{window.winfo_rooty()}"
     file = FOLDER / f"{name}.png"
     subprocess.run(
-        ["import", "-window", "root", "-crop", area, "+repage", "+dither", "-colors", "200", str(file)], check=True
+        ["import", "-window", "root", "-crop", area, "+repage", "+dither", "-colors", "64", str(file)], check=True
     )
     sys.stdout.write(f"{file.name}: {file.stat().st_size:,} bytes\n")
 

@@ -45,7 +45,7 @@ def screen() -> Iterator[str]:
 def on_screen(screen: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DISPLAY", screen)
     # The page's clock; the exchange's stands there too.
-    for module in ("page", "options", "symbols"):
+    for module in ("snapshot", "options", "symbols"):
         monkeypatch.setattr(f"threadx_duck.data_manager.{module}.utc_now", lambda: END)
 
 
@@ -372,6 +372,9 @@ def test_cancel_stops_after_the_batch_in_hand_and_the_next_download_continues(
     assert str(page.strip.label["text"]).startswith("Stopped")
     exchange.clear_faults()
     exchange.latency = 0.0
+    page.sidebar.new_symbol.set("SOLUSDC")
+    page.add_symbol()
+    pump(window, lambda: "SOLUSDC" in page.symbols.symbols)
     page.symbols.select(["BTCUSDC", "ETHUSDC"])
     download(page)
     assert row(page, "BTCUSDC")["last"] == "2024-01-03 23:59"

@@ -19,6 +19,7 @@ from threadx_duck import download
 from threadx_duck.config import Settings
 from threadx_duck.errors import DownloadError, StoreError, UnknownTimeframeError, UsageError
 from threadx_duck.ingest import IngestionManager
+from threadx_duck.planning import SymbolPlan
 from threadx_duck.results import Progress
 from threadx_duck.simulator import LoopbackExchange, Market, generate_market
 from threadx_duck.store import Store
@@ -359,7 +360,8 @@ def test_a_first_row_that_was_garbled_does_not_hide_the_symbol(
 def test_a_rejected_row_is_kept_with_its_reason(
     manager: IngestionManager, settings: Settings, exchange: LoopbackExchange
 ) -> None:
-    exchange.fail("null_values", match=lambda request: request.params.get("limit") == "1000")
+    # Twice: what looks garbled once is asked again, and what the exchange says twice is taken.
+    exchange.fail("null_values", times=2, match=lambda request: request.params.get("startTime") == "1704153600000")
     results = manager.update_assets_batch(["BTCUSDC"], "2024-01-02", "2024-01-02")
     assert (results["BTCUSDC"].rows_rejected, results["BTCUSDC"].rows_added) == (1, 1_439)
     ((minute, reason),) = ask(settings, "select minute, reason from rejected_rows")
@@ -528,3 +530,28 @@ def test_a_market_without_candles_of_a_symbol_stores_nothing(
     exchange.market.replace("SOLUSDC", market["SOLUSDC"].candles.slice(0, 0))
     results = manager.update_assets_batch(["SOLUSDC"], "2024-01-01", "2024-01-03")
     assert (results["SOLUSDC"].status, results["SOLUSDC"].rows_added) == ("ok", 0)
+
+
+class Totals(Progress):
+    """Adds up what a run says is due and what it has covered."""
+
+    def __init__(self) -> None:
+        self.due = 0
+        self.covered = 0
+
+    def started(self, plans: list[SymbolPlan]) -> None:
+        self.due += sum(plan.minutes for plan in plans)
+
+    def shortened(self, symbol: str, minutes: int) -> None:
+        self.due -= minutes
+
+    def received(self, symbol: str, minutes: int, rows: int, calls: int) -> None:
+        self.covered += minutes
+
+
+def test_progress_of_a_symbol_from_its_listing_ends_at_all_that_is_due(settings: Settings) -> None:
+    totals = Totals()
+    with IngestionManager(settings, progress=totals) as manager:
+        manager.update_assets_batch(["SOLUSDC"])
+    # The first candle is stored by the request that found it.
+    assert totals.due == totals.covered == (END - LISTED) // MINUTE - 1

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
+import os
+import signal
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -26,11 +29,12 @@ from tests.evidence_helpers import (
     tamper,
     threadx,
 )
+from threadx_duck.differences import compare_stores
 from threadx_duck.errors import UnknownTimeframeError, UsageError
 from threadx_duck.fingerprints import compute_fingerprint
 from threadx_duck.ingest import IngestionManager
 from threadx_duck.natives import native_timeframe
-from threadx_duck.simulator import LoopbackExchange, Market, generate_market
+from threadx_duck.simulator import LoopbackExchange, Market, Request, generate_market
 from threadx_duck.timeframes import parse_timeframe
 
 END = START + timedelta(days=9)
@@ -432,3 +436,29 @@ def test_verify_command_that_compares_nothing_says_so(world: World, capsys: pyte
     assert "Nothing could be compared" in capsys.readouterr().err
     assert threadx(world.folder, "verify", "-t", "1m") == 2
     assert threadx(world.folder, "verify") == 2
+
+
+def test_interrupted_verify_ends_at_once_and_keeps_what_was_stored(world: World) -> None:
+    struck: list[Request] = []
+
+    def interrupt(request: Request) -> bool:
+        if dict(request.query).get("interval") == "1d" and not struck:
+            struck.append(request)
+            os.kill(os.getpid(), signal.SIGINT)
+        return False
+
+    threadx(world.folder, "verify", "BTCUSDC", "-t", "1h")
+    world.exchange.fail("drop", times=None, match=interrupt)
+    assert threadx(world.folder, "verify", "BTCUSDC", "-t", "1d") == 130
+    assert rows(world.manager, "select timeframe, count(*) from native_candles group by all") == [("1h", 9 * 24 - 2)]
+
+
+def test_repair_renews_the_read_copy(world: World) -> None:
+    copy = world.folder / "copy.duckdb"
+    settings = world.manager.settings
+    world.manager.settings = dataclasses.replace(settings, store=dataclasses.replace(settings.store, read_copy=copy))
+    tamper(world.manager, f"update candles_1m set high = high + 9e4 where symbol = 'BTCUSDC' and open_time = '{NOON}'")
+    world.manager.verify(["BTCUSDC"], "1d")
+    assert not copy.exists()
+    world.manager.verify(["BTCUSDC"], "1d", repair=True)
+    assert compare_stores(settings.store, copy).ranges == []

@@ -122,7 +122,9 @@ def _draw(candles: pa.Table, gaps: pa.Table, minutes: int | None) -> go.Figure:
     _add_gaps(figure, gaps)
     figure.update_layout(
         template="plotly_white",
-        margin={"l": 60, "r": 20, "t": 46, "b": 30},
+        margin={"l": 60, "r": 50, "t": 46, "b": 30},
+        # Upright at the side, where it covers neither legend nor buttons.
+        modebar={"orientation": "v", "remove": ["select2d", "lasso2d"]},
         hovermode="x unified",
         dragmode="pan",
         legend={"orientation": "h", "x": 1, "xanchor": "right", "y": 1.01, "yanchor": "bottom"},

@@ -10,6 +10,8 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
+import pyarrow as pa
+
 from threadx_duck.errors import DownloadError, StoreError
 from threadx_duck.fetching import Delivery, Sources, SymbolDownload
 from threadx_duck.ledger import COMMIT_ROWS, Buffer, make_batches
@@ -139,6 +141,8 @@ class Downloader:
         self.results[delivery.symbol].requests += delivery.answers
         for note in delivery.notes:
             self._progress.note(note)
+        if delivery.undue:
+            self._progress.shortened(delivery.symbol, delivery.undue)
         rows = sum(page.candles.num_rows for page in delivery.pages)
         calls = sum(result.requests for result in self.results.values())
         self._progress.received(delivery.symbol, delivery.minutes, rows, calls)
@@ -161,6 +165,8 @@ class Downloader:
         if not requests:
             return
         began = time.monotonic()
+        # DuckDB is about to need as much again as parsing has left behind.
+        pa.default_memory_pool().release_unused()
         appended = {row.request_id: row for row in self._store.append(make_batches(requests))}
         for request in requests:
             row, counts = request.ledger_row(), appended[request.request_id]

@@ -22,6 +22,9 @@ ThreadxDuckError
 Messages say which thing, what was found, and what to do; the command line prints them as they are.
 """
 
+# What a run that was stopped says of each symbol that it could not finish.
+STOPPED = "The run was stopped."
+
 
 class ThreadxDuckError(Exception):
     """Base of all errors of this package."""

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from threadx_duck.archive_files import ArchiveFile
 from threadx_duck.candles import absent_ranges
-from threadx_duck.errors import DownloadError, UnknownSymbolError
+from threadx_duck.errors import STOPPED, DownloadError, UnknownSymbolError
 from threadx_duck.exchange import FIRST_MINUTE, PAGE_CANDLES
 from threadx_duck.planning import SOURCES, PlannedRequest, Planner, SymbolPlan
 from threadx_duck.sources.archive import ArchiveSource, FileAnswer
@@ -44,7 +44,7 @@ class Delivery(NamedTuple):
     """Pages to be committed together, in the order in which they are to be appended.
 
     ``minutes`` is how much of the plan they settle, ``answers`` how many answers they took, ``notes`` what
-    a person should be told.
+    a person should be told; ``undue`` is how much of the plan lies before the symbol's first candle.
     """
 
     symbol: str
@@ -52,6 +52,7 @@ class Delivery(NamedTuple):
     minutes: int
     answers: int
     notes: tuple[str, ...]
+    undue: int = 0
 
     def followed_by(self, more: Delivery) -> Delivery:
         """Both as one; the minutes are those of the first, whose holes the other fills."""
@@ -114,10 +115,11 @@ class SymbolDownload:
             return
         is_late = first.range_end - MINUTE >= missing[0].start
         self._answers += not is_late
-        yield self._deliver([first] if is_late else [], 0)
         if is_late:
             missing = intersect_ranges(missing, [TimeRange(first.range_end, missing[-1].end)])
-        yield from self._carry_out(self._plan(missing, self.planner).requests)
+        plan = self._plan(missing, self.planner)
+        yield self._deliver([first] if is_late else [], 0)._replace(undue=self.plan.minutes - plan.minutes)
+        yield from self._carry_out(plan.requests)
 
     def _carry_out_unlisted(self, error: DownloadError) -> Iterator[Delivery]:
         """The plan over the archive alone, for a symbol of which REST tells nothing.
@@ -210,10 +212,14 @@ class SymbolDownload:
         return "rest" in planner.sources and is_long and not is_late and request.file not in self._untrusted
 
     def _is_hopeless(self, hole: TimeRange) -> bool:
-        """Whether a month is one of those before the first file, so that no daily file need be tried."""
+        """Whether a month is one of those before the first file, so that no daily file need be tried.
+
+        Where a file could not be had, or not be used, that tells nothing about the days.
+        """
         return (
             "rest" not in self.planner.sources
             and not self._has_file
+            and not any(intersect_ranges([hole], [file.period]) for file in self._untrusted)
             and hole.end + _LATEST_PUBLICATION < self.planner.clock
         )
 
@@ -236,7 +242,7 @@ class SymbolDownload:
     def _take(self, file: ArchiveFile) -> FileAnswer:
         answer = self._files.pop(file).result()
         if self.stop.is_set():
-            raise DownloadError("The run was stopped.")
+            raise DownloadError(STOPPED)
         self._answers += answer.requests
         self._notes += answer.notes
         if answer.page is None:

@@ -1,12 +1,11 @@
-"""Ingests files that lie on disk: archive zips, CSV in the archive's layout, and Parquet."""
+"""Ingests files that lie on disk: archive zips and CSV, tables that others wrote, and other stores."""
 
 from __future__ import annotations
 
 import logging
-import re
 import time
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Literal
@@ -14,11 +13,13 @@ from typing import Literal
 import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from threadx_duck.archive_files import CHECKSUM_SUFFIX, ArchiveFile
-from threadx_duck.candles import REJECTED_SCHEMA, VALUE_FIELDS, Klines, in_time_order, split_klines
+from threadx_duck.candles import REJECTED_SCHEMA, Klines, in_time_order
+from threadx_duck.config import StoreSettings
 from threadx_duck.errors import BadResponseError, ThreadxDuckError, UsageError
+from threadx_duck.foreign_tables import read_foreign, read_name
+from threadx_duck.import_evidence import require_minutes, require_unshifted, without_absent
 from threadx_duck.ledger import COMMIT_ROWS, Buffer, make_batches
 from threadx_duck.results import Progress
 from threadx_duck.sources.archive import read_archive_file, to_page
@@ -26,20 +27,22 @@ from threadx_duck.sources.kept import read_verified
 from threadx_duck.sources.klines_csv import Opener, open_plain, open_zip, read_kline_csv
 from threadx_duck.sources.page import Page
 from threadx_duck.store import Store
+from threadx_duck.storefile import hash_file
 from threadx_duck.times import EPOCH, MINUTE, utc_now
 
 logger = logging.getLogger("threadx_duck.ingest")
 
-_REQUIRED = ("open_time", "open", "high", "low", "close", "volume")
-_OTHER_TIMEFRAME = re.compile(r"[^/\\]+-(?P<timeframe>\d+(?:s|m|h|d|w|mo))-\d{4}-\d{2}(?:-\d{2})?\.\w+", re.ASCII)
-
-# A file of at least so many candles of which no two are a minute apart holds another timeframe.
-_ENOUGH_TO_TELL = 3
+_KINDS = (".zip", ".csv", ".csv.gz", ".parquet", ".feather", ".json", ".json.gz", ".duckdb")
+_ARCHIVE_COLUMNS = 12
 
 
 @dataclass
 class ImportResult:
-    """What became of one file; ``source`` is ``archive_monthly`` or ``archive_daily`` for a verified archive zip."""
+    """What became of one file; ``source`` is ``archive_monthly`` or ``archive_daily`` for a verified archive zip.
+
+    ``rows_differing`` counts candles that the exchange told otherwise, ``rows_absent`` those of minutes that
+    it is known to lack: neither was stored. The former are listed in ``revisions``.
+    """
 
     file: str
     status: Literal["ok", "failed"] = "ok"
@@ -48,50 +51,103 @@ class ImportResult:
     rows_added: int = 0
     rows_revised: int = 0
     rows_rejected: int = 0
+    rows_differing: int = 0
+    rows_absent: int = 0
     error: str | None = None
 
 
 class Importer:
     """Reads files one by one and commits them in large batches, each file with its hash and name as evidence."""
 
-    def __init__(self, store: Store, progress: Progress) -> None:
+    def __init__(self, store: Store, settings: StoreSettings, progress: Progress) -> None:
         self._store = store
+        self._settings = settings
         self._progress = progress
         self._buffer = Buffer()
         self._result_of: dict[int, ImportResult] = {}
 
-    def run(self, paths: Sequence[Path], symbol: str | None) -> dict[str, ImportResult]:
-        """Imports files; ``symbol`` is that of files that name none. A bad file does not stop the others."""
+    def run(
+        self, paths: Sequence[Path], symbol: str | None, columns: Mapping[str, str] | None = None
+    ) -> dict[str, ImportResult]:
+        """Imports files; ``symbol`` is that of files that name none, ``columns`` their columns by ours.
+
+        A bad file does not stop the others.
+        """
         results = {str(path): ImportResult(str(path)) for path in paths}
         for path in sorted(dict.fromkeys(paths), key=_order):
             result = results[str(path)]
             try:
-                pages = _read(path, symbol)
+                for page in self._read(path, symbol, columns or {}):
+                    self._add(self._examined(page, result), result)
             except ThreadxDuckError as error:
                 result.status, result.error = "failed", str(error)
                 logger.warning("%s: %s", path.name, error)
-                continue
-            self._add(pages, result)
         self._commit()
         return results
 
-    def _add(self, pages: list[Page], result: ImportResult) -> None:
-        for page in pages:
-            result.source = page.source
+    def _read(self, path: Path, symbol: str | None, columns: Mapping[str, str]) -> Iterable[Page]:
+        """The pages of one file, of a store a year at a time. Raises `UsageError` or `BadResponseError`."""
+        if not path.name.lower().endswith(_KINDS):
+            raise UsageError(f"{path.name} is of no kind that can be imported. The kinds are {', '.join(_KINDS)}.")
+        named = read_name(path.name)
+        if named.timeframe not in {None, "1m"}:
+            raise UsageError(f"{path.name} holds {named.timeframe} candles by its name; only 1m can be imported.")
+        try:
+            if path.suffix.lower() == ".duckdb":
+                return self._read_store(path)
+            # All of a file at once: what is wrong with its last candle speaks against the first.
+            return _read_file(path, symbol or named.symbol, columns)
+        except OSError as error:
+            raise UsageError(f"Cannot read {path}: {error.strerror or error}.") from error
+
+    def _read_store(self, path: Path) -> Iterator[Page]:
+        """The candles of another store. Where they came from stays its own affair: here they are an import."""
+        if self._store.exists and path.samefile(self._store.path):
+            raise UsageError(f"{path} is the store itself.")
+        sha256 = hash_file(path)
+        with Store(replace(self._settings, database=path.absolute())).reading() as session:
+            for symbol, first, last in session.run("queries/symbol_spans"):
+                for year in range(first.year, last.year + 1):
+                    span = {"start": datetime(year, 1, 1), "end": datetime(year + 1, 1, 1)}
+                    candles = session.query("queries/candles_1m", symbol=symbol, **span)
+                    if not candles.num_rows:
+                        continue
+                    page = _to_import(path, symbol, Klines(candles, REJECTED_SCHEMA.empty_table()), b"")
+                    yield replace(page, bodies=(), sha256=sha256)
+
+    def _examined(self, page: Page, result: ImportResult) -> Page:
+        """The page without what the exchange is known to lack. Raises `BadResponseError` for shifted times."""
+        if page.source != "import" or not self._store.exists:
+            return page
+        with self._store.reading() as session:
+            require_unshifted(session, page)
+            page, absent = without_absent(session, page)
+        result.rows_absent += absent
+        return page
+
+    def _add(self, page: Page, result: ImportResult) -> None:
+        result.source = page.source
+        if page.symbol not in result.symbols:
             result.symbols.append(page.symbol)
-            self._buffer.add(page)
-            self._result_of[self._buffer.requests[-1].request_id] = result
+        self._buffer.add(page)
+        self._result_of[self._buffer.requests[-1].request_id] = result
         if self._buffer.rows >= COMMIT_ROWS:
             self._commit()
 
     def _commit(self) -> None:
         requests, self._buffer = self._buffer.requests, Buffer()
-        for appended in self._store.append(make_batches(requests)) if requests else []:
+        if not requests:
+            return
+        for appended in self._store.append(make_batches(requests)):
             result = self._result_of[appended.request_id]
             result.rows_added += appended.rows_added
             result.rows_revised += appended.rows_revised
         for request in requests:
             self._result_of[request.request_id].rows_rejected += request.ledger_row()["rows_rejected"]
+        with self._store.reading() as session:
+            identifiers = [request.request_id for request in requests]
+            for request_id, candles in session.run("queries/unapplied_revisions", requests=identifiers):
+                self._result_of[request_id].rows_differing += candles
 
 
 def _order(path: Path) -> tuple[str, str]:
@@ -99,23 +155,20 @@ def _order(path: Path) -> tuple[str, str]:
     return ("", path.name) if ArchiveFile.of_name(path.name) is None else (path.name.partition("-")[0], path.name)
 
 
-def _read(path: Path, symbol: str | None) -> list[Page]:
-    """The pages of one file, one a symbol. Raises `UsageError` or `BadResponseError`."""
-    readers: dict[str, Callable[[Path, str | None], list[Page]]] = {
-        ".zip": _read_zip,
-        ".csv": _read_csv,
-        ".parquet": _read_parquet,
-    }
-    reader = readers.get(path.suffix.lower())
-    if reader is None:
-        raise UsageError(f"{path.name} is of no kind that can be imported. Name .zip, .csv or .parquet files.")
-    other = _OTHER_TIMEFRAME.fullmatch(path.name)
-    if other and other["timeframe"] != "1m":
-        raise UsageError(f"{path.name} holds {other['timeframe']} candles by its name; only 1m can be imported.")
-    try:
-        return reader(path, symbol)
-    except OSError as error:
-        raise UsageError(f"Cannot read {path}: {error.strerror or error}.") from error
+def _read_file(path: Path, symbol: str | None, columns: Mapping[str, str]) -> list[Page]:
+    if path.suffix.lower() == ".zip":
+        return _read_zip(path, symbol)
+    body = path.read_bytes()
+    if path.suffix.lower() == ".csv" and not columns and _is_archive_csv(body):
+        return [_import_csv(path, symbol, body, open_plain(body))]
+    found = list(read_foreign(path.name, body, symbol, columns))
+    return [_to_import(path, name, klines, body) for name, klines in found]
+
+
+def _is_archive_csv(body: bytes) -> bool:
+    """Whether the first line is a row of the archive, or a header for its columns."""
+    line = body[:4096].partition(b"\n")[0]
+    return line[:1].isdigit() or (line.count(b",") == _ARCHIVE_COLUMNS - 1 and line.startswith(b"open_time"))
 
 
 def _read_zip(path: Path, symbol: str | None) -> list[Page]:
@@ -133,67 +186,12 @@ def _read_zip(path: Path, symbol: str | None) -> list[Page]:
     return [to_page(file, klines, verified.sha256, path.name, verified.kept_at, time.monotonic() - began)]
 
 
-def _read_csv(path: Path, symbol: str | None) -> list[Page]:
-    body = path.read_bytes()
-    return [_import_csv(path, symbol, body, open_plain(body))]
-
-
 def _import_csv(path: Path, symbol: str | None, body: bytes, opener: Opener) -> Page:
     file = ArchiveFile.of_name(path.name)
     name = symbol or (file.symbol if file else None)
     if name is None:
         raise UsageError(f"{path.name} names no symbol. Say which: threadx import {path.name} --symbol BTCUSDC")
     return _to_import(path, name, read_kline_csv(name, opener, path.name), body)
-
-
-def _read_parquet(path: Path, symbol: str | None) -> list[Page]:
-    body = path.read_bytes()
-    try:
-        table = pq.read_table(pa.BufferReader(body))
-    except pa.ArrowException as error:
-        raise BadResponseError(f"{path.name} is not readable Parquet: {error}.") from error
-    lacking = [name for name in _REQUIRED if name not in table.column_names]
-    if lacking:
-        raise UsageError(f"{path.name} lacks the columns {', '.join(lacking)}.")
-    return [
-        _to_import(path, name, _split_table(path, name, rows), body) for name, rows in _by_symbol(path, symbol, table)
-    ]
-
-
-def _by_symbol(path: Path, symbol: str | None, table: pa.Table) -> Iterable[tuple[str, pa.Table]]:
-    if "symbol" not in table.column_names:
-        file = ArchiveFile.of_name(path.stem)
-        name = symbol or (file.symbol if file else None)
-        if name is None:
-            raise UsageError(f"{path.name} has no column symbol. Say which it is: --symbol BTCUSDC")
-        return [(name, table)]
-    symbols = table["symbol"].cast(pa.string())
-    if symbols.null_count:
-        raise UsageError(f"{path.name} has rows without a symbol.")
-    return [(name, table.filter(pc.equal(symbols, name))) for name in sorted(pc.unique(symbols).to_pylist())]
-
-
-def _split_table(path: Path, symbol: str, rows: pa.Table) -> Klines:
-    """The candles of a table with the contract's column names; what it may lack is null."""
-    try:
-        columns = {"open_time": _epochs(rows["open_time"])}
-        for value in VALUE_FIELDS:
-            is_there = value.name in rows.column_names
-            columns[value.name] = rows[value.name].cast(value.type) if is_there else pa.nulls(rows.num_rows, value.type)
-    except pa.ArrowException as error:
-        raise UsageError(f"{path.name} has a column of an unusable type: {error}.") from error
-
-    def raw(positions: list[int]) -> list[str]:
-        return [orjson.dumps(row, default=str).decode() for row in rows.take(positions).to_pylist()]
-
-    return split_klines(symbol, pa.table(columns), raw)
-
-
-def _epochs(times: pa.ChunkedArray) -> pa.ChunkedArray:
-    """Open times as microseconds since 1970; whole numbers as they are, in milliseconds or microseconds."""
-    if pa.types.is_timestamp(times.type):
-        return times.cast(pa.timestamp("us", times.type.tz), safe=False).cast(pa.int64())
-    return times.cast(pa.int64())
 
 
 def _closed_only(klines: Klines, now: datetime) -> Klines:
@@ -218,11 +216,8 @@ def _to_import(path: Path, symbol: str, klines: Klines, body: bytes) -> Page:
     """A page that is conclusive for nothing; of repeats one, nothing that is not over by this machine's clock."""
     now = utc_now()
     klines = _closed_only(klines._replace(candles=in_time_order(klines.candles, path.name)), now)
+    require_minutes(path.name, klines)
     candles = klines.candles
-    if candles.num_rows >= _ENOUGH_TO_TELL:
-        opens = candles["open_time"].cast(pa.int64())
-        if pc.min(pc.subtract(opens[1:], opens[:-1])).as_py() > MINUTE.total_seconds() * 1e6:
-            raise BadResponseError(f"{path.name} holds no 1m candles: no two are a minute apart.")
     start = candles["open_time"][0].as_py() if candles.num_rows else EPOCH
     return Page(
         symbol=symbol,

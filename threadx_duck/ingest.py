@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -40,9 +40,12 @@ if TYPE_CHECKING:
     from threadx_duck.archive_files import ArchiveFile
     from threadx_duck.comparison import Comparer
     from threadx_duck.exchange import ExchangeSymbol
+    from threadx_duck.export_formats import Format
+    from threadx_duck.exporting import ExportedFile
     from threadx_duck.fetching import Sources
     from threadx_duck.importing import ImportResult
     from threadx_duck.overview import Step
+    from threadx_duck.symbols import SymbolCache, SymbolList
     from threadx_duck.verification import Verification
 
 # An end this long ago is past on any clock that is set at all; a later one is asked of the exchange.
@@ -222,7 +225,11 @@ class IngestionManager:
         return self.store.query("queries/gaps", symbols=list(symbols), start=start or EPOCH, end=end or _FOREVER)
 
     def exchange_symbols(self, symbol: str | None = None) -> list[ExchangeSymbol]:
-        """The symbols that the exchange lists; or that one. Raises `UnknownSymbolError` if there is no such symbol."""
+        """The symbols that the exchange lists; or that one. Raises `UnknownSymbolError` if there is no such symbol.
+
+        Not to be called while a run is being stopped.
+        """
+        self._stop.clear()
         return self._open_sources().rest.fetch_symbols(symbol)
 
     def verify(
@@ -249,16 +256,71 @@ class IngestionManager:
         with published_after(self.store, self.settings.store, self._progress.note) if repair else nullcontext():
             return verify_ranges(self.store, self._comparer(), wanted, width, repair=repair)
 
-    def import_files(self, paths: Sequence[str | Path], *, symbol: str | None = None) -> dict[str, ImportResult]:
-        """Ingests archive zips, CSV and Parquet files lying on disk, with the care and evidence of a download.
+    def import_files(
+        self,
+        paths: Sequence[str | Path],
+        *,
+        symbol: str | None = None,
+        columns: Mapping[str, str] | None = None,
+    ) -> dict[str, ImportResult]:
+        """Ingests files lying on disk with the care and evidence of a download.
 
-        A zip that agrees with the ``.CHECKSUM`` beside it is the archive file it is named as; nothing else
-        is ever conclusive. ``symbol`` names the symbol of files that do not. A file that cannot be used is
-        reported and does not stop the others.
+        Archive zips and CSV; CSV, Parquet, feather and JSON of other programs; other stores. A zip that
+        agrees with the ``.CHECKSUM`` beside it is the archive file it is named as; nothing else is ever
+        conclusive. ``symbol`` names the symbol of files that do not, ``columns`` their columns by ours, as
+        in ``{"open_time": "date"}``. A file that cannot be used is reported and does not stop the others.
         """
         from threadx_duck.importing import Importer
 
-        return Importer(self.store, self._progress).run([Path(path) for path in paths], symbol)
+        importer = Importer(self.store, self.settings.store, self._progress)
+        return importer.run([Path(path) for path in paths], symbol, columns)
+
+    def export(
+        self,
+        folder: str | Path | None = None,
+        form: Format = "parquet",
+        *,
+        symbols: Sequence[str] = (),
+        timeframes: Sequence[str] = ("1m",),
+        start_date: TimeLike | None = None,
+        end_date: TimeLike | None = None,
+        partition: bool = False,
+    ) -> list[ExportedFile]:
+        """Writes the candles that open in a range to a folder, by default ``[data] processed_data_path``.
+
+        ``form`` is ``parquet``, ``csv``, ``archive`` for the exchange's own CSV, or ``freqtrade``. Without
+        symbols, every stored one. Only what changed since the last export is written. Raises `UsageError`,
+        `StoreError`.
+        """
+        from threadx_duck.exporting import Exporter, ExportRequest
+
+        start, end = parse_range(start_date, end_date)
+        widths = [parse_timeframe(label) for label in dict.fromkeys(timeframes)]
+        listed = self._symbol_cache.read()
+        assets = {entry.symbol: (entry.base, entry.quote) for entry in listed.symbols} if listed else {}
+        request = ExportRequest(form, symbols, widths, start, end, partition, assets)
+        return Exporter(self.store, Path(folder or self.settings.data.processed_data_path), request).run()
+
+    @property
+    def _symbol_cache(self) -> SymbolCache:
+        from threadx_duck.symbols import SymbolCache
+
+        return SymbolCache(self.settings.data.base_data_path, self.settings.api.base_url)
+
+    def list_symbols(self, *, refresh: bool = False) -> SymbolList:
+        """The exchange's symbols, as it told them within the last day; ``refresh`` asks now.
+
+        Raises `DownloadError` if the exchange cannot be asked and has not been before.
+        """
+        return self._symbol_cache.list(lambda: self._open_sources().rest.fetch_symbols(), refresh=refresh)
+
+    def stored_symbols(self) -> list[str]:
+        """The symbols that are stored, by name; none if there is no store yet. Raises `StoreError`."""
+        return sorted(self._stored_spans())
+
+    def server_time(self) -> datetime:
+        """The exchange's clock, naive UTC. Raises `DownloadError`."""
+        return self._open_sources().rest.server_time()
 
     def _planner(self, source: SourceChoice) -> Planner:
         """How to choose between sources, but for the clock."""

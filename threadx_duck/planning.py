@@ -88,6 +88,11 @@ class SymbolPlan:
         """The ranges that the requests are for."""
         return [part for request in self.requests for part in request.missing]
 
+    @property
+    def minutes(self) -> int:
+        """How many minutes the requests span."""
+        return sum(request.wanted.minutes for request in self.requests)
+
 
 @dataclass(frozen=True)
 class Planner:

@@ -60,17 +60,18 @@ def published_after(store: Store, settings: StoreSettings, note: Callable[[str],
         raise
     except BaseException:
         try:
-            _renew(store, settings)
+            renew(store, settings)
         except StoreError as error:
             note(f"The read copy is as old as before: {error}")
         raise
     try:
-        _renew(store, settings)
+        renew(store, settings)
     except StoreError as error:
         raise StoreError(f"The candles are stored, but the read copy is as old as before: {error}") from error
 
 
-def _renew(store: Store, settings: StoreSettings) -> None:
+def renew(store: Store, settings: StoreSettings) -> None:
+    """Publishes to where the settings say, if they do and the store has changed since. Raises `StoreError`."""
     target = Path(settings.read_copy)
     if settings.read_copy and store.exists and _is_outdated(store, target):
         publish(store, settings, target)

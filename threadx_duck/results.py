@@ -55,6 +55,9 @@ class Progress:
     def started(self, plans: list[SymbolPlan]) -> None:
         """The run begins."""
 
+    def shortened(self, symbol: str, minutes: int) -> None:
+        """So many planned minutes lie before the symbol's first candle and need not be asked for."""
+
     def received(self, symbol: str, minutes: int, rows: int, calls: int) -> None:
         """An answer covers so many more minutes; ``calls`` is the number of requests sent in all."""
 

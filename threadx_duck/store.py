@@ -32,7 +32,10 @@ _MIXED = 1.5
 
 @dataclass(frozen=True)
 class Appended:
-    """What became of one request's candles: how many were new, how many replaced or removed stored ones."""
+    """What became of one request's candles: how many were new, how many replaced or removed stored ones.
+
+    An answer that goes on where a stored one ends has become part of that one's row in the ledger.
+    """
 
     request_id: int
     rows_added: int
@@ -223,7 +226,16 @@ def _append(session: Session, batch: Batch) -> list[Appended]:
         session.run("append/insert_candles" if stored else "append/insert_all_candles")
         if batch.rejected.num_rows:
             session.run("append/insert_rejected")
-        return [Appended(*row) for row in session.run("append/insert_requests")]
+        session.run("append/find_continued")
+        appended = [Appended(*row) for row in session.run("append/insert_requests")]
+    if session.run("append/count_continued")[0][0]:
+        # Whoever follows the market adds a minute a time: a row a day is evidence enough, a row a minute a burden.
+        session.run("append/continue_candles", first=first, last=last)
+        session.run("append/continue_rejected")
+        session.run("append/continue_revisions")
+        session.run("append/continue_requests")
+        session.run("append/delete_continued")
+    return appended
 
 
 def _bounds(batch: Batch) -> tuple[datetime, datetime]:

@@ -8,12 +8,13 @@
 --   range_end: end of that range, exclusive, UTC; equal to range_start if conclusive for nothing
 --   pages: how many answers the exchange gave for this range
 --   url: where the (first) answer came from; of an import, the file's name
---   sha256: hash of the file, or of the bodies of all answers in order
+--   sha256: hash of the file, or of the bodies of all answers in order; each later answer that goes on where this
+--       one ends, within its UTC day, makes it the hash of the hexadecimal text so far and that of its own bodies
 --   rows_received: candles received, the ones already stored or rejected included
 --   rows_added: candles that were not stored before
 --   rows_revised: stored candles that this answer replaced or removed
 --   rows_rejected: rows that went to rejected_rows
---   requested_at: when it was asked, by the exchange's clock, UTC
+--   requested_at: when it was asked, or last continued, by the exchange's clock, UTC
 --   seconds: how long the answer took
 create table if not exists requests (
     request_id bigint not null,

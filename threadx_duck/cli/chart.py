@@ -8,12 +8,12 @@ from pathlib import Path
 
 import click
 
-from threadx_duck.cli.context import App, end_option, pass_app, shown, start_option
+from threadx_duck.cli.context import App, end_option, pass_app, shown, start_option, symbol_argument, timeframe_argument
 
 
 @click.command()
-@click.argument("symbol")
-@click.argument("timeframe")
+@symbol_argument
+@timeframe_argument
 @start_option
 @end_option
 @click.option(

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from threadx_duck.cli.context import App, ExitCode, end_option, json_option, pass_app, start_option, symbols_argument
+from threadx_duck.cli.interruption import ending_gently
 from threadx_duck.cli.output import print_json, print_table
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ def verify(
 
     progress = Progress()
     progress.note = app.note  # type: ignore[method-assign]
-    with IngestionManager(app.settings, progress=progress) as manager:
+    with IngestionManager(app.settings, progress=progress) as manager, ending_gently(manager.stop):
         result = manager.verify(symbols, timeframe, start, end, repair=repair)
     if as_json:
         print_json(dataclasses.asdict(result))

@@ -22,8 +22,10 @@ from threadx_duck.cli.context import (
 )
 from threadx_duck.cli.interruption import ending_gently
 from threadx_duck.cli.output import print_json, print_table
+from threadx_duck.errors import UsageError
 
 if TYPE_CHECKING:
+    from threadx_duck.ingest import IngestionManager
     from threadx_duck.planning import SourceChoice
     from threadx_duck.results import Progress, SymbolResult
 
@@ -42,6 +44,7 @@ _COSTS = ("requests", "weight", "bytes", "rows")
     show_default=True,
     help="Where to ask: the archive's files, REST, or for each part whichever is cheapest.",
 )
+@click.option("--quote", metavar="ASSET", help="Also every symbol that is traded against this asset now, such as USDC.")
 @click.option(
     "-t", "--timeframe", "timeframes", multiple=True, metavar="TF", help="Validate this one too, such as 1h or 1h,4h."
 )
@@ -57,6 +60,7 @@ def ingest(
     timeframes: tuple[str, ...],
     *,
     source: SourceChoice,
+    quote: str | None,
     refresh: bool,
     dry_run: bool,
     as_json: bool,
@@ -72,6 +76,7 @@ def ingest(
     Examples:
       threadx ingest BTCUSDC ETHUSDC --start 2024-01-01 --end 2024-03-31
       threadx ingest                  # everything stored, up to now
+      threadx ingest --quote USDC --start 2024-01-01
       threadx ingest BTCUSDC --start 2020-01-01 --dry-run
       threadx ingest BTCUSDC --timeframe 1h,1d
     """
@@ -81,6 +86,8 @@ def ingest(
     began = time.monotonic()
     with _progress(app) as progress, IngestionManager(app.settings, progress=progress) as manager:
         try:
+            if quote is not None:
+                symbols += _traded_against(manager, quote)
             with ending_gently(manager.stop):
                 manager.update_assets_batch(
                     symbols,
@@ -107,6 +114,15 @@ def ingest(
         app.end(ExitCode.FAILED)
     if any(found.mismatches for result in results for found in result.timeframes.values()):
         app.end(ExitCode.FOUND)
+
+
+def _traded_against(manager: IngestionManager, quote: str) -> tuple[str, ...]:
+    from threadx_duck.symbols import TRADING
+
+    chosen = manager.list_symbols().select(quote=quote, status=TRADING).symbols
+    if not chosen:
+        raise UsageError(f"The exchange trades nothing against {quote!r}. See: threadx symbols --status TRADING")
+    return tuple(entry.symbol for entry in chosen)
 
 
 @contextmanager

@@ -14,11 +14,14 @@ from threadx_duck.cli.config import config
 from threadx_duck.cli.context import App, ExitCode
 from threadx_duck.cli.demo import demo
 from threadx_duck.cli.evidence import diff, fingerprint, verify
+from threadx_duck.cli.export import export
+from threadx_duck.cli.follow import follow
 from threadx_duck.cli.importing import import_files
 from threadx_duck.cli.ingest import ingest
 from threadx_duck.cli.lineage import explain, revisions
 from threadx_duck.cli.read import candles, check, gaps, query, status
 from threadx_duck.cli.remove import remove
+from threadx_duck.cli.symbols import symbols
 from threadx_duck.cli.ui import ui
 from threadx_duck.cli.upkeep import backup, compact, doctor, publish
 from threadx_duck.errors import QueryError, SettingsError, ThreadxDuckError, UsageError
@@ -67,6 +70,8 @@ for command in (
 ):
     threadx.add_command(command)
 for command in (verify, fingerprint, diff, revisions, explain):
+    threadx.add_command(command)
+for command in (symbols, follow, export):
     threadx.add_command(command)
 
 

@@ -42,10 +42,16 @@ class TerminalProgress(Progress):
 
     def started(self, plans: list[SymbolPlan]) -> None:
         """Draws a bar for each symbol and, for several, one for all."""
-        minutes = {plan.symbol: sum(request.rows for request in plan.requests) for plan in plans}
+        minutes = {plan.symbol: plan.minutes for plan in plans}
         for symbol, total in minutes.items():
             self._tasks[symbol] = self._bars.add_task(symbol, total=total, rate="", state="")
         self._tasks[""] = self._bars.add_task("total", total=sum(minutes.values()), rate="", state="")
+
+    def shortened(self, symbol: str, minutes: int) -> None:
+        """Takes the minutes before the listing off the totals."""
+        for key in (symbol, ""):
+            task = self._bars.tasks[self._tasks[key]]
+            self._bars.update(task.id, total=(task.total or 0) - minutes)
 
     def received(self, symbol: str, minutes: int, rows: int, calls: int) -> None:
         """Moves the bars on."""

@@ -54,7 +54,7 @@ def status(app: App, symbols: tuple[str, ...], max_age: str | None, *, as_json: 
     """
     from threadx_duck.times import MINUTE, utc_now
 
-    age = None if max_age is None else _read_age(max_age)
+    age = None if max_age is None else read_age(max_age)
     store = app.store()
     store.require_stored(symbols)
     rows = store.query("queries/status", symbols=list(symbols)).to_pylist()
@@ -230,7 +230,8 @@ def _note(app: App, text: str | None) -> None:
         app.note(text)
 
 
-def _read_age(text: str) -> timedelta:
+def read_age(text: str) -> timedelta:
+    """A length of time such as ``10m``."""
     match = _AGE.fullmatch(text)
     if match is None:
         raise UsageError(f"Cannot read the age {text!r}. Write a number and s, m, h or d, such as 10m.")

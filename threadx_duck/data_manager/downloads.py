@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -12,9 +13,13 @@ from threadx_duck.config import Settings
 from threadx_duck.data_manager.progress_strip import ProgressStrip, Tally
 from threadx_duck.data_manager.symbols import SymbolList
 from threadx_duck.data_manager.work import ForwardedProgress, Worker
+from threadx_duck.errors import STOPPED
+from threadx_duck.exchange import ExchangeSymbol
 from threadx_duck.ingest import IngestionManager
 from threadx_duck.planning import SymbolPlan
 from threadx_duck.results import Progress, SymbolResult, TimeframeResult
+
+_STOP_POLL_SECONDS = 0.05
 
 Results = dict[str, SymbolResult]
 
@@ -86,9 +91,16 @@ class Downloads(Progress):
             self._strip.cancel.state(["disabled"])
             self._strip.say("Stopping after the batch in hand…")
 
+    def exchange_symbols(self, symbol: str | None = None) -> list[ExchangeSymbol]:
+        """The symbols of the exchange, or that one; runs on a thread of its own, after a run that is being stopped."""
+        while self.is_running and self.is_cancelled:
+            time.sleep(_STOP_POLL_SECONDS)
+        return self.manager.exchange_symbols(symbol)
+
     def close(self) -> None:
         """Stops what runs and closes the connections, without keeping anybody waiting."""
         self.manager.stop()
+        self.is_running = False
         thread, manager = self._thread, self.manager
 
         def finish() -> None:
@@ -103,6 +115,10 @@ class Downloads(Progress):
         self._tally = Tally(plans)
         self._strip.bar.stop()
         self._strip.bar.configure(mode="determinate", value=0.0)
+
+    def shortened(self, symbol: str, minutes: int) -> None:
+        """What lies before the listing is no longer due."""
+        self._tally.planned[symbol] -= minutes
 
     def received(self, symbol: str, minutes: int, rows: int, calls: int) -> None:
         """Moves the symbol's row and the total on."""
@@ -144,7 +160,7 @@ class Downloads(Progress):
     def _describe(self, result: SymbolResult, done: str) -> tuple[str, str]:
         """The text of a symbol's row and how it is coloured."""
         if result.status == "failed":
-            if self.is_cancelled and result.error == "The run was stopped.":
+            if self.is_cancelled and result.error == STOPPED:
                 return f"stopped; {result.rows_added:,} new", "warning"
             return result.error or "", "failed"
         if result.status == "planned" and result.plan is not None:

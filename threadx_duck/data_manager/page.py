@@ -5,16 +5,16 @@ from __future__ import annotations
 import logging
 import tkinter as tk
 import webbrowser
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 from tkinter import messagebox, ttk
-from typing import Any, NamedTuple
+from typing import Any
 
 from threadx_duck.config import Settings, get_settings
 from threadx_duck.data_manager.choices import load_choices, save_choices
 from threadx_duck.data_manager.chooser import SymbolChooser
-from threadx_duck.data_manager.coverage_cells import Cell, column_starts, next_month, read_cells
+from threadx_duck.data_manager.coverage_cells import Cell
 from threadx_duck.data_manager.coverage_map import CoverageMap
 from threadx_duck.data_manager.downloads import Downloads, Order, Results
 from threadx_duck.data_manager.log_view import LogForwarder, LogView
@@ -22,26 +22,17 @@ from threadx_duck.data_manager.options import OptionsPanel
 from threadx_duck.data_manager.plan_table import PlanTable
 from threadx_duck.data_manager.progress_strip import ProgressStrip
 from threadx_duck.data_manager.sidebar import Sidebar
+from threadx_duck.data_manager.snapshot import Snapshot, take_snapshot
 from threadx_duck.data_manager.symbols import SymbolList
 from threadx_duck.data_manager.theme import scaled
 from threadx_duck.data_manager.work import Worker
 from threadx_duck.errors import UsageError
 from threadx_duck.logs import ROOT
-from threadx_duck.times import utc_now
 
 logger = logging.getLogger("threadx_duck.data_manager")
 
 # How often the page looks whether another process has written to the store.
 _WATCH_MILLISECONDS = 20_000
-
-
-class _Snapshot(NamedTuple):
-    """What one look into the store gave."""
-
-    rows: Sequence[Mapping[str, Any]]
-    month: datetime | None
-    columns: Sequence[datetime]
-    cells: Mapping[tuple[str, datetime], Cell]
 
 
 class DataManagerPage(ttk.Frame):
@@ -118,7 +109,7 @@ class DataManagerPage(ttk.Frame):
             return
         self.strip.say(f"Asking the exchange for {name}…")
         self._worker.run(
-            lambda: self.downloads.manager.exchange_symbols(name),
+            lambda: self.downloads.exchange_symbols(name),
             lambda found: self._add([entry.symbol for entry in found]),
             self.strip.say,
         )
@@ -132,7 +123,7 @@ class DataManagerPage(ttk.Frame):
                 action(*arguments)
 
         self._worker.run(
-            self.downloads.manager.exchange_symbols,
+            self.downloads.exchange_symbols,
             lambda symbols: if_open(chooser.show, symbols),
             lambda sentence: if_open(chooser.fail, sentence),
         )
@@ -231,29 +222,12 @@ class DataManagerPage(ttk.Frame):
         self._looks += 1
         look = self._looks
         self._worker.run(
-            lambda: self._read(month),
+            lambda: take_snapshot(self.downloads.manager, month),
             lambda snapshot: self._show(look, snapshot),
             lambda sentence: self._show_failure(look, sentence),
         )
 
-    def _read(self, month: datetime | None) -> _Snapshot:
-        """Runs on a thread of its own."""
-        manager = self.downloads.manager
-        rows = manager.overview().to_pylist()
-        if not rows:
-            return _Snapshot((), None, (), {})
-        now = utc_now()
-        start = min(row["first_open_time"] for row in rows) if month is None else month
-        end = max(now, *(row["last_open_time"] for row in rows)) if month is None else next_month(month)
-        step = "month" if month is None else "day"
-        columns = column_starts(start, end, step)  # type: ignore[arg-type]
-        until = end if month is None else max(columns[0], min(end, now)) if now > columns[0] else end
-        cells = read_cells(
-            manager.coverage_map(columns[0], until.replace(second=0, microsecond=0), step).to_pylist()  # type: ignore[arg-type]
-        )
-        return _Snapshot(rows, month, columns, cells)
-
-    def _show(self, look: int, snapshot: _Snapshot) -> None:
+    def _show(self, look: int, snapshot: Snapshot) -> None:
         if look != self._looks:
             return
         self._shown_look = look
@@ -297,11 +271,13 @@ class DataManagerPage(ttk.Frame):
         self.strip.say(f"Added {', '.join(new)}. Press Download Selected." if new else "That is in the list already.")
 
     def _selection_changed(self) -> None:
-        self.choices.selected = self.symbols.selected
-        if len(self.choices.selected) == 1 and not self.is_running:
-            symbol = self.choices.selected[0]
+        """Redrawing the list also comes by here, with nothing new."""
+        selected = self.symbols.selected
+        is_news = selected != self.choices.selected and len(selected) == 1 and not self.is_running
+        if is_news and (state := self.symbols.state_of(selected[0])):
             # The whole sentence, for whoever has no pointer to hold over it.
-            self.strip.say(f"{symbol}: {state}" if (state := self.symbols.state_of(symbol)) else "")
+            self.strip.say(f"{selected[0]}: {state}")
+        self.choices.selected = selected
         self._show_buttons()
 
     def _show_buttons(self) -> None:

@@ -16,7 +16,7 @@ class Tally:
     """Counts a download of several symbols. No Tk here."""
 
     def __init__(self, plans: Sequence[SymbolPlan]) -> None:
-        self.planned = {plan.symbol: sum(request.rows for request in plan.requests) for plan in plans}
+        self.planned = {plan.symbol: plan.minutes for plan in plans}
         self.covered = dict.fromkeys(self.planned, 0)
         self.rows = dict.fromkeys(self.planned, 0)
         self.calls = 0

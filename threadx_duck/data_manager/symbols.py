@@ -23,7 +23,6 @@ _COLUMNS: tuple[tuple[str, str, str, Any], ...] = (
     ("state", "State", "not stored yet", "w"),
 )
 _GIVING_WAY = ("asked", "first")
-_LEAST_STATE = "100 % ██████████ 10,000,000 rows"
 # Keeps a number on the right from the text of the next column.
 _GAP = "  "
 _NOT_STORED = "not stored yet"
@@ -36,6 +35,8 @@ class SymbolList(ttk.Frame):
         super().__init__(parent)
         self._rows: dict[str, Mapping[str, Any]] = {}
         self._states: dict[str, tuple[str, str]] = {}
+        # Of the states, in pixels.
+        self._widest = 0
         self._order: tuple[str, bool] = ("symbol", False)
         self.filter = tk.StringVar(self)
         self.filter.trace_add("write", lambda *_: self._draw())
@@ -115,6 +116,7 @@ class SymbolList(ttk.Frame):
     def set_state(self, symbol: str, text: str, kind: str = "") -> None:
         """What the row says of its download; ``kind`` is ``failed`` or ``warning`` to colour it."""
         self._states[symbol] = (text, kind)
+        self._widest = max(self._widest, measured(self, text))
         if self.tree.exists(symbol):
             self.tree.set(symbol, "state", text)
             self.tree.item(symbol, tags=[kind] if kind else [])
@@ -123,6 +125,7 @@ class SymbolList(ttk.Frame):
     def clear_states(self) -> None:
         """Forgets what earlier downloads said."""
         self._states.clear()
+        self._widest = 0
         self._draw()
         self._fit_columns()
 
@@ -154,10 +157,10 @@ class SymbolList(ttk.Frame):
     def _fit_columns(self) -> None:
         """In a narrow window the dates give way to what a download has to say."""
         columns = [name for name, *_ in _COLUMNS]
-        if any(text for text, _ in self._states.values()):
+        if self._widest:
             for name in _GIVING_WAY:
                 others = sum(int(self.tree.column(other, "width")) for other in columns if other != "state")
-                if self.tree.winfo_width() - others < measured(self, _LEAST_STATE):
+                if self.tree.winfo_width() - others < self._widest + scaled(self, 12):
                     columns.remove(name)
         if list(self.tree["displaycolumns"]) != columns:
             self.tree.configure(displaycolumns=columns)

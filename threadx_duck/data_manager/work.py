@@ -86,6 +86,10 @@ class ForwardedProgress(Progress):
         """The run begins."""
         self._worker.post(self._hears.started, plans)
 
+    def shortened(self, symbol: str, minutes: int) -> None:
+        """The symbol's first candle is known."""
+        self._worker.post(self._hears.shortened, symbol, minutes)
+
     def received(self, symbol: str, minutes: int, rows: int, calls: int) -> None:
         """An answer came."""
         self._worker.post(self._hears.received, symbol, minutes, rows, calls)

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pyrate_limiter import InMemoryBucket, Limiter, Rate
 from pyrate_limiter.abstracts import BucketFactory, RateItem
 
-from threadx_duck.errors import DownloadError
+from threadx_duck.errors import STOPPED, DownloadError
 from threadx_duck.exchange import KLINES_WEIGHT, WEIGHT_LIMIT
 
 _POLL_SECONDS = 0.2
@@ -90,7 +90,7 @@ class RequestBudget:
     def raise_if_stopped(self) -> None:
         """Raises `DownloadError` once the run is being stopped."""
         if self._stop.is_set():
-            raise DownloadError("The run was stopped.")
+            raise DownloadError(STOPPED)
 
     def _wait_for_pause(self) -> None:
         while (left := self._paused_until - time.monotonic()) > 0:

@@ -46,6 +46,8 @@ class Page:
     def clipped(self, wanted: TimeRange, conclusive: TimeRange | None) -> Page:
         """What the page holds of a range; conclusive for another, None for nothing."""
         start, end = wanted
+        times = self.candles["open_time"]
+        is_inside = not len(times) or start <= times[0].as_py() <= times[-1].as_py() < end
         open_time, minute = pc.field("open_time"), pc.field("minute")
         is_wanted = (open_time >= pa.scalar(start)) & (open_time < pa.scalar(end))
         is_rejected_there = minute.is_null() | ((minute >= pa.scalar(start)) & (minute < pa.scalar(end)))
@@ -53,6 +55,6 @@ class Page:
             self,
             range_start=conclusive.start if conclusive else start,
             range_end=conclusive.end if conclusive else start,
-            candles=self.candles.filter(is_wanted),
+            candles=self.candles if is_inside else self.candles.filter(is_wanted),
             rejected=self.rejected.filter(is_rejected_there),
         )

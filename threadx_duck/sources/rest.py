@@ -33,6 +33,8 @@ logger = logging.getLogger("threadx_duck.sources")
 REQUESTS_IN_FLIGHT = 24
 
 _MOST_BYTES = 8 << 20
+# The list of all symbols, with their filters, is a hundred times a page of candles.
+_MOST_LIST_BYTES = 64 << 20
 
 # A price that changes by more than this factor from one page to the next is asked for again.
 _JUMP = 1.5
@@ -84,7 +86,8 @@ class RestSource:
         Raises `UnknownSymbolError` or another `DownloadError`.
         """
         parameters = {"showPermissionSets": "false"} if symbol is None else {"symbol": symbol}
-        return self._get(self._url("exchangeInfo", **parameters), symbol or "its symbols", read_symbols)
+        url = self._url("exchangeInfo", **parameters)
+        return self._get(url, symbol or "its symbols", read_symbols, most_bytes=_MOST_LIST_BYTES)
 
     def fetch_first(self, symbol: str) -> Page | None:
         """The symbol's very first minute, conclusive for all before it; None if it has no candle yet.
@@ -215,7 +218,7 @@ class RestSource:
         self._learn_weight_limit(symbol, fetched.answers[0])
         return fetched
 
-    def _get(self, url: str, what: str, read: Callable[[Answer], Content]) -> Content:
+    def _get(self, url: str, what: str, read: Callable[[Answer], Content], *, most_bytes: int = _MOST_BYTES) -> Content:
         def read_good(answer: Answer) -> Content:
             used = _used_weight(answer)
             self.budget.observe(used, answer.moment.second)
@@ -226,7 +229,7 @@ class RestSource:
                 raise
             return read(answer)
 
-        return self._client.get(url, read_good, turn=self.budget.call, most_bytes=_MOST_BYTES)
+        return self._client.get(url, read_good, turn=self.budget.call, most_bytes=most_bytes)
 
     def _learn_weight_limit(self, symbol: str, answer: Answer) -> None:
         """Asks the exchange for its own limit, once, as soon as it may matter."""

@@ -1,0 +1,12 @@
+-- continue_candles: Gives the candles of answers that continue a request to that request.
+-- Reads the table of the append: continued.
+-- Parameters:
+--   $first TIMESTAMP: earliest minute that any answer speaks of
+--   $last TIMESTAMP: end of the latest minute, exclusive
+update candles_1m
+set request_id = continued.continues
+from continued
+where
+    candles_1m.request_id = continued.request_id
+    and candles_1m.open_time >= $first
+    and candles_1m.open_time < $last

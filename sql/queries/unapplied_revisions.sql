@@ -1,0 +1,8 @@
+-- unapplied_revisions: How many candles of some answers differed from stored ones that rank higher.
+-- Parameters:
+--   $requests BIGINT[]: the answers
+-- Returns: request_id, candles.
+select new_request_id as request_id, count(*) as candles
+from revisions
+where not applied and new_request_id in (select unnest($requests))
+group by new_request_id
