@@ -214,6 +214,8 @@ def _sort_finished_month(session: Session, end: datetime) -> None:
         session.run("append/take_candles", start=start, end=until)
         session.run("append/remove_taken", start=start, end=until)
         session.run("append/insert_taken")
+    # With the append behind it, the month's former place would stay taken until the next month is sorted.
+    session.checkpoint()
 
 
 def _append(session: Session, batch: Batch) -> list[Appended]:
