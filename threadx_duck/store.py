@@ -149,7 +149,7 @@ class Store:
         difference is recorded in ``revisions``.
         """
         with self.writing() as session:
-            _sort_finished_month(session, max(_bounds(batch)[1] for batch in batches))
+            _sort_finished_month(session, max((_bounds(batch)[1] for batch in batches), default=datetime.min))
             with session.transaction():
                 return [row for batch in batches for row in _append(session, batch)]
 
