@@ -70,7 +70,7 @@ class Store:
     @contextmanager
     def writing(self) -> Iterator[Session]:
         """A session that may write; makes the store, or upgrades its schema, where needed."""
-        self._database.make_folder()
+        self._database.ensure(self._ensure_schema)
         with self._database.connected(read_only=False) as session:
             self._ensure_schema(session)
             yield session
