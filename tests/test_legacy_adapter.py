@@ -19,7 +19,7 @@ import requests
 import requests_mock
 
 from tests.conftest import END, OUTAGE, START
-from threadx_duck import LegacyAdapter, UsageError, get_settings
+from threadx_duck import IngestionManager, LegacyAdapter, UsageError, get_settings
 from threadx_duck.candles import CANDLE_SCHEMA
 from threadx_duck.config import Settings
 from threadx_duck.errors import (
@@ -317,3 +317,13 @@ def test_gaps_of_something_else_are_refused(adapter: LegacyAdapter, table: Any, 
 def test_fill_of_something_that_is_no_gaps_is_refused(adapter: LegacyAdapter, make_candles: MakeCandles) -> None:
     with pytest.raises(UsageError, match="gap_start and gap_end"):
         adapter.fill_gaps_conservative(make_candles(), pa.table({"from": [EPOCH]}))
+
+
+def test_fill_of_a_download_equals_the_filled_candles_of_the_store(adapter: LegacyAdapter, settings: Settings) -> None:
+    with IngestionManager(settings) as manager:
+        minutes = manager.download_ohlcv_1m("ETHUSDC", START, END)
+        stored = manager.candles("ETHUSDC", "1m", START, END, fill=True)
+    filled = adapter.fill_gaps_conservative(minutes)
+    assert sum(filled["is_filled"].to_pylist()) == 120
+    assert filled["is_filled"].to_pylist() == [count == 1 for count in stored["filled_minutes"].to_pylist()]
+    assert filled.select(CANDLE_SCHEMA.names).equals(stored.select(CANDLE_SCHEMA.names))

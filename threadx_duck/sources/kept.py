@@ -48,7 +48,11 @@ class KeptFiles:
     def list(self, symbol: str) -> frozenset[ArchiveFile]:
         """The files of a symbol that seem to be kept, by their names."""
         folders = {(self._folder / ArchiveFile(source, symbol, _ANY).key).parent for source in _SOURCES}
-        names = [path.name for folder in folders if folder.is_dir() for path in folder.glob("*.zip")]
+        try:
+            names = [path.name for folder in folders if folder.is_dir() for path in folder.glob("*.zip")]
+        except OSError:
+            # Such as for a symbol longer than a file's name may be.
+            return frozenset()
         return frozenset(file for file in map(ArchiveFile.of_name, names) if file and file.symbol == symbol)
 
     def keep(self, file: ArchiveFile, body: bytes, checksum: str, moment: datetime) -> None:
