@@ -13,7 +13,7 @@ from typing import Any, BinaryIO, TypeVar
 import duckdb
 
 from threadx_duck.errors import StoreError, StoreLockedError
-from threadx_duck.session import Session, literal
+from threadx_duck.session import Session, literal, prepare
 from threadx_duck.store_errors import CONTINUES, moved_error, open_error
 from threadx_duck.storefile import held, holder, identity, is_open_here, link_file, temporary_beside
 
@@ -205,8 +205,7 @@ class Database:
 
 
 def _prepared(connection: duckdb.DuckDBPyConnection, path: Path) -> Session:
-    connection.execute("set TimeZone = 'UTC'")
-    connection.execute("set enable_progress_bar = false")
+    prepare(connection)
     return Session(connection, path)
 
 
