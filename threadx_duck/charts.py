@@ -22,14 +22,14 @@ MOST_CANDLES = 50_000
 
 _UP, _DOWN = "#26a69a", "#ef5350"
 _INCOMPLETE = "#f0b429"
-_REASON_COLOURS = {
+REASON_COLOURS = {
     "not_downloaded": "#f0b429",
     "rejected": "#b5179e",
     "outage": "#2f6fde",
     "not_published": "#8b95a1",
 }
 _BUTTONS = (("day", 1, "day"), ("week", 7, "day"), ("month", 1, "month"), ("year", 1, "year"))
-_PAGE = """<!doctype html>
+PAGE = """<!doctype html>
 <html lang="en">
 <head>
 <meta charset="utf-8">
@@ -67,7 +67,7 @@ def write_chart(
     `MissingExtraError` if plotly is not installed, `UsageError` if there are no candles or the file
     cannot be written.
     """
-    _require_plotly()
+    require_plotly()
     minutes = parse_timeframe(timeframe).minutes
     candles = manager.candles(symbol, timeframe, start_date, end_date)
     if not candles.num_rows:
@@ -78,7 +78,7 @@ def write_chart(
     gaps = manager.gaps([symbol], first, end_date)
     note = _describe(candles, gaps, left_out, first, last)
     figure = _draw(candles, gaps, minutes)
-    text = _PAGE.format(
+    text = PAGE.format(
         title=html.escape(f"{symbol} {timeframe}"),
         note=html.escape(note),
         figure=figure.to_html(
@@ -88,11 +88,12 @@ def write_chart(
             config={"scrollZoom": True, "displaylogo": False, "responsive": True},
         ),
     )
-    _write(file, text)
+    write_page(file, text)
     return note
 
 
-def _require_plotly() -> None:
+def require_plotly() -> None:
+    """Raises `MissingExtraError` if plotly is not installed."""
     try:
         import plotly  # noqa: F401 - only whether it is there
     except ImportError as error:
@@ -203,7 +204,7 @@ def _add_gaps(figure: go.Figure, gaps: pa.Table) -> None:
     import plotly.graph_objects as go
     import pyarrow.compute as pc
 
-    for reason, colour in _REASON_COLOURS.items():
+    for reason, colour in REASON_COLOURS.items():
         found = gaps.filter(pc.field("reason") == reason)
         if not found.num_rows:
             continue
@@ -243,7 +244,8 @@ def _stacked(table: pa.Table, columns: tuple[str, ...]) -> Any:
     return np.column_stack([table[name].to_numpy() for name in columns])
 
 
-def _write(file: Path, text: str) -> None:
+def write_page(file: Path, text: str) -> None:
+    """Writes a page in one step. Raises `UsageError`."""
     half = file.with_name(f".{file.name}.{os.getpid()}.tmp")
     try:
         file.parent.mkdir(parents=True, exist_ok=True)

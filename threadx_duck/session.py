@@ -172,8 +172,7 @@ class Session:
 def scratch(candles: pa.Table) -> Iterator[Session]:
     """A session on a store in memory that holds some candles and no evidence, for the SQL of this project."""
     with duckdb.connect() as connection:
-        connection.execute("set TimeZone = 'UTC'")
-        connection.execute("set enable_progress_bar = false")
+        prepare(connection)
         session = Session(connection)
         for folder in ("schema", "macros", "views"):
             for file in list_sql(folder):
@@ -181,6 +180,14 @@ def scratch(candles: pa.Table) -> Iterator[Session]:
         with session.tables(incoming=candles):
             session.run("append/insert_scratch")
         yield session
+
+
+def prepare(connection: duckdb.DuckDBPyConnection) -> None:
+    """Sets what every connection needs: times in UTC, and nothing drawn on a terminal."""
+    connection.execute("set TimeZone = 'UTC'")
+    # In Jupyter without ipywidgets DuckDB refuses the setting: it has no bar to draw there.
+    with suppress(duckdb.InvalidInputException):
+        connection.execute("set enable_progress_bar = false")
 
 
 def _collect(relation: duckdb.DuckDBPyRelation) -> pa.Table:

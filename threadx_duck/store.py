@@ -29,6 +29,9 @@ SCHEMA_VERSION = 1
 # Sorted candles change the symbol about once a symbol: each chunk of the file holds one, a few chunks two.
 _MIXED = 1.5
 
+# Chunks of 4096 candles, as count_chunks counts them: five million, about a second's work.
+_SORTED_CHUNKS = 1_200
+
 
 @dataclass(frozen=True)
 class Appended:
@@ -74,7 +77,7 @@ class Store:
     @contextmanager
     def writing(self) -> Iterator[Session]:
         """A session that may write; makes the store, or upgrades its schema, where needed."""
-        self._database.make_folder()
+        self._database.ensure(self._ensure_schema)
         with self._database.connected(read_only=False) as session:
             self._ensure_schema(session)
             yield session
@@ -202,13 +205,14 @@ def _sort_finished_month(session: Session, end: datetime) -> None:
     """Brings the last stored month into order of symbol and time, if what is to be appended goes beyond it.
 
     Small appends mix the symbols, which takes half as much space again. Only the order in the file changes.
+    A month of very many symbols is left to ``compact``: sorting it would hold the file for too long.
     """
     last = session.run("append/last_open_time")[0][0]
     if last is None or end <= month_of(last).end:
         return
     start, until = month_of(last)
     symbols, chunks, pairs = session.run("append/count_chunks", start=start, end=until)[0]
-    if pairs <= _MIXED * (symbols + chunks):
+    if pairs <= _MIXED * (symbols + chunks) or chunks > _SORTED_CHUNKS:
         return
     with session.transaction():
         session.run("append/take_candles", start=start, end=until)

@@ -17,8 +17,7 @@
 create or replace view candles_1h as
 select
     symbol,
-    -- The same as time_bucket, and the cheaper of the two.
-    date_trunc('hour', open_time) as open_time,
+    time_bucket(interval '1 hour', open_time) as open_time,
     -- A minute without trades repeats the last close; the exchange leaves it out of its higher timeframes.
     coalesce(arg_min(open, case when volume > 0 then open_time end), arg_max(close, open_time)) as open,
     coalesce(max(case when volume > 0 then high end), arg_max(close, open_time)) as high,
@@ -34,9 +33,9 @@ select
     count(*) as minutes,
     date_diff(
         'minute',
-        date_trunc('hour', open_time),
-        date_trunc('hour', open_time) + interval '1 hour'
+        time_bucket(interval '1 hour', open_time),
+        time_bucket(interval '1 hour', open_time) + interval '1 hour'
     ) as expected_minutes,
     count(*) = expected_minutes as is_complete,
 from candles_1m
-group by symbol, date_trunc('hour', open_time)
+group by symbol, time_bucket(interval '1 hour', open_time)

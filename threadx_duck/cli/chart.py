@@ -1,4 +1,4 @@
-"""``threadx chart``: the candles of a symbol as a page for the browser."""
+"""``threadx chart`` and ``coverage-map``: candles, and what is stored, as pages for the browser."""
 
 from __future__ import annotations
 
@@ -54,5 +54,33 @@ def chart(
         note = write_chart(manager, symbol, timeframe, start, end, file=file)
     app.note(note)
     app.note(f"The chart is in {shown(file)}.")
+    if not no_open:
+        webbrowser.open(file.absolute().as_uri())
+
+
+@click.command("coverage-map")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="The HTML file; by default coverage.html under processed_data_path.",
+)
+@click.option("--no-open", is_flag=True, help="Write the file and do not open it in the browser.")
+@pass_app
+def coverage_map(app: App, output: Path | None, *, no_open: bool) -> None:
+    """Draw what is stored, symbols by months, as a page that works without a network.
+
+    A month is coloured by what is missing of it: outages of the exchange apart from what was never
+    downloaded; the numbers show under the pointer. Needs: pip install 'threadx_duck[chart]'
+
+    \b
+    Example:
+      threadx coverage-map -o coverage.html
+    """
+    from threadx_duck.coverage_map import write_coverage_map
+
+    file = output or app.settings.data.processed_data_path / "charts" / "coverage.html"
+    app.note(write_coverage_map(app.store(), file))
+    app.note(f"The map is in {shown(file)}.")
     if not no_open:
         webbrowser.open(file.absolute().as_uri())

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from threadx_duck.cli.chart import chart
+from threadx_duck.cli.chart import chart, coverage_map
 from threadx_duck.cli.config import config
 from threadx_duck.cli.context import App, ExitCode
 from threadx_duck.cli.demo import demo
@@ -71,7 +71,7 @@ for command in (
     threadx.add_command(command)
 for command in (verify, fingerprint, diff, revisions, explain):
     threadx.add_command(command)
-for command in (symbols, follow, export):
+for command in (symbols, follow, export, coverage_map):
     threadx.add_command(command)
 
 
