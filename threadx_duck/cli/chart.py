@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import webbrowser
 from pathlib import Path
 
 import click
@@ -55,6 +54,8 @@ def chart(
     app.note(note)
     app.note(f"The chart is in {shown(file)}.")
     if not no_open:
+        import webbrowser
+
         webbrowser.open(file.absolute().as_uri())
 
 
@@ -83,4 +84,6 @@ def coverage_map(app: App, output: Path | None, *, no_open: bool) -> None:
     app.note(write_coverage_map(app.store(), file))
     app.note(f"The map is in {shown(file)}.")
     if not no_open:
+        import webbrowser
+
         webbrowser.open(file.absolute().as_uri())
