@@ -53,7 +53,7 @@ def test_test_command_of_a_document_is_what_ci_runs(document: str) -> None:
 def test_command_is_in_the_readme_and_has_help_with_an_example(name: str) -> None:
     command = threadx.commands[name]
     assert f"| `{name}` |" in _read("README.md")
-    with click.Context(command, info_name=f"threadx {name}") as context:
+    with click.Context(command, info_name=f"threadx {name}", help_option_names=["-h", "--help"]) as context:
         text = command.get_help(context)
     assert command.help
     assert name == "demo" or f"threadx {name}" in text.partition("Example")[2]
