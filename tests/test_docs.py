@@ -43,6 +43,15 @@ def test_links_of_a_document_lead_somewhere(document: str) -> None:
     assert [target for target in targets if "://" not in target and not (ROOT / target).exists()] == []
 
 
+@pytest.mark.parametrize("path", sorted((ROOT / "docs").glob("*.md")), ids=lambda path: path.name)
+def test_page_of_the_docs_links_to_what_is_there_and_names_commands_that_are(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+    targets = [target for target in re.findall(r"\]\(([^)#]+)\)", text) if "://" not in target]
+    assert [target for target in targets if not (path.parent / target).exists()] == []
+    named = set(re.findall(r"(?:^|[`/ ])threadx ([a-z][a-z-]+)", text, re.MULTILINE))
+    assert named <= set(threadx.commands)
+
+
 @pytest.mark.parametrize("document", DOCUMENTS)
 def test_test_command_of_a_document_is_what_ci_runs(document: str) -> None:
     (command,) = [line for line in _read(document).splitlines() if line.endswith("-m pytest -n auto")]
