@@ -41,6 +41,7 @@ PATIENCE = 120.0
 
 # Where a process is killed: what is called there, up to which turn of it, and the longest while afterwards, in seconds.
 INGEST_POINTS = {
+    "create": ("threadx_duck.database:link_file", 1, 0.05),
     "download": ("threadx_duck.sources.http:HttpClient._ask", 40, 0.01),
     "parse rest": ("threadx_duck.sources.rest:read_kline_rows", 40, 0.005),
     "parse file": ("threadx_duck.sources.archive:read_archive_file", 12, 0.02),

@@ -471,3 +471,13 @@ def test_the_module_runs_as_the_command(tmp_path: Path) -> None:
     assert (ended.returncode, ended.stdout) == (1, "")
     assert ended.stderr.startswith("threadx: error: There is no store at ")
     assert ended.stderr.count("\n") == 1
+
+
+def test_ingest_of_many_covered_symbols_lists_only_what_there_is_to_tell(
+    threadx: Threadx, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    threadx("ingest", "BTCUSDC", "ETHUSDC", "--start", "2024-01-01", "--end", "2024-01-01")
+    monkeypatch.setattr("threadx_duck.cli.ingest._LISTED_ALL", 1)
+    again = threadx("ingest", "--end", "2024-01-01")
+    assert again.out == ""
+    assert again.err.startswith("note: 2 symbols up to date.\nnote: 0 candles in ")

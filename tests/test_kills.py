@@ -13,7 +13,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from tests.processes import PATIENCE, run_threadx, start_threadx, wait_until
+from tests.processes import PATIENCE, run_python, run_threadx, start_threadx, wait_until
 from tests.soak_kills import COMPACT_POINTS, INGEST_POINTS, PUBLISH_POINTS, Soak
 from threadx_duck.checks import run_checks
 from threadx_duck.config import Settings, StoreSettings
@@ -69,6 +69,25 @@ def _faults(folder: Path) -> list[str]:
 def _end(process: subprocess.Popen[str]) -> tuple[int, str, str]:
     out, err = process.communicate(timeout=PATIENCE)
     return process.returncode, out, err
+
+
+def test_kill_while_the_file_is_made_leaves_none(tmp_path: Path) -> None:
+    code = """
+import os, sys, duckdb
+from pathlib import Path
+from threadx_duck import database
+from threadx_duck.config import StoreSettings
+from threadx_duck.store import Store
+database.link_file = lambda temporary, target: os._exit(9)
+with Store(StoreSettings(database=Path(sys.argv[1]))).writing():
+    pass
+"""
+    path = tmp_path / "threadx.duckdb"
+    assert run_python(code, str(path), folder=tmp_path).returncode == 9
+    assert not path.exists()
+    with Store(StoreSettings(database=path)).writing():
+        pass
+    assert [entry.name for entry in tmp_path.iterdir()] == ["threadx.duckdb"]
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["ctrl-c", "sigterm"])
@@ -140,7 +159,12 @@ def test_interruption_of_a_program_stores_what_has_come(
     assert [finding.name for finding in run_checks(store) if finding.rows.num_rows] == []
 
 
-def test_stop_from_another_thread_ends_the_run_after_its_batch(settings: Settings, exchange: LoopbackExchange) -> None:
+def test_stop_from_another_thread_ends_the_run_after_its_batch(
+    settings: Settings, exchange: LoopbackExchange, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    exchange.latency = 0.05
+    monkeypatch.setattr("threadx_duck.download.REQUESTS_IN_FLIGHT", 1)
+    monkeypatch.setattr("threadx_duck.sources.rest.PAGE_CANDLES", 200)
     with IngestionManager(settings) as manager:
         assert not manager.stop()
         stopped: list[bool] = []

@@ -187,7 +187,7 @@ def test_file_replaced_between_found_and_locked_is_opened_again(store: Store, mo
 
     monkeypatch.setattr(duckdb, "connect", connect_after_a_swap)
     with store.writing() as session:
-        session.run("queries/has_store_info")
+        session.run("queries/store_info")
     assert replaced
 
 

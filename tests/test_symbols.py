@@ -47,9 +47,7 @@ def test_symbols_of_a_quote_and_status_are_named_alone(capsys: pytest.CaptureFix
 def test_symbols_as_json_tell_assets_status_and_age(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["symbols", "--quote", "USDT", "--json"]) == 0
     document = json.loads(capsys.readouterr().out)
-    assert document["symbols"] == [
-        {"symbol": "BTCUSDT", "status": "TRADING", "base": "BTC", "quote": "USDT"}
-    ]
+    assert document["symbols"] == [{"symbol": "BTCUSDT", "status": "TRADING", "base": "BTC", "quote": "USDT"}]
     assert document["age_seconds"] < 60
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", document["asked_at"])
 

@@ -6,7 +6,7 @@ import os
 import threading
 from collections import defaultdict
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO, TypeVar
 
@@ -15,7 +15,7 @@ import duckdb
 from threadx_duck.errors import StoreError, StoreLockedError
 from threadx_duck.session import Session, literal, prepare
 from threadx_duck.store_errors import CONTINUES, moved_error, open_error
-from threadx_duck.storefile import held, holder, identity, is_open_here
+from threadx_duck.storefile import held, holder, identity, is_open_here, link_file, temporary_beside
 
 # Storage v1.0.0 is readable by every client since DuckDB 1.0, at no cost in size or speed; DuckDB 2.0's
 # own default is readable by no client before 2.0.
@@ -53,12 +53,26 @@ class Database:
         """DuckDB's write-ahead log: beside the file while commits are not in it yet, as after a kill."""
         return self.path.with_name(f"{self.path.name}.wal")
 
-    def make_folder(self) -> None:
-        """Makes the folder of the file. Raises `StoreError`."""
+    def ensure(self, fill: Callable[[Session], None]) -> None:
+        """Makes the file if it is not there, and its folder; ``fill`` puts into it what it is never without.
+
+        It appears whole or not at all, so that a kill leaves no half-made file. Raises `StoreError`.
+        """
+        if self.exists:
+            return
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise StoreError(f"Cannot make the folder {self.path.parent}: {error.strerror}.") from error
+        try:
+            with self._turn, temporary_beside(self.path) as temporary:
+                with duckdb.connect(str(temporary), config=_STORAGE) as connection:
+                    fill(_prepared(connection, self.path))
+                # Unless another process was faster.
+                with suppress(FileExistsError):
+                    link_file(temporary, self.path)
+        except (OSError, duckdb.Error) as error:
+            raise open_error(self.path, error, duckdb.__version__) from error
 
     @contextmanager
     def connected(self, *, read_only: bool) -> Iterator[Session]:

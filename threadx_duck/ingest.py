@@ -357,7 +357,7 @@ class IngestionManager:
         last, clock = self._last_minute(end, planner)
         wanted = {symbol: self._wanted(spans.get(symbol), start, last) for symbol in chosen}
         missing = {symbol: [span] for symbol, span in wanted.items() if span.start < span.end}
-        if not refresh and spans:
+        if missing and spans and not refresh:
             missing = self._due(self._missing(missing), clock)
         planner = replace(planner, clock=clock, kept=self._kept(planner, missing))
         return planner, [

@@ -141,9 +141,13 @@ class Session:
 
     def info(self) -> StoreInfo | None:
         """What the store says of itself; None if it is none of this project."""
-        if not self.run("queries/has_store_info")[0][0]:
-            return None
-        rows = self.run("queries/store_info")
+        try:
+            rows = self.run("queries/store_info")
+        except StoreError as error:
+            # To ask for the table's name first would take longer than anything else on a fresh connection.
+            if isinstance(error.__cause__, duckdb.CatalogException):
+                return None
+            raise
         return StoreInfo(*rows[0]) if rows else None
 
     def _do(self, statement: str, path: Path) -> list[tuple[Any, ...]]:

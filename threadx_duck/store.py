@@ -9,6 +9,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
+from threadx_duck.archive_files import month_of
 from threadx_duck.config import StoreSettings
 from threadx_duck.database import Database
 from threadx_duck.errors import StoreError, UsageError
@@ -24,6 +25,12 @@ if TYPE_CHECKING:
 __all__ = ["SCHEMA_VERSION", "Appended", "Session", "Store", "StoreInfo", "scratch"]
 
 SCHEMA_VERSION = 1
+
+# Sorted candles change the symbol about once a symbol: each chunk of the file holds one, a few chunks two.
+_MIXED = 1.5
+
+# Chunks of 4096 candles, as count_chunks counts them: five million, about a second's work.
+_SORTED_CHUNKS = 1_200
 
 
 @dataclass(frozen=True)
@@ -70,7 +77,7 @@ class Store:
     @contextmanager
     def writing(self) -> Iterator[Session]:
         """A session that may write; makes the store, or upgrades its schema, where needed."""
-        self._database.make_folder()
+        self._database.ensure(self._ensure_schema)
         with self._database.connected(read_only=False) as session:
             self._ensure_schema(session)
             yield session
@@ -144,8 +151,10 @@ class Store:
         Where an answer differs from what is stored, the source of higher or equal rank holds and the
         difference is recorded in ``revisions``.
         """
-        with self.writing() as session, session.transaction():
-            return [row for batch in batches for row in _append(session, batch)]
+        with self.writing() as session:
+            _sort_finished_month(session, max(_bounds(batch)[1] for batch in batches))
+            with session.transaction():
+                return [row for batch in batches for row in _append(session, batch)]
 
     def _ensure_schema(self, session: Session) -> None:
         version = self._schema_version(session)
@@ -190,6 +199,27 @@ class Store:
                 "One store holds one market: name another database."
             )
         return info.schema_version
+
+
+def _sort_finished_month(session: Session, end: datetime) -> None:
+    """Brings the last stored month into order of symbol and time, if what is to be appended goes beyond it.
+
+    Small appends mix the symbols, which takes half as much space again. Only the order in the file changes.
+    A month of very many symbols is left to ``compact``: sorting it would hold the file for too long.
+    """
+    last = session.run("append/last_open_time")[0][0]
+    if last is None or end <= month_of(last).end:
+        return
+    start, until = month_of(last)
+    symbols, chunks, pairs = session.run("append/count_chunks", start=start, end=until)[0]
+    if pairs <= _MIXED * (symbols + chunks) or chunks > _SORTED_CHUNKS:
+        return
+    with session.transaction():
+        session.run("append/take_candles", start=start, end=until)
+        session.run("append/remove_taken", start=start, end=until)
+        session.run("append/insert_taken")
+    # With the append behind it, the month's former place would stay taken until the next month is sorted.
+    session.checkpoint()
 
 
 def _append(session: Session, batch: Batch) -> list[Appended]:

@@ -129,6 +129,19 @@ def replace_file(temporary: Path, target: Path) -> None:
             os.close(folder)
 
 
+def link_file(temporary: Path, target: Path) -> None:
+    """Puts a finished file where none is. Raises `FileExistsError` if there is one by now."""
+    try:
+        target.hardlink_to(temporary)
+    except FileExistsError:
+        raise
+    except OSError:
+        # A file system without links: the moment between looking and renaming is the best there is.
+        if target.exists():
+            raise FileExistsError(target) from None
+        temporary.replace(target)
+
+
 def leftovers(target: Path) -> list[Path]:
     """Temporary files beside ``target`` whose process is gone: it was killed before it could remove them."""
     found = []

@@ -29,6 +29,9 @@ if TYPE_CHECKING:
     from threadx_duck.planning import SourceChoice
     from threadx_duck.results import Progress, SymbolResult
 
+# Of more symbols than this, only those are listed of which there is something to tell.
+_LISTED_ALL = 20
+
 _FIELDS = ("symbol", "status", "rows_added", "rows_revised", "rows_rejected", "requests", "seconds", "error")
 _COSTS = ("requests", "weight", "bytes", "rows")
 
@@ -199,8 +202,12 @@ def _print(app: App, results: Sequence[SymbolResult], seconds: float) -> None:
             round(r.seconds, 1),
         )
         for r in results
+        if len(results) <= _LISTED_ALL or r.status != "up_to_date"
     ]
-    print_table(columns, rows)
+    if rows:
+        print_table(columns, rows)
+    if len(rows) < len(results):
+        app.note(f"{counted(len(results) - len(rows), 'symbol')} up to date.")
     for result in results:
         for label, found in result.timeframes.items():
             differing = f", {len(found.mismatches):,} values differ" if found.mismatches else ""
