@@ -43,6 +43,15 @@ def test_links_of_a_document_lead_somewhere(document: str) -> None:
     assert [target for target in targets if "://" not in target and not (ROOT / target).exists()] == []
 
 
+@pytest.mark.parametrize("path", sorted((ROOT / "docs").glob("*.md")), ids=lambda path: path.name)
+def test_page_of_the_docs_links_to_what_is_there_and_names_commands_that_are(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+    targets = [target for target in re.findall(r"\]\(([^)#]+)\)", text) if "://" not in target]
+    assert [target for target in targets if not (path.parent / target).exists()] == []
+    named = set(re.findall(r"(?:^|[`/ ])threadx ([a-z][a-z-]+)", text, re.MULTILINE))
+    assert named <= set(threadx.commands)
+
+
 @pytest.mark.parametrize("document", DOCUMENTS)
 def test_test_command_of_a_document_is_what_ci_runs(document: str) -> None:
     (command,) = [line for line in _read(document).splitlines() if line.endswith("-m pytest -n auto")]
@@ -53,7 +62,7 @@ def test_test_command_of_a_document_is_what_ci_runs(document: str) -> None:
 def test_command_is_in_the_readme_and_has_help_with_an_example(name: str) -> None:
     command = threadx.commands[name]
     assert f"| `{name}` |" in _read("README.md")
-    with click.Context(command, info_name=f"threadx {name}") as context:
+    with click.Context(command, info_name=f"threadx {name}", help_option_names=["-h", "--help"]) as context:
         text = command.get_help(context)
     assert command.help
     assert name == "demo" or f"threadx {name}" in text.partition("Example")[2]

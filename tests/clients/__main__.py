@@ -28,7 +28,8 @@ from threadx_duck.following import Follower, PublishSchedule
 from threadx_duck.simulator import LoopbackExchange, generate_market
 from threadx_duck.sqlfiles import list_sql
 
-PROGRAMS = Path(__file__).parent / "programs"
+PROGRAMS = Path(__file__).resolve().parent / "programs"
+ROOT = PROGRAMS.parents[2]
 SYMBOLS = ("BTCUSDC", "ETHUSDC")
 START = datetime(2024, 1, 1)
 NOW = datetime(2024, 1, 20, tzinfo=UTC)
@@ -59,7 +60,11 @@ CLIENTS = {
     "harlequin": Client("by_harlequin", ("harlequin",)),
     "superset": Client("by_superset", ("apache-superset[duckdb]", "rich", "cachetools", "flask-caching<2.4")),
     "freqtrade": Client("by_freqtrade", ("freqtrade",)),
+    "notebook": Client("run_notebook", ("--editable", f"{ROOT}[notebook,test]")),
 }
+
+# These read an export, or bring a store of their own.
+OTHERS = {"by_freqtrade", "run_notebook"}
 
 
 @click.command()
@@ -117,9 +122,9 @@ def _store(folder: Path) -> Iterator[tuple[Path, Path, Path]]:
 
 def _try(name: str, python: Path, store: Path, copy: Path, export: Path) -> bool:
     """Runs one program on the store and on the read copy; prints what came of it."""
-    is_reader = CLIENTS[name].program != "by_freqtrade"
+    is_reader = CLIENTS[name].program not in OTHERS
     is_good = True
-    for what, database in (("store", store), ("copy", copy)) if is_reader else (("export", store),):
+    for what, database in (("store", store), ("copy", copy)) if is_reader else (("alone", store),):
         command = [str(python), str(PROGRAMS / f"{CLIENTS[name].program}.py"), str(database), str(export)]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode:

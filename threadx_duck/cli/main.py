@@ -104,8 +104,18 @@ def run(arguments: list[str]) -> int:
         return ExitCode.INTERRUPTED
     except (BrokenPipeError, SystemExit):
         # Whoever read has enough: click and rich end the program then. Closing stdout must not complain again.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _forget_output()
         return ExitCode.DONE
+    except OSError as error:
+        if verbose:
+            traceback.print_exc()
+        _forget_output()
+        return _fail(f"Cannot write the result: {error.strerror or error}.", ExitCode.FAILED)
+
+
+def _forget_output() -> None:
+    """What could not be written must not be tried again when the program ends."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _fail(message: str, code: ExitCode) -> ExitCode:
