@@ -315,7 +315,8 @@ class Results:
         document = {
             "script": self.script,
             "machine": machine(),
-            "parameters": {key: str(value) for key, value in self.parameters.items()},
+            # Where things lie on this machine is nobody's business.
+            "parameters": {key: value for key, value in self.parameters.items() if isinstance(value, int | float)},
             "rows": [asdict(row) | {"ratio": round(row.ratio, 4), "met": row.is_met} for row in self.rows],
         }
         output = output or HERE / "results" / f"{self.script}.json"
