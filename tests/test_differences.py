@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from shutil import copyfile
@@ -47,6 +48,14 @@ def test_diff_of_equal_stores_finds_nothing(pair: Pair, capsys: pytest.CaptureFi
     assert found.here == found.there
     assert threadx(pair.folder, "diff", str(pair.other)) == 0
     assert "5,760 candles are equal" in capsys.readouterr().err
+
+
+def test_diff_of_a_store_named_other_works(pair: Pair) -> None:
+    named = pair.folder / "other.duckdb"
+    copyfile(pair.manager.store.path, named)
+    tamper(pair.manager, f"update candles_1m set close = 1 where open_time = '{START}'")
+    found = compare_stores(replace(pair.manager.settings.store, database=named), pair.manager.store.path)
+    assert found.candles
 
 
 def test_diff_lists_ranges_and_values(pair: Pair, capsys: pytest.CaptureFixture[str]) -> None:

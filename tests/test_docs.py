@@ -54,7 +54,7 @@ def test_page_of_the_docs_links_to_what_is_there_and_names_commands_that_are(pat
 
 @pytest.mark.parametrize("document", DOCUMENTS)
 def test_test_command_of_a_document_is_what_ci_runs(document: str) -> None:
-    (command,) = [line for line in _read(document).splitlines() if line.endswith("-m pytest -n auto")]
+    (command,) = [line for line in _read(document).splitlines() if line.endswith("-m pytest -n 4")]
     assert command in (ROOT / ".ci" / "run").read_text(encoding="utf-8").splitlines()
 
 

@@ -75,7 +75,7 @@ def compare_stores(
         raise UsageError(f"Neither store has candles of {', '.join(unknown)} in this range.")
     wanted = TimeRange(start or datetime.min, end or datetime.max)
     with store.reading() as session:
-        session.attach(there.path, "other")
+        session.attach(there.path, "the_other_store")
         for symbol, span in _differing_months(result.here, result.there):
             bounds = {"symbol": symbol, "start": max(span.start, wanted.start), "end": min(span.end, wanted.end)}
             result.ranges += [

@@ -7,7 +7,7 @@
 with pairs as (
     select here, there
     from candles_1m as here
-    inner join other.candles_1m as there on here.symbol = there.symbol and here.open_time = there.open_time
+    inner join the_other_store.candles_1m as there on here.symbol = there.symbol and here.open_time = there.open_time
     where
         here.symbol = $symbol
         and here.open_time >= $start

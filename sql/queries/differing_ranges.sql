@@ -8,7 +8,7 @@ with here as (
     select * from candles_1m where symbol = $symbol and open_time >= $start and open_time < $end
 ),
 there as (
-    select * from other.candles_1m where symbol = $symbol and open_time >= $start and open_time < $end
+    select * from the_other_store.candles_1m where symbol = $symbol and open_time >= $start and open_time < $end
 ),
 pairs as (
     select
