@@ -98,6 +98,7 @@ class ArchiveSource:
         self._network = ThreadPoolExecutor(REQUESTS_IN_FLIGHT, thread_name_prefix="archive")
         self._parsers = ThreadPoolExecutor(_PARSERS, thread_name_prefix="parse")
         self._failures = 0
+        self._last_failure = ""
         self._lock = threading.Lock()
 
     def close(self) -> None:
@@ -180,7 +181,8 @@ class ArchiveSource:
     def _get(self, file: ArchiveFile, suffix: str) -> Answer | None:
         """One file of the host, or None if it has none. Raises `DownloadError`."""
         if self._failures >= _FAILURES_IN_A_ROW:
-            raise ConnectionFailedError(f"The archive at {urlsplit(self._root).netloc} cannot be reached.")
+            host = urlsplit(self._root).netloc
+            raise ConnectionFailedError(f"The archive at {host} cannot be reached: {self._last_failure}")
         try:
             answer = self._client.get(
                 self._url(file, suffix),
@@ -191,6 +193,7 @@ class ArchiveSource:
         except DownloadError as error:
             with self._lock:
                 self._failures += not isinstance(error, BadResponseError)
+                self._last_failure = str(error)
             raise
         with self._lock:
             self._failures = 0
