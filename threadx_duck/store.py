@@ -82,11 +82,13 @@ class Store:
             self._ensure_schema(session)
             yield session
 
+    def prepare(self) -> None:
+        """Has a new store ready for `make`, if there is none; puts nothing into its place yet."""
+        self._database.prepare(self._ensure_schema)
+
     def make(self) -> None:
         """Makes the store if there is none, so that the first append need not."""
-        if not self.exists:
-            with self.writing():
-                pass
+        self._database.ensure(self._ensure_schema)
 
     @contextmanager
     def closed(self) -> Iterator[BinaryIO]:
