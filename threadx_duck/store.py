@@ -155,6 +155,7 @@ class Store:
         """
         with self.writing() as session:
             _sort_finished_month(session, max((_bounds(batch)[1] for batch in batches), default=datetime.min))
+            session.run("append/use_one_thread")
             with session.transaction():
                 return [row for batch in batches for row in _append(session, batch)]
 
@@ -228,6 +229,7 @@ def _append(session: Session, batch: Batch) -> list[Appended]:
     first, last = _bounds(batch)
     with session.tables(incoming=batch.candles, incoming_rejected=batch.rejected, incoming_requests=batch.requests):
         stored = session.run("append/find_stored", first=first, last=last)[0][0]
+        session.run("append/lift_memory_limit" if stored else "append/limit_memory")
         if stored:
             session.run("append/record_revisions")
             session.run("append/remove_replaced", first=first, last=last)
