@@ -95,9 +95,7 @@ def run(arguments: list[str]) -> int:
         return _fail(error.format_message() + hint, ExitCode.USAGE)
     except ThreadxDuckError as error:
         if verbose:
-            import traceback
-
-            traceback.print_exc()
+            _show_traceback()
         is_usage = isinstance(error, SettingsError | UsageError | QueryError)
         return _fail(str(error), ExitCode.USAGE if is_usage else ExitCode.FAILED)
     except (KeyboardInterrupt, click.Abort):
@@ -108,9 +106,16 @@ def run(arguments: list[str]) -> int:
         return ExitCode.DONE
     except OSError as error:
         if verbose:
-            traceback.print_exc()
+            _show_traceback()
         _forget_output()
         return _fail(f"Cannot write the result: {error.strerror or error}.", ExitCode.FAILED)
+
+
+def _show_traceback() -> None:
+    # Imported here, because no other run needs it.
+    import traceback
+
+    traceback.print_exc()
 
 
 def _forget_output() -> None:
