@@ -82,11 +82,13 @@ class Store:
             self._ensure_schema(session)
             yield session
 
+    def prepare(self) -> None:
+        """Has a new store ready for `make`, if there is none; puts nothing into its place yet."""
+        self._database.prepare(self._ensure_schema)
+
     def make(self) -> None:
         """Makes the store if there is none, so that the first append need not."""
-        if not self.exists:
-            with self.writing():
-                pass
+        self._database.ensure(self._ensure_schema)
 
     @contextmanager
     def closed(self) -> Iterator[BinaryIO]:
@@ -153,6 +155,7 @@ class Store:
         """
         with self.writing() as session:
             _sort_finished_month(session, max((_bounds(batch)[1] for batch in batches), default=datetime.min))
+            session.run("append/use_one_thread")
             with session.transaction():
                 return [row for batch in batches for row in _append(session, batch)]
 
@@ -226,6 +229,7 @@ def _append(session: Session, batch: Batch) -> list[Appended]:
     first, last = _bounds(batch)
     with session.tables(incoming=batch.candles, incoming_rejected=batch.rejected, incoming_requests=batch.requests):
         stored = session.run("append/find_stored", first=first, last=last)[0][0]
+        session.run("append/lift_memory_limit" if stored else "append/limit_memory")
         if stored:
             session.run("append/record_revisions")
             session.run("append/remove_replaced", first=first, last=last)
