@@ -9,17 +9,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from threadx_duck.errors import BadResponseError
-from threadx_duck.sources.unzip import open_zip
+from threadx_duck.sources.unzip import BLOCK, open_zip
 
 METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA)
 
 
-def zipped(content: bytes, method: int = zipfile.ZIP_DEFLATED, extra: bytes = b"") -> bytes:
+def zipped(content: bytes, method: int = zipfile.ZIP_DEFLATED, extra: bytes = b"", level: int | None = None) -> bytes:
     buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w", method) as file:
+    with zipfile.ZipFile(buffer, "w") as file:
         member = zipfile.ZipInfo("a.csv")
-        member.compress_type, member.extra = method, extra
-        file.writestr(member, content)
+        member.extra = extra
+        file.writestr(member, content, method, level)
     return buffer.getvalue()
 
 
@@ -28,6 +28,15 @@ def zipped(content: bytes, method: int = zipfile.ZIP_DEFLATED, extra: bytes = b"
 def test_what_went_in_comes_out(content: bytes, repeats: int, method: int) -> None:
     with open_zip(zipped(content * repeats, method), "x")() as file:
         assert file.read() == content * repeats
+
+
+@pytest.mark.parametrize("level", [1, 6, 9])
+@pytest.mark.parametrize("size", [BLOCK - 1, BLOCK, BLOCK + 1, 3 * BLOCK, 5_000_000])
+@pytest.mark.parametrize("row", [b"\0", b"1735689600000000,1,1,1,1,1,1735689659999999,1,1,1,1,0\n"])
+def test_content_larger_than_a_block_comes_out_whole(row: bytes, size: int, level: int) -> None:
+    content = (row * (size // len(row) + 1))[:size]
+    with open_zip(zipped(content, level=level), "x")() as file:
+        assert file.read() == content
 
 
 def test_extra_field_is_stepped_over() -> None:

@@ -8,7 +8,6 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any, BinaryIO, TypeVar
 
 import duckdb
@@ -80,6 +79,9 @@ class Database:
 
     def prepare(self, fill: Callable[[Session], None]) -> None:
         """Has the content of a new file ready for `ensure`, if there is none: filling takes a tenth of a second."""
+        # Imported here, because it brings a random generator with it that most commands need not wait for.
+        from tempfile import TemporaryDirectory
+
         # What fails here fails again, and is told, when the file is made.
         with suppress(OSError, duckdb.Error, StoreError), TemporaryDirectory() as folder:
             if self._new is None and not self.exists:

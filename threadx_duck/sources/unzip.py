@@ -90,12 +90,13 @@ class _Inflated:
         """At most so many bytes, none at the end. Raises `zipfile.BadZipFile` or `IsalError`."""
         part = b""
         while not part and not self._inflater.eof:
+            # Without a tail there may still be output that had no room before, even after the last piece.
             pending = memoryview(self._inflater.unconsumed_tail)
             if not pending:
                 pending, self._packed = self._packed[:_PACKED], self._packed[_PACKED:]
-            if not pending:
-                raise zipfile.BadZipFile("it ends too early")
             part = self._inflater.decompress(pending, size)
+            if not part and not pending and not self._inflater.eof:
+                raise zipfile.BadZipFile("it ends too early")
         self._crc = isal_zlib.crc32(part, self._crc)
         if not part and self._crc != self._due_crc:
             raise zipfile.BadZipFile("its content does not match its CRC-32")
