@@ -13,7 +13,8 @@ from threadx_duck.candles import in_time_order
 from threadx_duck.config import get_settings
 from threadx_duck.ledger import Buffer, make_batches
 from threadx_duck.sources.archive import to_page
-from threadx_duck.sources.klines_csv import open_plain, open_zip, read_kline_csv
+from threadx_duck.sources.klines_csv import read_kline_csv
+from threadx_duck.sources.unzip import open_plain, open_zip
 from threadx_duck.store import Store
 from threadx_duck.times import TimeRange, split_ranges
 

@@ -37,8 +37,9 @@ from threadx_duck.download import Downloader
 from threadx_duck.errors import BadResponseError, UsageError
 from threadx_duck.ingest import IngestionManager
 from threadx_duck.simulator import LoopbackExchange
-from threadx_duck.sources import klines_csv
-from threadx_duck.sources.klines_csv import open_plain, read_kline_csv
+from threadx_duck.sources import unzip
+from threadx_duck.sources.klines_csv import read_kline_csv
+from threadx_duck.sources.unzip import open_plain
 
 REALDATA = Path(__file__).parents[2] / "shared" / "realdata" / "archive_csv"
 KEY = f"data/spot/monthly/klines/{SYMBOL}/1m/{SYMBOL}-1m-2025-01.zip"
@@ -231,7 +232,7 @@ def test_two_members_are_not_a_file_of_the_archive(settings: Settings, exchange:
 def test_zip_bomb_is_not_unpacked(
     settings: Settings, exchange: LoopbackExchange, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(klines_csv, "_MOST_UNPACKED", 8 << 20)
+    monkeypatch.setattr(unzip, "_MOST_UNPACKED", 8 << 20)
     row = b"1735689600000000,1,1,1,1,1,1735689659999999,1,1,1,1,0\n"
     exchange.archive.put(KEY, zipped(row * (9 * 2**20 // len(row))))
     _, notes = ingest(settings)

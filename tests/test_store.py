@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
+import tempfile
 import textwrap
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -125,6 +126,37 @@ def test_a_new_store_has_every_table_view_and_macro(store: Store, store_path: Pa
     assert tables == TABLES
     assert views == {file.relation for file in list_sql("views")}
     assert macros == {file.relation for file in list_sql("macros")}
+
+
+def test_prepared_store_is_the_same_and_lies_nowhere_before_it_is_made(tmp_path: Path) -> None:
+    stores = [Store(StoreSettings(database=tmp_path / name / "x.duckdb")) for name in ("prepared", "plain")]
+    stores[0].prepare()
+    assert not (tmp_path / "prepared").exists()
+    schemas = []
+    for store in stores:
+        store.make()
+        assert store.info() is not None
+        with duckdb.connect(str(store.path), read_only=True) as connection:
+            schemas.append(
+                connection.sql("select * exclude (database_oid) from duckdb_columns() order by all").fetchall()
+            )
+    assert schemas[0] == schemas[1]
+
+
+def test_preparing_leaves_a_store_that_is_there_alone(store: Store, store_path: Path) -> None:
+    store.make()
+    before = store_path.read_bytes()
+    store.prepare()
+    store.make()
+    assert store_path.read_bytes() == before
+
+
+def test_preparing_that_fails_is_left_to_the_making(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "absent"))
+    store = Store(StoreSettings(database=tmp_path / "x.duckdb"))
+    store.prepare()
+    store.make()
+    assert store.info() is not None
 
 
 def test_a_new_store_says_what_it_is(store: Store, store_path: Path) -> None:

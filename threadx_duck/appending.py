@@ -32,13 +32,23 @@ class Appended:
     rows_revised: int
 
 
-def sort_finished_month(session: Session, batches: Sequence[Batch]) -> None:
+def prepare_file(session: Session, batches: Sequence[Batch]) -> None:
+    """What a file needs before `append_to_file`, outside the transaction; a lake sorts by itself."""
+    _sort_finished_month(session, max((_bounds(batch)[1] for batch in batches), default=datetime.min))
+    session.run("append/use_one_thread")
+
+
+def append_to_file(session: Session, batches: Sequence[Batch]) -> list[Appended]:
+    """Appends inside the transaction of the caller, sparing the memory that parsers need meanwhile."""
+    return [row for batch in batches for row in _append(session, batch, spare_memory=True)]
+
+
+def _sort_finished_month(session: Session, end: datetime) -> None:
     """Brings the last stored month into order of symbol and time, if what is to be appended goes beyond it.
 
     Small appends mix the symbols, which takes half as much space again. Only the order in the file changes.
     A month of very many symbols is left to ``compact``: sorting it would hold the file for too long.
     """
-    end = max((_bounds(batch)[1] for batch in batches), default=datetime.min)
     last = session.run("append/last_open_time")[0][0]
     if last is None or end <= month_of(last).end:
         return
@@ -64,10 +74,12 @@ def symbols_of(batches: Sequence[Batch]) -> set[str]:
     return {symbol for batch in batches for symbol in batch.requests["symbol"].to_pylist()}
 
 
-def _append(session: Session, batch: Batch) -> list[Appended]:
+def _append(session: Session, batch: Batch, *, spare_memory: bool = False) -> list[Appended]:
     first, last = _bounds(batch)
     with session.tables(incoming=batch.candles, incoming_rejected=batch.rejected, incoming_requests=batch.requests):
         stored = session.run("append/find_stored", first=first, last=last)[0][0]
+        if spare_memory:
+            session.run("append/lift_memory_limit" if stored else "append/limit_memory")
         if stored:
             session.run("append/record_revisions")
             session.run("append/remove_replaced", first=first, last=last)

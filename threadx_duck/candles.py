@@ -13,6 +13,7 @@ import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from threadx_duck.arrays import empty, integer, integers, null, text, texts
 from threadx_duck.errors import BadResponseError, UsageError
 from threadx_duck.times import MINUTE, TimeRange
 
@@ -55,9 +56,12 @@ _ROW_LENGTH = 12
 UNREADABLE = "unreadable"
 
 # Spot times are milliseconds, or microseconds in archive files from 2025 on; 1e14 ms is the year 5138.
-_MICROSECONDS_FROM = 100_000_000_000_000
-_LAST_MICROSECOND = 253_402_300_799_999_999  # 9999-12-31, the last year Python's datetime holds
-_MINUTE = 60_000_000
+_MICROSECONDS_FROM = integer(100_000_000_000_000)
+_LAST_MICROSECOND = integer(253_402_300_799_999_999)  # 9999-12-31, the last year Python's datetime holds
+_MINUTE = integer(60_000_000)
+_THOUSAND = integer(1_000)
+_ZERO = integer(0)
+_UNKNOWN = null(pa.int64())
 
 
 class Klines(NamedTuple):
@@ -90,11 +94,11 @@ def split_klines(symbol: str, columns: pa.Table, raw: Callable[[list[int]], list
     reasons = _reasons(micros, columns)
     open_time = pc.cast(micros, pa.timestamp("us"))
     candles = pa.table(
-        [pa.repeat(pa.scalar(symbol), columns.num_rows), open_time, *(columns[f.name] for f in VALUE_FIELDS)],
+        [pa.repeat(text(symbol), columns.num_rows), open_time, *(columns[f.name] for f in VALUE_FIELDS)],
         schema=CANDLE_SCHEMA,
     )
     if reasons.null_count == len(reasons):
-        return Klines(candles, REJECTED_SCHEMA.empty_table())
+        return Klines(candles, empty(REJECTED_SCHEMA))
     is_bad = pc.is_valid(reasons)
     positions = pc.indices_nonzero(is_bad).to_pylist()
     rejected = pa.table(
@@ -187,30 +191,16 @@ def absent_ranges(candles: pa.Table, within: TimeRange) -> list[TimeRange]:
 
 def _columns_of(rows: Sequence[Any]) -> pa.Table:
     if not rows:
-        return pa.table({"open_time": pa.array([], pa.int64()), **{f.name: pa.array([], f.type) for f in VALUE_FIELDS}})
+        return empty(pa.schema([("open_time", pa.int64()), *VALUE_FIELDS]))
     cells = list(zip(*rows, strict=True))
     if len(cells) != _ROW_LENGTH:
         raise ValueError(f"a row has {len(cells)} columns")
-    columns = {"open_time": _integers(cells[0])}
+    columns = {"open_time": integers(cells[0])}
     for field in VALUE_FIELDS:
         values = cells[_POSITIONS[field.name]]
-        columns[field.name] = _integers(values) if pa.types.is_integer(field.type) else _decimals(values)
+        is_whole = pa.types.is_integer(field.type)
+        columns[field.name] = integers(values) if is_whole else pc.cast(texts(values), pa.float64())
     return pa.table(columns)
-
-
-def _integers(values: Sequence[Any]) -> pa.Array:
-    # The type is found, not asked for: asked for, Arrow would cut fractions off.
-    array = pa.array(values)
-    if array.type != pa.int64() or array.null_count:
-        raise ValueError("a cell that is no whole number")
-    return array
-
-
-def _decimals(values: Sequence[Any]) -> pa.Array:
-    array = pa.array(values, pa.string())
-    if array.null_count:
-        raise ValueError("an empty cell")
-    return pc.cast(array, pa.float64())
 
 
 def _read_damaged_rows(symbol: str, rows: Sequence[Any]) -> Klines:
@@ -240,18 +230,18 @@ def _read_damaged_rows(symbol: str, rows: Sequence[Any]) -> Klines:
 def _minute_of(row: Any) -> int | None:
     """The minute of a damaged row in microseconds, if at least its open time can be read."""
     try:
-        micros = _to_microseconds(_integers([row[0]]))[0].as_py()
+        minute: int | None = _floor_minute(_to_microseconds(integers([row[0]])))[0].as_py()
     except (pa.ArrowException, ValueError, TypeError, IndexError, KeyError, OverflowError):
         return None
-    return None if micros is None else micros // _MINUTE * _MINUTE
+    return minute
 
 
 def _to_microseconds(times: pa.ChunkedArray | pa.Array) -> Any:
     """The exchange's times as microseconds, each unit told by its magnitude; null if no calendar holds it."""
     is_micros = pc.greater_equal(times, _MICROSECONDS_FROM)
-    is_time = pc.and_(pc.greater_equal(times, 0), pc.less_equal(times, _LAST_MICROSECOND))
-    millis = pc.if_else(is_micros, 0, times)
-    return pc.if_else(is_time, pc.if_else(is_micros, times, pc.multiply(millis, 1000)), None)
+    is_time = pc.and_(pc.greater_equal(times, _ZERO), pc.less_equal(times, _LAST_MICROSECOND))
+    millis = pc.if_else(is_micros, _ZERO, times)
+    return pc.if_else(is_time, pc.if_else(is_micros, times, pc.multiply(millis, _THOUSAND)), _UNKNOWN)
 
 
 def _floor_minute(micros: Any) -> Any:
@@ -265,11 +255,11 @@ def _reasons(micros: Any, columns: pa.Table) -> pa.ChunkedArray | pa.Array:
     """
     column = {name: columns[name] for name in columns.column_names}
     prices = [column[name] for name in ("open", "high", "low", "close")]
-    finite = _all(pc.is_finite(pc.fill_null(values, 0)) for name, values in column.items() if name != "open_time")
+    finite = _all(pc.is_finite(values) for name, values in column.items() if name != "open_time")
     rules = [
         (UNREADABLE, _all([pc.is_valid(micros), *map(pc.is_valid, [*prices, column["volume"]])])),
         ("off_grid", pc.equal(micros, _floor_minute(micros))),
-        ("impossible_price", _all([finite, *(pc.greater(price, 0) for price in prices)])),
+        ("impossible_price", _all([finite, *(pc.greater(price, _ZERO) for price in prices)])),
         (
             "impossible_price",
             _all(
@@ -282,7 +272,7 @@ def _reasons(micros: Any, columns: pa.Table) -> pa.ChunkedArray | pa.Array:
         (
             "negative_volume",
             _all(
-                pc.greater_equal(column[name], 0)
+                pc.greater_equal(column[name], _ZERO)
                 for name in (
                     "volume",
                     "quote_volume",
@@ -303,7 +293,7 @@ def _reasons(micros: Any, columns: pa.Table) -> pa.ChunkedArray | pa.Array:
         ),
         (
             "volume_without_trades",
-            pc.equal(pc.greater(column["volume"], 0), pc.greater(column["trade_count"], 0)),
+            pc.equal(pc.greater(column["volume"], _ZERO), pc.greater(column["trade_count"], _ZERO)),
         ),
     ]
     reasons: Any = pa.nulls(columns.num_rows, pa.string())

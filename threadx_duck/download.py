@@ -102,6 +102,8 @@ class Downloader:
         try:
             for plan in plans:
                 pool.submit(self._download, plan, share, recheck)
+            # While the first answers are on their way; with parsers at work it would take five times as long.
+            self._store.prepare()
             self._collect(len(plans))
         except BaseException as error:
             # Also after a failed commit: nothing that still comes could be stored.
@@ -132,7 +134,7 @@ class Downloader:
         self._commit()
 
     def _take(self, delivery: Delivery) -> None:
-        # A symbol that delivers exists; the store is made while its first files are on their way.
+        # A symbol that delivers exists, so the store is no mistake.
         self._store.make()
         if not self._buffer.requests:
             self._buffered_since = time.monotonic()

@@ -24,8 +24,9 @@ from threadx_duck.ledger import COMMIT_ROWS, Buffer, make_batches
 from threadx_duck.results import Progress
 from threadx_duck.sources.archive import read_archive_file, to_page
 from threadx_duck.sources.kept import read_verified
-from threadx_duck.sources.klines_csv import Opener, open_plain, open_zip, read_kline_csv
+from threadx_duck.sources.klines_csv import read_kline_csv
 from threadx_duck.sources.page import Page
+from threadx_duck.sources.unzip import Opener, open_plain, open_zip
 from threadx_duck.store import Store
 from threadx_duck.storefile import hash_file
 from threadx_duck.times import EPOCH, MINUTE, utc_now

@@ -10,7 +10,7 @@ import hashlib
 import logging
 import threading
 from collections.abc import Callable, Collection, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from datetime import timedelta
 from functools import cache
 from typing import TypeVar
@@ -53,7 +53,7 @@ class Lake:
         self._on_wait = on_wait
         self._instance: duckdb.DuckDBPyConnection | None = None
         self._attached: set[str] = set()
-        self._turn = threading.Lock()
+        self._turn = threading.RLock()
         self._found = False
 
     @property
@@ -82,6 +82,12 @@ class Lake:
                     # Before the views are there: with one in the lake DuckLake 1.0 (DuckDB 1.5.5) crashes here.
                     session.run("lake/inline_small_commits", lake=LAKE)
                 fill(session)
+
+    def prepare(self, fill: Callable[[Session], None]) -> None:
+        """Has the extensions loaded, which takes a while. Whether there is a lake is found out later."""
+        del fill
+        with suppress(StoreError):
+            self._loaded()
 
     @contextmanager
     def connected(self, *, read_only: bool, alone: bool = False) -> Iterator[Session]:
@@ -180,12 +186,17 @@ class Lake:
         """A connection of its own on the one that stays open; only the first takes long."""
         name = _NAMES[read_only]
         with self._turn:
+            instance = self._loaded()
+            if name not in self._attached:
+                attach_lake(instance, self.address, name, read_only=read_only, make=make)
+                self._attached.add(name)
+            return instance.cursor()
+
+    def _loaded(self) -> duckdb.DuckDBPyConnection:
+        with self._turn:
             if self._instance is None:
                 self._instance = self._open()
-            if name not in self._attached:
-                attach_lake(self._instance, self.address, name, read_only=read_only, make=make)
-                self._attached.add(name)
-            return self._instance.cursor()
+            return self._instance
 
     def _open(self) -> duckdb.DuckDBPyConnection:
         _warn_of_secrets(self.address)

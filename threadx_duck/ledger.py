@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import pyarrow as pa
 
+from threadx_duck.arrays import empty, integer, rows
 from threadx_duck.candles import CANDLE_SCHEMA, REJECTED_SCHEMA, require_ascending
 from threadx_duck.sources.page import Page
 from threadx_duck.times import EPOCH, MINUTE
@@ -170,10 +171,10 @@ def _make_batch(members: list[tuple[OpenRequest, dict[str, Any]]]) -> Batch:
     return Batch(
         candles=pa.concat_tables([request.candles() for request, _ in members]),
         rejected=pa.concat_tables([request.rejected() for request, _ in members]),
-        requests=pa.Table.from_pylist([row for _, row in members], REQUEST_SCHEMA),
+        requests=rows([row for _, row in members], REQUEST_SCHEMA),
     )
 
 
 def _tagged(tables: list[pa.Table], schema: pa.Schema, request_id: int) -> pa.Table:
-    table = pa.concat_tables([schema.empty_table(), *tables])
-    return table.append_column(_REQUEST_ID, pa.repeat(pa.scalar(request_id, pa.int64()), table.num_rows))
+    table = pa.concat_tables([empty(schema), *tables])
+    return table.append_column(_REQUEST_ID, pa.repeat(integer(request_id), table.num_rows))

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
 
 from threadx_duck.addresses import LakeAddress
-from threadx_duck.appending import Appended, append_batches, sort_finished_month, symbols_of
+from threadx_duck.appending import Appended, append_batches, append_to_file, prepare_file, symbols_of
 from threadx_duck.config import StoreSettings
 from threadx_duck.database import Database
 from threadx_duck.errors import StoreError, UsageError
@@ -115,11 +115,13 @@ class Store:
         self._database.ensure(self._ensure_schema)
         return self._database.change(symbols, work, prepare)
 
+    def prepare(self) -> None:
+        """Has a new store ready for `make`, if there is none; puts nothing into its place yet."""
+        self._database.prepare(self._ensure_schema)
+
     def make(self) -> None:
         """Makes the store if there is none, so that the first append need not."""
-        if not self.exists:
-            with self.writing():
-                pass
+        self._database.ensure(self._ensure_schema)
 
     @contextmanager
     def closed(self) -> Iterator[BinaryIO]:
@@ -180,13 +182,9 @@ class Store:
         Where an answer differs from what is stored, the source of higher or equal rank holds and the
         difference is recorded in ``revisions``.
         """
-
-        def put_in_order(session: Session) -> None:
-            # A lake sorts by itself, and without rowids nobody could tell what lies in disorder.
-            if self.lake is None:
-                sort_finished_month(session, batches)
-
-        return self.change(symbols_of(batches), lambda session: append_batches(session, batches), put_in_order)
+        if self.lake is None:
+            return self.change((), lambda s: append_to_file(s, batches), lambda s: prepare_file(s, batches))
+        return self.change(symbols_of(batches), lambda session: append_batches(session, batches))
 
     def _ensure_schema(self, session: Session) -> None:
         version = self._schema_version(session)

@@ -60,11 +60,13 @@ CLIENTS = {
     "harlequin": Client("by_harlequin", ("harlequin",)),
     "superset": Client("by_superset", ("apache-superset[duckdb]", "rich", "cachetools", "flask-caching<2.4")),
     "freqtrade": Client("by_freqtrade", ("freqtrade",)),
+    "spark": Client("by_spark", ("--editable", str(ROOT), "pyspark")),
+    "clickhouse": Client("by_clickhouse", ("--editable", str(ROOT), "chdb")),
     "notebook": Client("run_notebook", ("--editable", f"{ROOT}[notebook,test]")),
 }
 
 # These read an export, or bring a store of their own.
-OTHERS = {"by_freqtrade", "run_notebook"}
+OTHERS = {"by_clickhouse", "by_freqtrade", "by_spark", "run_notebook"}
 
 
 @click.command()

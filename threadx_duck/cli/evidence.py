@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from threadx_duck.cli.completion import complete_timeframe
 from threadx_duck.cli.context import (
     App,
     ExitCode,
@@ -29,7 +30,10 @@ _SHOWN = 100
 
 @click.command()
 @symbols_argument
-@click.option("-t", "--timeframe", required=True, metavar="TF", help="Timeframe to verify, such as 5m, 3h, 1d or 1mo.")
+@click.option(
+    "-t", "--timeframe", required=True, metavar="TF", shell_complete=complete_timeframe,
+    help="Timeframe to verify, such as 5m, 3h, 1d or 1mo.",
+)  # fmt: skip
 @start_option
 @end_option
 @click.option("--repair", is_flag=True, help="Ask again for what differs; earlier minutes are kept in revisions.")

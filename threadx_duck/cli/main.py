@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import traceback
 from pathlib import Path
 
 import click
@@ -100,8 +101,6 @@ def run(arguments: list[str]) -> int:
         return _fail(error.format_message() + hint, ExitCode.USAGE)
     except ThreadxDuckError as error:
         if verbose:
-            import traceback
-
             traceback.print_exc()
         is_usage = isinstance(error, SettingsError | UsageError | QueryError)
         return _fail(str(error), ExitCode.USAGE if is_usage else ExitCode.FAILED)

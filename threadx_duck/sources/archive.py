@@ -26,8 +26,9 @@ from threadx_duck.errors import (
 )
 from threadx_duck.sources.http import Answer, HttpClient
 from threadx_duck.sources.kept import KeptFile, KeptFiles, read_checksum
-from threadx_duck.sources.klines_csv import open_zip, read_kline_csv
+from threadx_duck.sources.klines_csv import read_kline_csv
 from threadx_duck.sources.page import Page
+from threadx_duck.sources.unzip import open_zip
 from threadx_duck.times import format_time
 
 logger = logging.getLogger("threadx_duck.sources")

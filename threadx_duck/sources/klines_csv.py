@@ -1,18 +1,10 @@
-"""Reads the archive's files: a zip with one member, and CSV rows of twelve columns; all in memory, in columns.
+"""Reads the rows of the archive's files: CSV of twelve columns, in columns.
 
-Facts: the member's name is not reliable, spot files have no header but others do, times are
-milliseconds or microseconds, and the last column holds anything.
+Facts: spot files have no header but others do, times are milliseconds or microseconds, and the last
+column holds anything.
 """
 
 from __future__ import annotations
-
-import io
-import lzma
-import zipfile
-import zlib
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from typing import IO, Any, TypeAlias
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -20,14 +12,7 @@ from pyarrow import csv
 
 from threadx_duck.candles import REJECTED_SCHEMA, UNREADABLE, VALUE_FIELDS, Klines, minutes_of, split_klines
 from threadx_duck.errors import BadResponseError
-
-# A month of candles is about 6 MB; nothing near this is due.
-_MOST_UNPACKED = 64 << 20
-
-# Read in parts of this size, because every thread keeps about as much memory as it once needed in one piece.
-_BLOCK = 1 << 20
-
-Opener: TypeAlias = Callable[[], io.BufferedReader]
+from threadx_duck.sources.unzip import BLOCK, Opener
 
 _TYPES: dict[str, pa.DataType] = {"open_time": pa.int64(), **{field.name: field.type for field in VALUE_FIELDS}}
 _COLUMNS = [
@@ -47,58 +32,6 @@ _COLUMNS = [
 _TEXT: dict[str, pa.DataType] = dict.fromkeys(_COLUMNS, pa.binary())
 _WHOLE_NUMBER = r"^-?\d{1,18}$"
 _DECIMAL = r"^-?\d{1,300}(\.\d*)?([eE][-+]?\d{1,3})?$"
-
-
-def open_plain(content: bytes) -> Opener:
-    """CSV as it is."""
-    return lambda: io.BufferedReader(io.BytesIO(content))
-
-
-def open_zip(body: bytes, what: str) -> Opener:
-    """The only member of a zip, whatever its name, unpacked as it is read.
-
-    Opening it and reading on raise `BadResponseError` for what is no such zip.
-    """
-
-    def opened() -> io.BufferedReader:
-        with _zip_errors(what):
-            archive = zipfile.ZipFile(io.BytesIO(body))
-            members = archive.infolist()
-            if len(members) != 1:
-                raise BadResponseError(f"{what} holds {len(members)} files where one is due.")
-            return io.BufferedReader(_Member(archive.open(members[0]), what), _BLOCK)
-
-    return opened
-
-
-class _Member(io.RawIOBase):
-    """A zip's member of which no more is unpacked than may be: the size that a zip claims need not be true."""
-
-    def __init__(self, member: IO[bytes], what: str) -> None:
-        super().__init__()
-        self._member = member
-        self._what = what
-        self._size = 0
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any) -> int:
-        with _zip_errors(self._what):
-            part = self._member.read(len(buffer))
-        self._size += len(part)
-        if self._size > _MOST_UNPACKED:
-            raise BadResponseError(f"{self._what} unpacks to over {_MOST_UNPACKED:,} bytes where none so large is due.")
-        buffer[: len(part)] = part
-        return len(part)
-
-
-@contextmanager
-def _zip_errors(what: str) -> Iterator[None]:
-    try:
-        yield
-    except (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, OSError, RuntimeError) as error:
-        raise BadResponseError(f"{what} is not a readable zip: {error}.") from error
 
 
 def read_kline_csv(symbol: str, opener: Opener, what: str) -> Klines:
@@ -129,7 +62,7 @@ def _read(opener: Opener, types: dict[str, pa.DataType], malformed: list[str]) -
         return csv.read_csv(
             file,
             read_options=csv.ReadOptions(
-                use_threads=False, block_size=_BLOCK, column_names=_COLUMNS, skip_rows=1 if has_header else 0
+                use_threads=False, block_size=BLOCK, column_names=_COLUMNS, skip_rows=1 if has_header else 0
             ),
             parse_options=csv.ParseOptions(quote_char=False, invalid_row_handler=take_note),
             convert_options=csv.ConvertOptions(

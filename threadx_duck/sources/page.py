@@ -8,6 +8,7 @@ from datetime import datetime
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from threadx_duck.arrays import time
 from threadx_duck.times import TimeRange
 
 
@@ -48,13 +49,15 @@ class Page:
         start, end = wanted
         times = self.candles["open_time"]
         is_inside = not len(times) or start <= times[0].as_py() <= times[-1].as_py() < end
-        open_time, minute = pc.field("open_time"), pc.field("minute")
-        is_wanted = (open_time >= pa.scalar(start)) & (open_time < pa.scalar(end))
-        is_rejected_there = minute.is_null() | ((minute >= pa.scalar(start)) & (minute < pa.scalar(end)))
+        minutes = self.rejected["minute"]
         return replace(
             self,
             range_start=conclusive.start if conclusive else start,
             range_end=conclusive.end if conclusive else start,
-            candles=self.candles if is_inside else self.candles.filter(is_wanted),
-            rejected=self.rejected.filter(is_rejected_there),
+            candles=self.candles if is_inside else self.candles.filter(_are_within(times, wanted)),
+            rejected=self.rejected.filter(pc.or_kleene(pc.is_null(minutes), _are_within(minutes, wanted))),
         )
+
+
+def _are_within(times: pa.ChunkedArray, span: TimeRange) -> pa.ChunkedArray:
+    return pc.and_(pc.greater_equal(times, time(span.start)), pc.less(times, time(span.end)))

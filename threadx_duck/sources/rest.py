@@ -15,6 +15,7 @@ from urllib.parse import quote, urlencode
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from threadx_duck.arrays import text, time
 from threadx_duck.candles import UNREADABLE, Klines, read_kline_rows, require_ascending
 from threadx_duck.config import ApiSettings
 from threadx_duck.errors import BadResponseError, DownloadError, RateLimitedError
@@ -181,9 +182,10 @@ class RestSource:
             return fetched
         # The last minute may go on with an off-grid row on the next page: leave it to the next window.
         cut = floor_minute(EPOCH + timedelta(milliseconds=fetched.last))
+        candles, rejected = fetched.klines
         klines = Klines(
-            fetched.klines.candles.filter(pc.field("open_time") < cut),
-            fetched.klines.rejected.filter(pc.field("minute") < cut),
+            candles.filter(pc.less(candles["open_time"], time(cut))),
+            rejected.filter(pc.less(rejected["minute"], time(cut))),
         )
         return replace(fetched, window=TimeRange(rest.start, cut), klines=klines)
 
@@ -212,7 +214,7 @@ class RestSource:
 
         url = self._url("", symbol=symbol, interval=timeframe.interval, **bounds, limit=limit)
         fetched = self._get(url, symbol, read)
-        if pc.any(pc.equal(fetched.klines.rejected["reason"], UNREADABLE)).as_py():
+        if pc.any(pc.equal(fetched.klines.rejected["reason"], text(UNREADABLE))).as_py():
             # Garbled on its way, or so at the exchange: what it says twice is taken.
             fetched = self._get(url, symbol, read)
         self._learn_weight_limit(symbol, fetched.answers[0])
@@ -264,9 +266,10 @@ class RestSource:
 def _to_page(symbol: str, timeframe: Timeframe, fetched: _Fetched) -> Page:
     """Closed candles only, and the range that the answers are conclusive for."""
     moment = min(answer.moment for answer in fetched.answers)
-    newest = _newest_closed(timeframe, moment)
-    candles = fetched.klines.candles.filter(pc.field("open_time") <= newest)
-    rejected = fetched.klines.rejected.filter(pc.field("minute").is_null() | (pc.field("minute") <= newest))
+    newest = time(_newest_closed(timeframe, moment))
+    candles, rejected = fetched.klines
+    candles = candles.filter(pc.less_equal(candles["open_time"], newest))
+    rejected = rejected.filter(pc.or_kleene(pc.is_null(rejected["minute"]), pc.less_equal(rejected["minute"], newest)))
     start, end = fetched.window
     settled = floor_minute(moment - LATE_CANDLES)
     if end > settled:
