@@ -112,7 +112,7 @@ def test_settings_that_do_not_belong_together_are_refused(tmp_path: Path, lines:
     ("said", "sentence"),
     [
         ("creating a new DuckLake is explicitly disabled", "There is no lake in"),
-        ("but data_path is not set", "set [data.store] data_path"),
+        ("but data_path is not set", "Say where its files go: [data.store] data_path"),
         ('DATA_PATH "x" does not match existing data path in the catalog', "the lake remembers it"),
         ("FATAL:  password authentication failed", "refuses the password of me"),
         ('FATAL:  database "candles" does not exist', "has no database candles. Make it with: createdb -h db.example"),

@@ -210,6 +210,11 @@ def with_database(settings: StoreSettings, text: str) -> StoreSettings:
     return replace(settings, database=address, data_path="", read_copy="")
 
 
+def absolute_data_path(text: str, folder: Path | None = None) -> str:
+    """A lake's data path: a folder's relative to ``folder``, by default the current one; an address as it is."""
+    return text if is_remote(text) else str((folder or Path.cwd()) / Path(text).expanduser())
+
+
 def default_text() -> str:
     """The commented settings file with every default, as ``threadx config --init`` writes it."""
     inside = resources.files("threadx_duck") / DEFAULT_FILE.name
@@ -320,9 +325,7 @@ def _with_database(file: Path | None, store: StoreSettings, data: DataSettings, 
             raise SettingsError(
                 f"{file}: [data.store] read_copy is for a file; the readers of a lake keep nobody waiting. Remove it."
             )
-        path = store.data_path
-        if path and not is_remote(path):
-            path = str(folder / Path(path).expanduser())
+        path = store.data_path and absolute_data_path(store.data_path, folder)
         return replace(store, database=replace(store.database, data_path=path), data_path=path)
     if store.data_path:
         raise SettingsError(

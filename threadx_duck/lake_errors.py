@@ -26,7 +26,7 @@ _CONFLICT = re.compile(
 _MEANINGS: list[tuple[str, str]] = [
     (
         r"data_path is not set",
-        "There is no lake in {lake} yet, and nothing says where its files shall lie: set [data.store] data_path.",
+        "There is no lake in {lake} yet. Say where its files go: [data.store] data_path, or migrate --data-path.",
     ),
     (
         r"does not match existing data path",

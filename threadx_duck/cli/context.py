@@ -51,11 +51,7 @@ class App:
         if self.database is not None:
             settings = replace(settings, store=with_database(settings.store, self.database))
         set_up_logs(settings.logging, console=self.verbose or (settings.logging.console_output and not self.quiet))
-        if isinstance(settings.store.database, LakeAddress) and settings.store.database.secrets:
-            self.note(
-                "The address of the lake holds a password in clear. PostgreSQL reads it from ~/.pgpass or a service "
-                "file as well: docs/lake.md."
-            )
+        self.warn_of_secrets(settings.store.database)
         return settings
 
     def store(self) -> Store:
@@ -68,6 +64,14 @@ class App:
         """One line on stderr, unless it is to be quiet."""
         if not self.quiet:
             click.echo(f"note: {text}", err=True)
+
+    def warn_of_secrets(self, address: Address) -> None:
+        """A note if a store's address holds a password that need not stand there."""
+        if isinstance(address, LakeAddress) and address.secrets:
+            self.note(
+                "The address of the lake holds a password in clear. PostgreSQL reads it from ~/.pgpass or a service "
+                "file as well: docs/lake.md."
+            )
 
     @staticmethod
     def end(code: ExitCode) -> NoReturn:

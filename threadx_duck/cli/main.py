@@ -19,6 +19,7 @@ from threadx_duck.cli.follow import follow
 from threadx_duck.cli.importing import import_files
 from threadx_duck.cli.ingest import ingest
 from threadx_duck.cli.lineage import explain, revisions
+from threadx_duck.cli.migrate import migrate
 from threadx_duck.cli.read import candles, check, gaps, query, status
 from threadx_duck.cli.remove import remove
 from threadx_duck.cli.symbols import symbols
@@ -76,7 +77,7 @@ for command in (
     threadx.add_command(command)
 for command in (verify, fingerprint, diff, revisions, explain):
     threadx.add_command(command)
-for command in (symbols, follow, export, coverage_map):
+for command in (symbols, follow, export, coverage_map, migrate):
     threadx.add_command(command)
 
 
