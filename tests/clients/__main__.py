@@ -63,6 +63,7 @@ CLIENTS = {
     "harlequin": Client("by_harlequin", ("harlequin",)),
     "superset": Client("by_superset", ("apache-superset[duckdb]", "rich", "cachetools", "flask-caching<2.4")),
     "freqtrade": Client("by_freqtrade", ("freqtrade",)),
+    "spark-3.5": Client("by_spark", ("--editable", str(ROOT), "pyspark==3.5.*")),
     "spark": Client("by_spark", ("--editable", str(ROOT), "pyspark")),
     "clickhouse": Client("by_clickhouse", ("--editable", str(ROOT), "chdb")),
     "notebook": Client("run_notebook", ("--editable", f"{ROOT}[notebook,test]")),
