@@ -109,7 +109,7 @@ class Follower:
                 f"Not stored: {', '.join(unknown)}. Run first: threadx ingest {' '.join(unknown)} --start 2024-01-01"
             )
         if not stored:
-            raise UsageError(f"Nothing is stored in {self._manager.store.path} yet. Run first: threadx ingest BTCUSDC")
+            raise UsageError(f"Nothing is stored in {self._manager.store.name} yet. Run first: threadx ingest BTCUSDC")
 
     def _take_note(self, failing: dict[str, str]) -> None:
         """Says what fails now and did not before, and what no longer does."""

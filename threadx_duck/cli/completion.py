@@ -25,14 +25,14 @@ Completer = Callable[[click.Context, click.Parameter, str], list[str]]
 def complete_symbol(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:
     """The stored symbols that begin so; none if the store cannot be read at once."""
     del parameter
-    from threadx_duck.config import get_settings
+    from threadx_duck.config import get_settings, with_database
     from threadx_duck.store import Store
 
     options = context.find_root().params
     try:
         settings = get_settings(options.get("config")).store
         if options.get("database") is not None:
-            settings = replace(settings, database=options["database"].absolute())
+            settings = with_database(settings, options["database"])
         # Whoever presses Tab does not wait for another process that holds the file.
         with Store(replace(settings, lock_timeout_seconds=0.0)).reading() as session:
             return _beginning(incomplete, (row[0] for row in session.run("queries/symbol_spans")))

@@ -31,12 +31,17 @@ from threadx_duck.errors import QueryError, SettingsError, ThreadxDuckError, Usa
 @click.option(
     "--config", type=click.Path(path_type=Path), help="Settings file; by default ./paths.toml, else built-in defaults."
 )
-@click.option("--db", "database", type=click.Path(path_type=Path), help="The store, instead of [data.store] database.")
+@click.option(
+    "--db",
+    "database",
+    type=click.Path(),
+    help="The store, a file or ducklake:postgres:..., instead of [data.store] database.",
+)
 @click.option("--verbose", is_flag=True, help="Log lines on stderr; tracebacks of errors.")
 @click.option("--quiet", is_flag=True, help="Nothing on stderr but errors.")
 @click.version_option(package_name="threadx_duck", prog_name="threadx")
 @click.pass_context
-def threadx(context: click.Context, config: Path | None, database: Path | None, *, verbose: bool, quiet: bool) -> None:
+def threadx(context: click.Context, config: Path | None, database: str | None, *, verbose: bool, quiet: bool) -> None:
     """An embedded DuckDB store of Binance 1-minute candles; every higher timeframe is a SQL view.
 
     \b
