@@ -158,12 +158,12 @@ def test_ingest_of_a_held_store_says_who_holds_it(threadx: Threadx, filled: Path
 
 
 STATUS = """\
-symbol    first candle       last candle        candles   missing   complete   last asked$
+symbol    first candle       last candle        candles   missing   complete   last asked
 ───────────────────────────────────────────────────────────────────────────────────────────────
 BTCUSDC   2024-01-01 00:00   2024-01-03 23:59     4,200       120   97.22 %    2024-01-04 00:00
 ETHUSDC   2024-01-01 00:00   2024-01-03 23:59     4,200       120   97.22 %    2024-01-04 00:00
 SOLUSDC   2024-01-02 12:00   2024-01-03 23:59     2,160         0   100.00 %   2024-01-04 00:00
-""".replace("$", 6 * " ")
+"""
 GAPS = """\
 symbol    from               to (exclusive)     missing   reason   asked   absent
 ─────────────────────────────────────────────────────────────────────────────────

@@ -231,7 +231,7 @@ def test_copying_while_this_process_has_the_file_open_is_refused_and_keeps_the_l
         for action in (
             lambda: publish(store, settings.store, tmp_path / "read.duckdb"),
             lambda: compact(store),
-            store.holder,
+            store.file.holder,
         ):
             with pytest.raises(StoreError, match="in this very process"):
                 action()

@@ -10,6 +10,7 @@ import pytest
 import tomli
 
 import threadx_duck
+from tests.clients.__main__ import CLIENTS, RECORD, recorded
 from tests.transcripts import DOCUMENTS, ROOT, catalogue, consoles, masked, python_blocks, replay, surroundings
 from threadx_duck.cli.main import threadx
 from threadx_duck.config import TABLES, get_settings
@@ -43,13 +44,29 @@ def test_links_of_a_document_lead_somewhere(document: str) -> None:
     assert [target for target in targets if "://" not in target and not (ROOT / target).exists()] == []
 
 
-@pytest.mark.parametrize("path", sorted((ROOT / "docs").glob("*.md")), ids=lambda path: path.name)
+@pytest.mark.parametrize(
+    "path", sorted((ROOT / "docs").rglob("*.md")), ids=lambda path: path.relative_to(ROOT).as_posix()
+)
 def test_page_of_the_docs_links_to_what_is_there_and_names_commands_that_are(path: Path) -> None:
     text = path.read_text(encoding="utf-8")
     targets = [target for target in re.findall(r"\]\(([^)#]+)\)", text) if "://" not in target]
     assert [target for target in targets if not (path.parent / target).exists()] == []
     named = set(re.findall(r"(?:^|[`/ ])threadx ([a-z][a-z-]+)", text, re.MULTILINE))
     assert named <= set(threadx.commands)
+
+
+def test_clients_page_links_to_every_page_and_has_a_row_for_every_client() -> None:
+    text = RECORD.read_text(encoding="utf-8")
+    pages = {path.name for path in RECORD.parent.glob("*.md")} - {RECORD.name}
+    assert pages <= set(re.findall(r"\]\(([^)#]+)\)", text))
+    assert re.findall(r"^\| `(\S+)` \| \S.*\|$", text, re.MULTILINE) == list(CLIENTS)
+
+
+def test_recorded_versions_take_the_place_of_the_last() -> None:
+    text = "| `one` | 1.0 |\n| `two` | |\n| `three` | 3 |\n"
+    assert (
+        recorded(text, {"one": "1.1, old", "two": "2.0"}) == "| `one` | 1.1, old |\n| `two` | 2.0 |\n| `three` | 3 |\n"
+    )
 
 
 @pytest.mark.parametrize("document", DOCUMENTS)

@@ -96,7 +96,7 @@ def test_doctor_sees_a_log_and_leaves_it(store: Store, settings: Settings) -> No
         os.kill(writer.pid, 9)
     found = _found(settings)
     assert "holds commits that are not in the file yet" in found["log"].text
-    assert store.log.exists()
+    assert store.file.log.exists()
 
 
 def test_doctor_sees_what_the_checks_find(store: Store, settings: Settings) -> None:

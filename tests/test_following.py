@@ -15,11 +15,12 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from threadx_duck import IngestionManager, UsageError
+from threadx_duck import IngestionManager, StoreError, UsageError
 from threadx_duck.checks import run_checks
 from threadx_duck.cli.main import run
 from threadx_duck.config import Settings
 from threadx_duck.following import Follower, PublishSchedule
+from threadx_duck.publishing import publish
 from threadx_duck.simulator import LoopbackExchange, Market
 
 BEGIN = datetime(2024, 1, 2, 22)
@@ -279,6 +280,55 @@ def test_follow_without_a_store_is_refused(settings: Settings, capsys: pytest.Ca
 def test_follow_ends_cleanly_on_a_signal(
     number: signal.Signals, code: int, manager: IngestionManager, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    rounds = _signal_after_a_round(monkeypatch, number)
+    assert run(["--quiet", "follow"]) == code
+    assert rounds == [True]
+
+
+@pytest.mark.parametrize(
+    ("number", "code"),
+    [pytest.param(signal.SIGTERM, 0, id="SIGTERM"), pytest.param(signal.SIGINT, 130, id="Ctrl-C")],
+)
+def test_follow_that_is_stopped_publishes_what_is_new(
+    number: signal.Signals,
+    code: int,
+    manager: IngestionManager,
+    exchange: LoopbackExchange,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    copy = tmp_path / "read.duckdb"
+    publish(manager.store, manager.settings.store, copy)
+    given = (tmp_path / "paths.toml").read_text()
+    (tmp_path / "paths.toml").write_text(given.replace("[data.store]\n", '[data.store]\nread_copy = "read.duckdb"\n'))
+    exchange.advance(timedelta(minutes=5))
+    _signal_after_a_round(monkeypatch, number)
+    assert run(["--quiet", "follow"]) == code
+    with duckdb.connect(str(copy), read_only=True) as connection:
+        last = connection.execute("select max(open_time) from candles_1m").fetchone()
+    assert last == (datetime(2024, 1, 2, 22, 4),)
+    # Published once, and a stop with nothing new leaves the copy alone.
+    before = copy.stat().st_ino
+    assert run(["--quiet", "follow"]) == code
+    assert copy.stat().st_ino == before
+
+
+def test_follow_that_fails_does_not_publish(
+    manager: IngestionManager, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    published: list[str] = []
+
+    def fail(self: Follower) -> bool:
+        raise StoreError("The disk is full.")
+
+    monkeypatch.setattr(Follower, "run_round", fail)
+    monkeypatch.setattr(PublishSchedule, "finish", lambda self: published.append("published"))
+    assert run(["--quiet", "follow"]) == 1
+    assert published == []
+
+
+def _signal_after_a_round(monkeypatch: pytest.MonkeyPatch, number: signal.Signals) -> list[bool]:
+    """Lets a process signal itself after each round; the list holds how the rounds went."""
     rounds: list[bool] = []
     run_round = Follower.run_round
 
@@ -288,5 +338,4 @@ def test_follow_ends_cleanly_on_a_signal(
         return rounds[-1]
 
     monkeypatch.setattr(Follower, "run_round", run_and_signal)
-    assert run(["--quiet", "follow"]) == code
-    assert rounds == [True]
+    return rounds

@@ -118,10 +118,10 @@ def test_compact_of_a_store_left_with_a_log_keeps_its_commits(store: Store) -> N
     with holding(store.path, "rw") as writer:
         writer.ask("insert into rejected_rows values ('BTCUSDC', null, 'x', 'unreadable', 1)")
         os.kill(writer.pid, 9)
-    assert store.log.exists()
+    assert store.file.log.exists()
     compact(store)
     assert _rows(store.path, "select raw from rejected_rows") == [("x",)]
-    assert not store.log.exists()
+    assert not store.file.log.exists()
 
 
 def test_compact_goes_on_under_a_reader_who_keeps_the_old_file(store: Store) -> None:
@@ -243,7 +243,7 @@ def test_backup_put_in_place_as_its_help_says_restores_the_store(store: Store, t
     assert run.invoke(threadx, ["backup", "b.duckdb"]).exit_code == 0
     run.invoke(threadx, ["remove", "BTCUSDC", "--yes"])
     assert compute_fingerprint(store) != before
-    store.log.unlink(missing_ok=True)
+    store.file.log.unlink(missing_ok=True)
     (tmp_path / "b.duckdb").replace(store.path)
     assert compute_fingerprint(store) == before
     assert run.invoke(threadx, ["check"]).exit_code == 0

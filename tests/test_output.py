@@ -157,6 +157,17 @@ def test_print_json_writes_times_in_z(capsys: pytest.CaptureFixture[str]) -> Non
 
 def test_print_table_does_not_read_markup(capsys: pytest.CaptureFixture[str]) -> None:
     print_table(["[bold]a"], [["[red]x[/red] :smile:"]])
-    assert capsys.readouterr().out.splitlines()[0].rstrip() == "[bold]a"
+    assert capsys.readouterr().out.splitlines()[0] == "[bold]a"
     print_table(["a"], [["[red]x[/red]"]])
     assert "[red]x[/red]" in capsys.readouterr().out
+
+
+def test_print_table_ends_no_line_in_blanks(capsys: pytest.CaptureFixture[str]) -> None:
+    print_table(["name", "text"], [["a", "short"], ["b", "longer than that"], ["c", None]])
+    assert [line for line in capsys.readouterr().out.splitlines() if line != line.rstrip()] == []
+
+
+def test_a_dash_is_stdout(capsys: pytest.CaptureFixture[str]) -> None:
+    assert write_rows(ROWS, "csv", Path("-")) is None
+    assert capsys.readouterr().out.startswith("symbol,")
+    assert not Path("-").exists()

@@ -188,11 +188,11 @@ def test_publish_of_a_store_left_with_a_log_copies_its_commits(
     with holding(store.path, "rw") as writer:
         writer.ask("insert into rejected_rows values ('BTCUSDC', null, 'x', 'unreadable', 1)")
         os.kill(writer.pid, 9)
-    assert store.log.exists()
+    assert store.file.log.exists()
     publish(store, settings.store, copy_path)
     with duckdb.connect(str(copy_path), read_only=True) as connection:
         assert connection.execute("select count(*) from rejected_rows").fetchall() == [(1,)]
-    assert not store.log.exists()
+    assert not store.file.log.exists()
 
 
 def test_leftovers_of_killed_publications_are_removed(store: Store, settings: Settings, copy_path: Path) -> None:

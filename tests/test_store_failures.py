@@ -106,13 +106,13 @@ def test_log_left_by_a_killed_writer_is_read_and_then_applied(store: Store, sett
     with holding(store.path, "rw") as writer:
         writer.ask("insert into rejected_rows values ('BTCUSDC', null, 'x', 'unreadable', 1)")
         os.kill(writer.pid, 9)
-    assert store.log.exists()
+    assert store.file.log.exists()
     with duckdb.connect(str(store.path), read_only=True) as connection:
         assert connection.execute("select raw from rejected_rows").fetchall() == [("x",)]
-    assert store.log.exists()
+    assert store.file.log.exists()
     with IngestionManager(settings) as manager:
         manager.update_assets_batch(["BTCUSDC"], *DAY_TWO)
-    assert not store.log.exists()
+    assert not store.file.log.exists()
     assert _count(store.path) == 2_760
 
 
@@ -121,7 +121,7 @@ def test_log_that_was_torn_in_a_commit_keeps_the_commits_before(store: Store) ->
         for number in range(2):
             writer.ask(f"insert into rejected_rows values ('BTCUSDC', null, 'x', 'unreadable', {number})")
         os.kill(writer.pid, 9)
-    os.truncate(store.log, store.log.stat().st_size - 10)
+    os.truncate(store.file.log, store.file.log.stat().st_size - 10)
     with store.writing() as session:
         session.checkpoint()
     with duckdb.connect(str(store.path), read_only=True) as connection:
@@ -133,12 +133,12 @@ def test_log_that_is_damaged_is_told(store: Store) -> None:
         for number in range(3):
             writer.ask(f"insert into rejected_rows values ('BTCUSDC', null, 'x', 'unreadable', {number})")
         os.kill(writer.pid, 9)
-    content = bytearray(store.log.read_bytes())
+    content = bytearray(store.file.log.read_bytes())
     content[len(content) // 2] ^= 255
-    store.log.write_bytes(content)
+    store.file.log.write_bytes(content)
     with pytest.raises(StoreError, match=r"threadx\.duckdb\.wal does not fit .*, or is damaged"), store.reading():
         pass
-    assert store.log.read_bytes() == content
+    assert store.file.log.read_bytes() == content
 
 
 def test_folder_in_place_of_the_file_is_told(store: Store, tmp_path: Path) -> None:

@@ -12,7 +12,8 @@ from urllib.parse import urlsplit
 
 import tomli
 
-from threadx_duck.errors import SettingsError
+from threadx_duck.addresses import Address, LakeAddress, is_lake, is_remote, read_address
+from threadx_duck.errors import SettingsError, UsageError
 
 DEFAULT_FILE = Path("paths.toml")
 
@@ -64,7 +65,10 @@ def _is_seconds(value: float) -> bool:
 class StoreSettings:
     """``[data.store]``: where the candles lie."""
 
-    database: Path = _setting(Path(), "a path", lambda value: value != Path())
+    database: Address = _setting(Path(), "a path, or the address of a lake", lambda value: value != Path())
+    data_path: str = _setting(
+        "", 'a folder or an address such as "s3://bucket/candles", or "" for none', _is_path_or_empty
+    )
     market: str = _setting(
         "binance_spot",
         "a name of lower-case letters, digits and underscores",
@@ -185,7 +189,7 @@ def get_settings(path: str | Path | None = None) -> Settings:
     data = _with_folders(made["data"], folder)
     return Settings(
         data=data,
-        store=_with_database(made["data.store"], data, folder),
+        store=_with_database(file, made["data.store"], data, folder),
         api=made["data.api"],
         archive=made["data.archive"],
         processing=made["data.processing"],
@@ -193,6 +197,22 @@ def get_settings(path: str | Path | None = None) -> Settings:
         file=file,
         given=frozenset(f"{name}.{key}" for name, table in tables.items() for key in table),
     )
+
+
+def with_database(settings: StoreSettings, text: str) -> StoreSettings:
+    """Settings of the store that a text names, relative to the current folder. Raises `UsageError`.
+
+    What they say of the files of a lake or of a read copy is said of their own store, so not of another lake.
+    """
+    address = read_address(text)
+    if isinstance(address, Path):
+        return replace(settings, database=address.absolute(), data_path="")
+    return replace(settings, database=address, data_path="", read_copy="")
+
+
+def absolute_data_path(text: str, folder: Path | None = None) -> str:
+    """A lake's data path: a folder's relative to ``folder``, by default the current one; an address as it is."""
+    return text if is_remote(text) else str((folder or Path.cwd()) / Path(text).expanduser())
 
 
 def default_text() -> str:
@@ -244,13 +264,23 @@ def _make(file: Path | None, name: str, cls: type[Any], table: Mapping[str, Any]
         if key not in known:
             raise SettingsError(f"{file}: [{name}] has no key {key}. Its keys are {', '.join(known)}.")
         accepts, check = known[key].metadata["accepts"], known[key].metadata["check"]
-        converted = _convert(value, hints[key])
+        converted = _convert_database(file, value) if hints[key] == Address else _convert(value, hints[key])
         if converted is None or not check(converted):
             raise SettingsError(f"{file}: [{name}] {key} is {_show(value)}; it takes {accepts}.")
         if key in {"read_copy", "ca_bundle"} and converted:
-            converted = str(folder / Path(converted).expanduser())
+            converted = str(folder / Path(str(converted)).expanduser())
         values[key] = converted
     return cls(**values)
+
+
+def _convert_database(file: Path | None, value: Any) -> Address | None:
+    """The store that a text names. What a lake's address holds is never shown: it may be a password."""
+    if not isinstance(value, str) or not is_lake(value):
+        return _as_path(value) if isinstance(value, str) else None
+    try:
+        return read_address(value)
+    except UsageError as error:
+        raise SettingsError(f"{file}: [data.store] database: {error}") from error
 
 
 def _convert(value: Any, kind: type[Any]) -> Any:
@@ -289,6 +319,18 @@ def _with_folders(data: DataSettings, folder: Path) -> DataSettings:
     )
 
 
-def _with_database(store: StoreSettings, data: DataSettings, folder: Path) -> StoreSettings:
-    database = data.base_data_path / "threadx.duckdb" if store.database == Path() else folder / store.database
+def _with_database(file: Path | None, store: StoreSettings, data: DataSettings, folder: Path) -> StoreSettings:
+    if isinstance(store.database, LakeAddress):
+        if store.read_copy:
+            raise SettingsError(
+                f"{file}: [data.store] read_copy is for a file; the readers of a lake keep nobody waiting. Remove it."
+            )
+        path = store.data_path and absolute_data_path(store.data_path, folder)
+        return replace(store, database=replace(store.database, data_path=path), data_path=path)
+    if store.data_path:
+        raise SettingsError(
+            f"{file}: [data.store] data_path is where a lake keeps its files, but the database is one file. "
+            "Remove it, or name a lake."
+        )
+    database = folder / store.database if store.database.name else data.base_data_path / "threadx.duckdb"
     return replace(store, database=database)

@@ -35,7 +35,7 @@ def write_coverage_map(store: Store, file: Path) -> str:
     require_plotly()
     rows = store.query("queries/coverage_by_month").to_pylist()
     if not rows:
-        raise UsageError(f"Nothing is stored in {store.path} yet. Run: threadx ingest BTCUSDC")
+        raise UsageError(f"Nothing is stored in {store.name} yet. Run: threadx ingest BTCUSDC")
     figure = _draw(rows)
     symbols, missing = {row["symbol"] for row in rows}, sum(row["expected"] - row["candles"] for row in rows)
     note = (

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO, TypeVar
@@ -14,6 +14,7 @@ import duckdb
 
 from threadx_duck.errors import StoreError, StoreLockedError
 from threadx_duck.session import Session, literal, prepare
+from threadx_duck.sqlfiles import list_sql
 from threadx_duck.store_errors import CONTINUES, moved_error, open_error
 from threadx_duck.storefile import held, holder, identity, is_open_here, link_file, temporary_beside
 
@@ -26,6 +27,7 @@ _STORAGE: dict[str, Any] = {"storage_compatibility_version": "v1.0.0"}
 _turns: defaultdict[Path, threading.RLock] = defaultdict(threading.RLock)
 
 Opened = TypeVar("Opened")
+Result = TypeVar("Result")
 
 
 class Database:
@@ -77,6 +79,16 @@ class Database:
         except (OSError, duckdb.Error) as error:
             raise open_error(self.path, error, duckdb.__version__) from error
 
+    def change(
+        self, symbols: Collection[str], work: Callable[[Session], Result], before: Callable[[Session], None]
+    ) -> Result:
+        """Runs ``before``, then ``work`` in one transaction. Nobody else gets in between, whatever the symbols."""
+        del symbols
+        with self.connected(read_only=False) as session:
+            before(session)
+            with session.transaction():
+                return work(session)
+
     def prepare(self, fill: Callable[[Session], None]) -> None:
         """Has the content of a new file ready for `ensure`, if there is none: filling takes a tenth of a second."""
         # Imported here, because it brings a random generator with it that most commands need not wait for.
@@ -90,8 +102,36 @@ class Database:
                 self._new = aside.read_bytes()
 
     @contextmanager
-    def connected(self, *, read_only: bool) -> Iterator[Session]:
-        """A session on the file. Raises `StoreError` if it cannot be opened, or was moved while it was written."""
+    def sandboxed(self) -> Iterator[Session]:
+        """A session for `Session.query_user_sql`."""
+        with self.connected(read_only=True) as session:
+            yield session
+
+    @staticmethod
+    def define_schema(session: Session) -> None:
+        """Makes every table, macro and view."""
+        for folder in ("schema", "macros", "views"):
+            for file in list_sql(folder):
+                session.define(file)
+
+    def size(self) -> int:
+        """Bytes of the file."""
+        return self.path.stat().st_size
+
+    def modified(self) -> float:
+        """A number that changes when the file is written to; 0 if there is none."""
+        try:
+            return self.path.stat().st_mtime
+        except OSError:
+            return 0.0
+
+    @contextmanager
+    def connected(self, *, read_only: bool, alone: bool = False) -> Iterator[Session]:
+        """A session on the file. Raises `StoreError` if it cannot be opened, or was moved while it was written.
+
+        Every session is ``alone``: what is set or attached ends with it.
+        """
+        del alone
         with self._turn:
             connection = self._patiently(lambda: self._open(read_only=read_only))
             opened = identity(self.path)

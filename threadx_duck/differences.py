@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from threadx_duck.candles import typed
+from threadx_duck.config import with_database
 from threadx_duck.errors import UsageError
 from threadx_duck.fingerprints import Fingerprint, compute_fingerprint, month_range
 from threadx_duck.store import Store
@@ -52,19 +53,19 @@ class Differences:
 
 def compare_stores(
     settings: StoreSettings,
-    other: Path,
+    other: str | Path,
     symbols: Sequence[str] = (),
     start: datetime | None = None,
     end: datetime | None = None,
 ) -> Differences:
-    """Compares the candles of a store with those of another file; neither is written to.
+    """Compares the candles of a store with those of another, a file or a lake; neither is written to.
 
     Raises `UsageError` if both are one file or a symbol is in neither, `StoreError` if either cannot be
     read or holds another market.
     """
-    store, there = Store(settings), Store(replace(settings, database=other.absolute()))
-    if store.exists and there.exists and other.samefile(store.path):
-        raise UsageError(f"{other} is this very store. Name another one.")
+    store, there = Store(settings), Store(with_database(settings, str(other)))
+    if is_same(store, there):
+        raise UsageError(f"{there.name} is this very store. Name another one.")
     result = Differences(
         compute_fingerprint(store, symbols, start, end, missing_ok=True),
         compute_fingerprint(there, symbols, start, end, missing_ok=True),
@@ -74,8 +75,8 @@ def compare_stores(
     if unknown:
         raise UsageError(f"Neither store has candles of {', '.join(unknown)} in this range.")
     wanted = TimeRange(start or datetime.min, end or datetime.max)
-    with store.reading() as session:
-        session.attach(there.path, "the_other_store")
+    with store.reading(alone=True) as session:
+        session.attach(there.address, "the_other_store")
         for symbol, span in _differing_months(result.here, result.there):
             bounds = {"symbol": symbol, "start": max(span.start, wanted.start), "end": min(span.end, wanted.end)}
             result.ranges += [
@@ -87,6 +88,13 @@ def compare_stores(
                 for open_time, name, mine, theirs in session.run("queries/differing_candles", **bounds)
             ]
     return result
+
+
+def is_same(store: Store, other: Store) -> bool:
+    """Whether two stores are one: the same file under any name, or the same catalog by its address."""
+    if isinstance(store.address, Path) and isinstance(other.address, Path):
+        return store.exists and other.exists and other.address.samefile(store.address)
+    return store.address == other.address
 
 
 def _differing_months(here: Fingerprint, there: Fingerprint) -> list[tuple[str, TimeRange]]:

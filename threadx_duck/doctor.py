@@ -8,8 +8,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
+from threadx_duck.addresses import is_remote
 from threadx_duck.checks import run_checks
 from threadx_duck.config import ApiSettings, Settings
 from threadx_duck.errors import DownloadError, StoreLockedError, ThreadxDuckError
@@ -19,11 +20,18 @@ from threadx_duck.store import Store
 from threadx_duck.storefile import leftovers
 from threadx_duck.times import format_time, utc_now
 
+if TYPE_CHECKING:
+    from threadx_duck.lake import Lake
+
 State = Literal["ok", "note", "problem"]
 
 # Below these, freed blocks are not worth a command.
 _WASTED_SHARE = 0.2
 _WASTED_BYTES = 16_000_000
+# Beyond these a lake answers more slowly than it could.
+_MANY_FILES = 1_000
+_SMALL_BYTES = 200_000
+_MANY_ROWS = 1_000_000
 _LEAST_FREE_BYTES = 1_000_000_000
 _CLOCK_SECONDS = 5.0
 _PATIENCE_SECONDS = 10.0
@@ -51,7 +59,7 @@ def examine(settings: Settings) -> Iterator[Finding]:
             yield Finding(topic, "note", str(error), "Run it again when that process is done.")
         except ThreadxDuckError as error:
             yield Finding(topic, "problem", str(error))
-    yield _disk(store)
+    yield from _disk(store)
     api = replace(settings.api, max_retries=0, timeout_seconds=min(settings.api.timeout_seconds, _PATIENCE_SECONDS))
     yield _exchange(api)
     if settings.archive.enabled:
@@ -60,7 +68,9 @@ def examine(settings: Settings) -> Iterator[Finding]:
 
 def _store(store: Store, settings: Settings) -> list[Finding]:
     if not store.exists:
-        return [Finding("store", "note", f"There is no store at {store.path}.", "threadx ingest SYMBOL")]
+        return [Finding("store", "note", f"There is no store at {store.name}.", "threadx ingest SYMBOL")]
+    if store.lake is not None:
+        return _lake(store.lake, store, settings)
     with store.reading() as session:
         block, total, free, storage = session.run("queries/file_state")[0]
         info = session.info()
@@ -77,8 +87,24 @@ def _store(store: Store, settings: Settings) -> list[Finding]:
     return [*found, Finding("space", "note" if is_much else "ok", text, "threadx compact" if is_much else "")]
 
 
+def _lake(lake: Lake, store: Store, settings: Settings) -> list[Finding]:
+    with store.reading() as session:
+        info = session.info()
+        version, files, rows = session.run("lake/state")[0]
+    size, market = store.bytes, settings.store.market if info is None else info.market
+    text = f"{store.name}: {_megabytes(size)} under {lake.data_path()}, {market}, DuckLake {version}."
+    is_much = (files > _MANY_FILES and size < files * _SMALL_BYTES) or rows > _MANY_ROWS
+    space = f"{files:,} files, {_megabytes(size // max(files, 1))} each; {rows:,} rows in the catalog."
+    return [
+        Finding("store", "ok", text),
+        Finding("space", "note" if is_much else "ok", space, "threadx compact" if is_much else ""),
+    ]
+
+
 def _holder(store: Store, _: Settings) -> list[Finding]:
-    who = store.holder() if store.exists else None
+    if store.lake is not None:
+        return []
+    who = store.file.holder() if store.exists else None
     if who is None:
         return [Finding("access", "ok", "No other process has the store open.")]
     advice = "Let readers use a read copy: threadx publish PATH, or [data.store] read_copy."
@@ -86,10 +112,11 @@ def _holder(store: Store, _: Settings) -> list[Finding]:
 
 
 def _log(store: Store, _: Settings) -> list[Finding]:
-    if not store.log.exists():
+    if store.lake is not None or not store.file.log.exists():
         return []
     text = (
-        f"{store.log} holds commits that are not in the file yet: a process was killed, or is writing. Never delete it."
+        f"{store.file.log} holds commits that are not in the file yet: a process was killed, or is writing. "
+        "Never delete it."
     )
     return [Finding("log", "note", text, "The next ingest writes them into the file.")]
 
@@ -105,6 +132,8 @@ def _checks(store: Store, _: Settings) -> list[Finding]:
 
 
 def _leftovers(store: Store, settings: Settings) -> list[Finding]:
+    if store.lake is not None:
+        return []
     targets = [store.path, *([Path(settings.store.read_copy)] if settings.store.read_copy else [])]
     found = [str(path) for target in targets if target.parent.is_dir() for path in leftovers(target)]
     if not found:
@@ -135,14 +164,25 @@ _PARTS: dict[str, Callable[[Store, Settings], list[Finding]]] = {
 }
 
 
-def _disk(store: Store) -> Finding:
-    folder = next(parent for parent in (store.path.parent, *store.path.parents) if parent.is_dir())
+def _disk(store: Store) -> list[Finding]:
+    if store.lake is None:
+        place, size = store.path.parent, store.bytes if store.path.exists() else 0
+        needs = "compact, publish and backup need as much as the store."
+    else:
+        try:
+            path, size = store.lake.data_path(), 0
+        except ThreadxDuckError:
+            # Said already.
+            return []
+        if is_remote(path):
+            return []
+        place, needs = Path(path), "compact writes files anew before the old ones go."
+    folder = next(parent for parent in (place, *place.parents) if parent.is_dir())
     free = shutil.disk_usage(folder).free
-    size = store.path.stat().st_size if store.path.exists() else 0
     text = f"{_megabytes(free)} free in {folder}."
     if free < max(_LEAST_FREE_BYTES, 2 * size):
-        return Finding("disk", "problem", text, "Make room: compact, publish and backup need as much as the store.")
-    return Finding("disk", "ok", text)
+        return [Finding("disk", "problem", text, f"Make room: {needs}")]
+    return [Finding("disk", "ok", text)]
 
 
 def _exchange(api: ApiSettings) -> Finding:

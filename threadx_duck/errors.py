@@ -9,7 +9,9 @@ ThreadxDuckError
 ├── MissingExtraError        a part that is installed separately is not there
 ├── NoDisplayError           no window can be opened
 ├── StoreError               the store cannot be opened, read or written
-│   └── StoreLockedError     another process holds the file
+│   ├── StoreLockedError     another process holds the file
+│   ├── StoreConflictError   another process changed the same part of a lake first
+│   └── NoLakeError          PostgreSQL answers, but there is no lake yet
 └── DownloadError            the exchange could not be asked, or its answer not be used
     ├── UnknownSymbolError   the exchange has no such symbol
     ├── ConnectionFailedError  no answer, or one cut off half way
@@ -64,6 +66,14 @@ class StoreError(ThreadxDuckError):
 
 class StoreLockedError(StoreError):
     """Another process holds the database file and did not let go in time."""
+
+
+class StoreConflictError(StoreError):
+    """Another process changed the same part of a lake first, more often than it was tried again."""
+
+
+class NoLakeError(StoreError):
+    """PostgreSQL answers, but its database holds no lake yet."""
 
 
 class DownloadError(ThreadxDuckError):

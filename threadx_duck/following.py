@@ -109,7 +109,7 @@ class Follower:
                 f"Not stored: {', '.join(unknown)}. Run first: threadx ingest {' '.join(unknown)} --start 2024-01-01"
             )
         if not stored:
-            raise UsageError(f"Nothing is stored in {self._manager.store.path} yet. Run first: threadx ingest BTCUSDC")
+            raise UsageError(f"Nothing is stored in {self._manager.store.name} yet. Run first: threadx ingest BTCUSDC")
 
     def _take_note(self, failing: dict[str, str]) -> None:
         """Says what fails now and did not before, and what no longer does."""
@@ -146,16 +146,23 @@ class PublishSchedule:
             return
         if self._last is None:
             self._last = clock - _age(Path(self._settings.read_copy))
-        if clock - self._last < self._every:
-            return
+        if clock - self._last >= self._every and self._renew():
+            self._last = clock
+
+    def finish(self) -> None:
+        """Publishes what is newer than the copy, due or not: nobody will later."""
+        self._renew()
+
+    def _renew(self) -> bool:
         try:
             renew(self._store, self._settings)
         except StoreError as error:
             if not self._is_failing:
                 self._note(f"The read copy is as old as before: {error}")
             self._is_failing = True
-            return
-        self._last, self._is_failing = clock, False
+            return False
+        self._is_failing = False
+        return True
 
 
 def _age(copy: Path) -> timedelta:

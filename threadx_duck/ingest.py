@@ -199,7 +199,7 @@ class IngestionManager:
         with self.store.reading() as session:
             table = session.query(name, **parameters)
             if not table.num_rows and symbol not in _spans(session.run("queries/symbol_spans")):
-                raise UsageError(f"No candles of {symbol} in {self.store.path}. Run: threadx ingest {symbol}")
+                raise UsageError(f"No candles of {symbol} in {self.store.name}. Run: threadx ingest {symbol}")
         return table
 
     def overview(self) -> pa.Table:
@@ -353,7 +353,7 @@ class IngestionManager:
         spans = self._stored_spans()
         chosen = list(dict.fromkeys(symbols)) or sorted(spans)
         if not chosen:
-            raise UsageError(f"Nothing is stored in {self.store.path} yet. Name a symbol: threadx ingest BTCUSDC")
+            raise UsageError(f"Nothing is stored in {self.store.name} yet. Name a symbol: threadx ingest BTCUSDC")
         last, clock = self._last_minute(end, planner)
         wanted = {symbol: self._wanted(spans.get(symbol), start, last) for symbol in chosen}
         missing = {symbol: [span] for symbol, span in wanted.items() if span.start < span.end}

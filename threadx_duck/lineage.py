@@ -86,7 +86,7 @@ def _span(session: Session, store: Store, symbol: str) -> tuple[datetime, dateti
     for name, first, last in session.run("queries/symbol_spans"):
         if name == symbol:
             return first, last + MINUTE
-    raise UsageError(f"No candles of {symbol} in {store.path}. Run: threadx ingest {symbol}")
+    raise UsageError(f"No candles of {symbol} in {store.name}. Run: threadx ingest {symbol}")
 
 
 def _beyond(start: datetime, end: datetime, reason: str) -> list[Row]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from threadx_duck.config import StoreSettings
 from threadx_duck.errors import StoreError, UsageError
@@ -13,16 +14,21 @@ from threadx_duck.store_errors import open_error
 from threadx_duck.storefile import copy_stream, hash_file, replace_file, temporary_beside
 from threadx_duck.times import utc_now
 
+if TYPE_CHECKING:
+    from threadx_duck.lake import Lake
+
 # Tables whose rows are found by these columns; in this order a reader of one symbol touches few blocks.
 _ORDERS = {"candles_1m": "symbol, open_time", "native_candles": "symbol, timeframe, open_time"}
 
 
 @dataclass(frozen=True)
 class Compacted:
-    """What a compaction did, in bytes of the file."""
+    """What a compaction did, in bytes; ``files`` count those of a lake's current state."""
 
     bytes_before: int
     bytes_after: int
+    files_before: int = 1
+    files_after: int = 1
 
 
 @dataclass(frozen=True)
@@ -39,8 +45,11 @@ def compact(store: Store) -> Compacted:
 
     Everything in it is kept: tables, views, macros and comments, also those of other people. Both files
     are compared row by row before the new one takes the old one's place, in one step; writers wait
-    meanwhile, readers do not. Raises `StoreError`; the store is as it was then.
+    meanwhile, readers do not. A lake is compacted by its own means, and nobody waits.
+    Raises `StoreError`; the store is as it was then.
     """
+    if store.lake is not None:
+        return _compact_lake(store, store.lake)
     before = store.path.stat().st_size if store.exists else 0
     try:
         with temporary_beside(store.path) as temporary, store.rewriting(temporary) as session:
@@ -55,12 +64,26 @@ def compact(store: Store) -> Compacted:
     return Compacted(before, store.path.stat().st_size)
 
 
+def _compact_lake(store: Store, lake: Lake) -> Compacted:
+    # Whether it is a store of this project.
+    with store.reading():
+        files_before, before = lake.files()
+    lake.compact()
+    files_after, after = lake.files()
+    return Compacted(before, after, files_before, files_after)
+
+
 def back_up(store: Store, settings: StoreSettings, target: Path) -> Backup:
     """Copies the closed store to a new file and verifies it: its bytes, and that every row can be read.
 
     A folder gets a file named after the store and the time. Raises `UsageError` if the target is there
     already, `StoreError` if the copy failed; nothing is left behind then.
     """
+    if store.lake is not None:
+        raise UsageError(
+            f"{store.name} is not one file. Its backup is pg_dump of the catalog, then a copy of the files under "
+            f"{store.lake.data_path()}; or threadx migrate PATH, which makes one file of it."
+        )
     if target.is_dir():
         target = target / f"{store.path.stem}-{utc_now():%Y-%m-%dT%H%M%SZ}{store.path.suffix}"
     if target.exists():

@@ -11,14 +11,15 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
+from threadx_duck.appending import symbols_of
 from threadx_duck.exchange import PAGE_CANDLES
-from threadx_duck.ledger import OpenRequest, make_batches
+from threadx_duck.ledger import Batch, OpenRequest, make_batches
 from threadx_duck.timeframes import ONE_MINUTE, TIMEFRAMES, Timeframe
 from threadx_duck.times import TimeRange, join_ranges
 
 if TYPE_CHECKING:
     from threadx_duck.sources.rest import RestSource
-    from threadx_duck.store import Store
+    from threadx_duck.store import Session, Store
 
 # Pages of one symbol on their way at once; the source bounds those of all symbols together.
 _LOOKAHEAD = 8
@@ -77,14 +78,19 @@ def store_natives(store: Store, requests: Sequence[OpenRequest]) -> None:
 
     Rejected rows are kept without a minute: what is wrong with an hour says nothing of its first minute.
     """
-    with store.writing() as session, session.transaction():
-        for batch in make_batches(requests):
-            minute = batch.rejected.schema.get_field_index("minute")
-            unknown = pa.nulls(batch.rejected.num_rows, pa.timestamp("us"))
-            rejected = batch.rejected.set_column(minute, "minute", unknown)
-            with session.tables(incoming=batch.candles, incoming_rejected=rejected, incoming_requests=batch.requests):
-                session.run("append/find_natives")
-                session.run("append/remove_natives")
-                session.run("append/insert_natives")
-                session.run("append/insert_rejected")
-                session.run("append/insert_native_requests")
+    batches = make_batches(requests)
+    store.change(symbols_of(batches), lambda session: _replace_natives(session, batches))
+
+
+def _replace_natives(session: Session, batches: Sequence[Batch]) -> None:
+    for batch in batches:
+        minute = batch.rejected.schema.get_field_index("minute")
+        unknown = pa.nulls(batch.rejected.num_rows, pa.timestamp("us"))
+        rejected = batch.rejected.set_column(minute, "minute", unknown)
+        with session.tables(incoming=batch.candles, incoming_rejected=rejected, incoming_requests=batch.requests):
+            session.run("append/find_natives")
+            session.run("append/remove_natives")
+            session.run("append/insert_natives")
+            session.run("append/insert_rejected")
+            session.run("append/count_native_requests")
+            session.run("append/insert_requests")

@@ -9,7 +9,7 @@ from datetime import datetime
 from pathlib import Path
 
 from threadx_duck.config import StoreSettings
-from threadx_duck.errors import StoreError, StoreLockedError
+from threadx_duck.errors import StoreError, StoreLockedError, UsageError
 from threadx_duck.store import Store
 from threadx_duck.store_errors import open_error
 from threadx_duck.storefile import copy_stream, remove_leftovers, replace_file, temporary_beside
@@ -30,8 +30,13 @@ def publish(store: Store, settings: StoreSettings, target: Path) -> ReadCopy:
 
     Readers of the last copy keep it until they connect again. Raises `StoreError`: for a target that is
     there and is no read copy, for a full disk, for a store that another process holds too long; the last
-    copy stays then.
+    copy stays then. Raises `UsageError` for a lake, which needs none.
     """
+    if store.lake is not None:
+        raise UsageError(
+            f"{store.name} needs no read copy: its readers keep nobody waiting. "
+            "For a copy in one file: threadx migrate PATH."
+        )
     _require_free(store, settings, target)
     try:
         with temporary_beside(target) as temporary:
@@ -53,6 +58,9 @@ def published_after(store: Store, settings: StoreSettings, note: Callable[[str],
     Raises `StoreError` if it cannot; after another error or an interruption that is only noted. Removes what
     a killed compaction has left first.
     """
+    if store.lake is not None:
+        yield
+        return
     remove_leftovers(store.path)
     try:
         yield

@@ -17,7 +17,7 @@ def count_candles(store: Store, symbol: str, span: TimeRange | None = None) -> i
     with store.reading() as session:
         stored = session.run("queries/status", symbols=[symbol])
         if not stored:
-            raise UsageError(f"No candles of {symbol} in {store.path}.")
+            raise UsageError(f"No candles of {symbol} in {store.name}.")
         return int(session.run("queries/count_candles", symbol=symbol, start=start, end=end)[0][0])
 
 
@@ -26,14 +26,17 @@ def remove_candles(store: Store, symbol: str, span: TimeRange | None = None) -> 
 
     Requests that reach beyond the range are cut at its edges.
     """
-    with store.writing() as session, session.transaction():
-        start, end = span or _EVER
+    start, end = span or _EVER
+
+    def remove(session: Session) -> int:
         count = int(session.run("queries/count_candles", symbol=symbol, start=start, end=end)[0][0])
         _remove(session, symbol, start, end)
         if span is None:
             session.run("remove/delete_natives", symbol=symbol)
             session.run("remove/delete_native_requests", symbol=symbol)
         return count
+
+    return store.change((symbol,), remove)
 
 
 def _remove(session: Session, symbol: str, start: datetime, end: datetime) -> None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import duckdb
 
+from threadx_duck.addresses import Address, LakeAddress
 from threadx_duck.errors import QueryError, StoreError
 from threadx_duck.sqlfiles import SqlFile, list_sql, read_sql
 from threadx_duck.store_errors import one_line, open_error, store_error
@@ -18,6 +19,7 @@ from threadx_duck.store_errors import one_line, open_error, store_error
 if TYPE_CHECKING:
     import pyarrow as pa
 
+_READING = {duckdb.StatementType.SELECT}
 _READ_ONLY_MEMORY = "2GB"
 _READ_ONLY_BYTES = 2_000_000_000
 
@@ -36,9 +38,10 @@ class StoreInfo:
 class Session:
     """An open connection; runs the files of ``sql/`` by name. Ends with the ``with`` block that made it."""
 
-    def __init__(self, connection: duckdb.DuckDBPyConnection, path: Path = Path(":memory:")) -> None:
+    def __init__(self, connection: duckdb.DuckDBPyConnection, address: Address = Path(":memory:")) -> None:
         self._connection = connection
-        self._path = path
+        self._address = address
+        self._allowed_folders: list[str] = []
 
     def query(self, name: str, **parameters: Any) -> pa.Table:
         """The rows that ``sql/<name>.sql`` returns. Raises `StoreError` naming the file."""
@@ -47,7 +50,7 @@ class Session:
             relation = self._connection.sql(file.statement, params=parameters or None)
             return relation.to_arrow_table()
         except duckdb.Error as error:
-            raise self._error(file, error) from error
+            raise self._error(file, error) from self._cause(error)
 
     def check(self, file: SqlFile, symbols: Sequence[str] = ()) -> pa.Table:
         """The rows that a check finds, of some symbols only if any are named. Raises `StoreError` naming the file."""
@@ -58,20 +61,20 @@ class Session:
                 relation = relation.filter(duckdb.ColumnExpression("symbol").isin(*wanted))
             return relation.to_arrow_table()
         except duckdb.Error as error:
-            raise self._error(file, error) from error
+            raise self._error(file, error) from self._cause(error)
 
     def run(self, name: str, **parameters: Any) -> list[tuple[Any, ...]]:
         """Runs ``sql/<name>.sql`` and returns its few rows, if it has any. Raises `StoreError` naming the file."""
         return self._execute(read_sql(name), parameters)
 
-    def define(self, file: SqlFile, *, comment: bool = True) -> None:
-        """Makes what a schema, macro or view file defines, and comments it from the file's header."""
+    def define(self, file: SqlFile, *, comment: bool = True, columns: bool = True) -> None:
+        """Makes what a schema, macro or view file defines, and comments it, and its columns, from the header."""
         self._execute(file, {})
         if not comment:
             return
         kind = {"schema": "table", "macros": "macro table", "views": "view"}[file.name.partition("/")[0]]
         self._connection.execute(f"comment on {kind} {file.relation} is {literal(file.title)}")
-        for column, text in file.columns.items() if kind != "macro table" else ():
+        for column, text in file.columns.items() if columns and kind != "macro table" else ():
             self._connection.execute(f"comment on column {file.relation}.{column} is {literal(text)}")
 
     @contextmanager
@@ -86,8 +89,18 @@ class Session:
             with suppress(duckdb.Error):
                 self._connection.execute("rollback")
             if isinstance(error, duckdb.Error):
-                raise self._error(None, error) from error
+                raise self._error(None, error) from self._cause(error)
             raise
+
+    @contextmanager
+    def rolled_back(self) -> Iterator[None]:
+        """A transaction that changes nothing, whatever runs in it."""
+        self._connection.execute("begin transaction")
+        try:
+            yield
+        finally:
+            with suppress(duckdb.Error):
+                self._connection.execute("rollback")
 
     @contextmanager
     def tables(self, **tables: pa.Table) -> Iterator[None]:
@@ -99,6 +112,10 @@ class Session:
         for name in tables:
             self._connection.unregister(name)
 
+    def allow_folder(self, folder: str) -> None:
+        """Lets `query_user_sql` read a folder in which the store's own files lie."""
+        self._allowed_folders.append(folder)
+
     def query_user_sql(self, statement: str) -> pa.Table:
         """The rows of a statement that somebody typed; afterwards the connection is good for nothing else.
 
@@ -108,36 +125,47 @@ class Session:
         for setting in (
             f"memory_limit = '{_READ_ONLY_MEMORY}'",
             "temp_directory = ''",
+            *(f"allowed_directories = [{literal(folder)}]" for folder in self._allowed_folders),
             "enable_external_access = false",
             "lock_configuration = true",
         ):
             self._connection.execute(f"set {setting}")
         try:
+            # DuckDB lets whoever may read a folder write to it too.
+            if self._allowed_folders and {s.type for s in duckdb.extract_statements(statement)} != _READING:
+                raise QueryError("A lake takes one select here; to write a file: threadx query -o FILE.")
             relation = self._connection.sql(statement)
             if relation is None:
                 raise QueryError("The statement returns no rows; query is for reading.")
             return _collect(relation)
         except duckdb.Error as error:
-            raise QueryError(one_line(error)) from error
+            raise QueryError(self._plain(one_line(error))) from self._cause(error)
 
-    def attach(self, path: Path, name: str) -> None:
-        """Lets statements read another database under a name. Raises `StoreError` if it cannot be opened."""
-        self._do(f"attach {literal(str(path))} as {name} (read_only)", path)
+    def attach(self, other: Address, name: str) -> None:
+        """Lets statements read another store under a name. Raises `StoreError` if it cannot be opened."""
+        if isinstance(other, LakeAddress):
+            # Imported where it is needed: a file needs none of it.
+            from threadx_duck.lake_attach import attach_lake, load_extensions
+
+            load_extensions(self._connection)
+            attach_lake(self._connection, other, name, read_only=True)
+            return
+        self._do(f"attach {literal(str(other))} as {name} (read_only)", other)
 
     def copy_table(self, schema: str, table: str, order: str) -> None:
         """Copies the rows of a table from the database ``old`` to ``new``, in order of some columns if any."""
         name = f"{identifier(schema)}.{identifier(table)}"
-        self._do(f"insert into new.{name} from old.{name}" + (f" order by {order}" if order else ""), self._path)
+        self._do(f"insert into new.{name} from old.{name}" + (f" order by {order}" if order else ""), self._address)
 
     def digest(self, database: str, schema: str, table: str) -> tuple[int, int]:
         """How many rows a table has, and a number that is equal for equal rows in any order."""
         name = f"{database}.{identifier(schema)}.{identifier(table)}"
-        rows = self._do(f"select count(*), coalesce(sum(hash(row)), 0) from {name} as row", self._path)  # noqa: S608
+        rows = self._do(f"select count(*), coalesce(sum(hash(row)), 0) from {name} as row", self._address)  # noqa: S608
         return rows[0][0], rows[0][1]
 
     def checkpoint(self) -> None:
         """Writes what is in the log into the file. Raises `StoreError`; the log keeps it then."""
-        self._do("checkpoint", self._path)
+        self._do("checkpoint", self._address)
 
     def info(self) -> StoreInfo | None:
         """What the store says of itself; None if it is none of this project."""
@@ -150,22 +178,30 @@ class Session:
             raise
         return StoreInfo(*rows[0]) if rows else None
 
-    def _do(self, statement: str, path: Path) -> list[tuple[Any, ...]]:
-        """One of the few statements whose names cannot be parameters; ``path`` is the file it is about."""
+    def _do(self, statement: str, address: Address) -> list[tuple[Any, ...]]:
+        """One of the few statements whose names cannot be parameters; ``address`` is the store it is about."""
         try:
             return self._connection.execute(statement).fetchall()
         except duckdb.Error as error:
-            raise open_error(path, error, duckdb.__version__) from error
+            raise open_error(address, error, duckdb.__version__) from self._cause(error)
 
     def _error(self, file: SqlFile | None, error: duckdb.Error) -> StoreError:
-        name = file.shown if file else str(self._path)
-        return store_error(self._path, error) or StoreError(f"{name}: {one_line(error)}")
+        name = file.shown if file else str(self._address)
+        return store_error(self._address, error) or StoreError(f"{name}: {self._plain(one_line(error))}")
+
+    def _plain(self, text: str) -> str:
+        """A text without the secrets of the store's address."""
+        return self._address.scrub(text) if isinstance(self._address, LakeAddress) else text
+
+    def _cause(self, error: duckdb.Error) -> duckdb.Error | None:
+        """The error, unless a traceback of it would show a secret."""
+        return error if self._plain(str(error)) == str(error) else None
 
     def _execute(self, file: SqlFile, parameters: dict[str, Any]) -> list[tuple[Any, ...]]:
         try:
             return self._connection.execute(file.statement, parameters or None).fetchall()
         except duckdb.Error as error:
-            raise self._error(file, error) from error
+            raise self._error(file, error) from self._cause(error)
 
 
 @contextmanager

@@ -1,79 +1,90 @@
-"""The store: one DuckDB file of candles and the evidence for them, held open only while it is read or written."""
+"""The store: candles and the evidence for them, in one DuckDB file or in a lake that many machines share."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
 
-from threadx_duck.archive_files import month_of
+from threadx_duck.addresses import LakeAddress
+from threadx_duck.appending import Appended, append_batches, append_to_file, prepare_file, symbols_of
 from threadx_duck.config import StoreSettings
 from threadx_duck.database import Database
 from threadx_duck.errors import StoreError, UsageError
 from threadx_duck.session import Session, StoreInfo, scratch
-from threadx_duck.sqlfiles import list_sql
-from threadx_duck.times import utc_now, week_of
+from threadx_duck.times import utc_now
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from threadx_duck.lake import Lake
     from threadx_duck.ledger import Batch
 
 __all__ = ["SCHEMA_VERSION", "Appended", "Session", "Store", "StoreInfo", "scratch"]
 
 SCHEMA_VERSION = 1
 
-# Sorted candles change the symbol about once a symbol: each chunk of the file holds one, a few chunks two.
-_MIXED = 1.5
-
-# A month of sorted weeks changes it four times as often.
-_MIXED_MONTH = 1.2
-
-# About a second's work.
-_SORTED_ROWS = 5_000_000
-
-
-@dataclass(frozen=True)
-class Appended:
-    """What became of one request's candles: how many were new, how many replaced or removed stored ones.
-
-    An answer that goes on where a stored one ends has become part of that one's row in the ledger.
-    """
-
-    request_id: int
-    rows_added: int
-    rows_revised: int
+Result = TypeVar("Result")
 
 
 class Store:
-    """One DuckDB file of candles.
+    """Candles and their evidence, in a file or in a lake.
 
-    The file is open only while a statement or an append runs, so that other processes get in between.
-    ``on_wait`` is told, once per wait, that another process holds the file.
+    A file is open only while a statement or an append runs, so that other processes get in between.
+    ``on_wait`` is told, once per wait, that another process holds the file, or changes the same symbols.
     """
 
     def __init__(self, settings: StoreSettings, on_wait: Callable[[str], None] = lambda _: None) -> None:
-        self.path = settings.database
+        self.address = settings.database
         self._market = settings.market
-        self._database = Database(settings.database, settings.lock_timeout_seconds, on_wait)
+        self._database = _open(settings, on_wait)
+
+    @property
+    def name(self) -> str:
+        """What messages call the store: its path, or its address without secrets."""
+        return str(self.address)
+
+    @property
+    def path(self) -> Path:
+        """The file. Raises `UsageError` for a lake, which is none."""
+        return self.file.path
+
+    @property
+    def file(self) -> Database:
+        """The database file. Raises `UsageError` for a lake, which is none."""
+        if not isinstance(self._database, Database):
+            raise UsageError(f"{self.name} is a lake, not a file: this cannot be done to it.")
+        return self._database
+
+    @property
+    def lake(self) -> Lake | None:
+        """The lake; None for a file."""
+        return None if isinstance(self._database, Database) else self._database
 
     @property
     def exists(self) -> bool:
-        """Whether there is a file. Raises `StoreError` if its folder may not be looked into."""
+        """Whether there is a store. Raises `StoreError` if that cannot be found out."""
         return self._database.exists
 
     @property
-    def log(self) -> Path:
-        """DuckDB's write-ahead log: beside the file while commits are not in it yet, as after a kill."""
-        return self._database.log
+    def bytes(self) -> int:
+        """How large the store is: its file, or the files of the lake's current state."""
+        return self._database.size()
+
+    @property
+    def modified(self) -> float:
+        """A number that changes when the store is written to, by whomever; 0 if there is none."""
+        return self._database.modified()
 
     @contextmanager
-    def reading(self) -> Iterator[Session]:
-        """A session that sees one state of the store. Raises `StoreError` if there is no store to read."""
-        with self._database.connected(read_only=True) as session:
+    def reading(self, *, alone: bool = False) -> Iterator[Session]:
+        """A session that sees one state of the store. Raises `StoreError` if there is no store to read.
+
+        ``alone`` for one that attaches another database.
+        """
+        with self._database.connected(read_only=True, alone=alone) as session:
             self._require_readable(session)
             yield session
 
@@ -84,6 +95,25 @@ class Store:
         with self._database.connected(read_only=False) as session:
             self._ensure_schema(session)
             yield session
+
+    def change(
+        self,
+        symbols: Collection[str],
+        work: Callable[[Session], Result],
+        before: Callable[[Session], None] = lambda _: None,
+    ) -> Result:
+        """Runs ``work`` in one transaction, while nobody else changes these symbols: everything or nothing.
+
+        On a lake it may run more than once, each time from the start, if others change the same tables.
+        ``before`` runs outside the transaction. Makes the store where needed; raises `StoreError`.
+        """
+
+        def prepare(session: Session) -> None:
+            self._ensure_schema(session)
+            before(session)
+
+        self._database.ensure(self._ensure_schema)
+        return self._database.change(symbols, work, prepare)
 
     def prepare(self) -> None:
         """Has a new store ready for `make`, if there is none; puts nothing into its place yet."""
@@ -99,7 +129,7 @@ class Store:
 
         Raises `StoreError` if a connection of this process, made elsewhere, has it open.
         """
-        with self._database.closed() as stream:
+        with self.file.closed() as stream:
             yield stream
 
     def mark_published(self, moment: datetime, origin: str) -> None:
@@ -115,12 +145,8 @@ class Store:
         """
         with self.reading() as session:
             self._require_original(session.info())
-        with self._database.attached(target) as session:
+        with self.file.attached(target) as session:
             yield session
-
-    def holder(self) -> str | None:
-        """The other process that has the file open, in words; None if there is none, or no telling."""
-        return self._database.holder()
 
     def info(self) -> StoreInfo | None:
         """What the file says of itself, whatever its version; None if it is no store of this project."""
@@ -147,7 +173,7 @@ class Store:
 
         No file, network, extension or setting is within its reach. Raises `QueryError`.
         """
-        with self._database.connected(read_only=True) as session:
+        with self._database.sandboxed() as session:
             return session.query_user_sql(statement)
 
     def append(self, batches: Sequence[Batch]) -> list[Appended]:
@@ -156,11 +182,9 @@ class Store:
         Where an answer differs from what is stored, the source of higher or equal rank holds and the
         difference is recorded in ``revisions``.
         """
-        with self.writing() as session:
-            _sort_finished(session, max((_bounds(batch)[1] for batch in batches), default=datetime.min))
-            session.run("append/use_one_thread")
-            with session.transaction():
-                return [row for batch in batches for row in _append(session, batch)]
+        if self.lake is None:
+            return self.change((), lambda s: append_to_file(s, batches), lambda s: prepare_file(s, batches))
+        return self.change(symbols_of(batches), lambda session: append_batches(session, batches))
 
     def _ensure_schema(self, session: Session) -> None:
         version = self._schema_version(session)
@@ -168,15 +192,13 @@ class Store:
         if version == SCHEMA_VERSION:
             return
         with session.transaction():
-            for folder in ("schema", "macros", "views"):
-                for file in list_sql(folder):
-                    session.define(file)
+            self._database.define_schema(session)
             session.run("append/set_store_info", version=SCHEMA_VERSION, market=self._market, now=utc_now())
 
     def _require_original(self, info: StoreInfo | None) -> None:
         if info is not None and info.published_from is not None:
             raise StoreError(
-                f"{self.path} is a read copy of {info.published_from}; the next publication replaces it. "
+                f"{self.name} is a read copy of {info.published_from}; the next publication replaces it. "
                 "Write to the store itself."
             )
 
@@ -184,9 +206,9 @@ class Store:
         version = self._schema_version(session)
         if version != SCHEMA_VERSION:
             raise StoreError(
-                f"{self.path} holds no candles of threadx_duck."
+                f"{self.name} holds no candles of threadx_duck."
                 if version is None
-                else f"{self.path} is of schema {version}; the next ingest upgrades it to {SCHEMA_VERSION}."
+                else f"{self.name} is of schema {version}; the next ingest upgrades it to {SCHEMA_VERSION}."
             )
 
     def _schema_version(self, session: Session) -> int | None:
@@ -196,69 +218,21 @@ class Store:
             return None
         if info.schema_version > SCHEMA_VERSION:
             raise StoreError(
-                f"{self.path} was written by a newer threadx_duck (schema {info.schema_version}, "
+                f"{self.name} was written by a newer threadx_duck (schema {info.schema_version}, "
                 f"here {SCHEMA_VERSION}). Upgrade with: pip install -U threadx_duck"
             )
         if info.market != self._market:
             raise StoreError(
-                f"{self.path} holds {info.market}, but [data.store] market is {self._market}. "
+                f"{self.name} holds {info.market}, but [data.store] market is {self._market}. "
                 "One store holds one market: name another database."
             )
         return info.schema_version
 
 
-def _sort_finished(session: Session, end: datetime) -> None:
-    """Brings the last stored month or week into order of symbol and time, if what is to be appended goes beyond it.
+def _open(settings: StoreSettings, on_wait: Callable[[str], None]) -> Database | Lake:
+    if isinstance(settings.database, LakeAddress):
+        # Imported where it is needed: a file needs none of it.
+        from threadx_duck.lake import Lake
 
-    Small appends mix the symbols, which takes twice the space. Only the order in the file changes. What is of
-    very many symbols is left to ``compact``: sorting it would hold the file for too long.
-    """
-    last = session.run("append/last_open_time")[0][0]
-    if last is None:
-        return
-    month = month_of(last)
-    finished = [(span, mixed) for span, mixed in ((month, _MIXED_MONTH), (week_of(last), _MIXED)) if end > span.end]
-    if not finished:
-        return
-    (start, until), mixed = finished[0]
-    start = max(start, month.start)
-    symbols, chunks, pairs = session.run("append/count_chunks", start=start, end=until)[0]
-    if pairs <= mixed * (symbols + chunks):
-        return
-    with session.transaction():
-        first_row, last_row = session.run("append/taken_span", start=start, end=until)[0]
-        if last_row - first_row > _SORTED_ROWS:
-            return
-        session.run("append/take_candles", first_row=first_row, last_row=last_row)
-        session.run("append/remove_taken", first_row=first_row, last_row=last_row)
-        session.run("append/insert_taken")
-    # With the append behind it, the former place would stay taken until the next sorting.
-    session.checkpoint()
-
-
-def _append(session: Session, batch: Batch) -> list[Appended]:
-    first, last = _bounds(batch)
-    with session.tables(incoming=batch.candles, incoming_rejected=batch.rejected, incoming_requests=batch.requests):
-        stored = session.run("append/find_stored", first=first, last=last)[0][0]
-        session.run("append/lift_memory_limit" if stored else "append/limit_memory")
-        if stored:
-            session.run("append/record_revisions")
-            session.run("append/remove_replaced", first=first, last=last)
-        session.run("append/insert_candles" if stored else "append/insert_all_candles")
-        if batch.rejected.num_rows:
-            session.run("append/insert_rejected")
-        session.run("append/find_continued")
-        appended = [Appended(*row) for row in session.run("append/insert_requests")]
-    if session.run("append/count_continued")[0][0]:
-        # Whoever follows the market adds a minute a time: a row a day is evidence enough, a row a minute a burden.
-        session.run("append/continue_candles", first=first, last=last)
-        session.run("append/continue_rejected")
-        session.run("append/continue_revisions")
-        session.run("append/continue_requests")
-        session.run("append/delete_continued")
-    return appended
-
-
-def _bounds(batch: Batch) -> tuple[datetime, datetime]:
-    firsts, lasts = batch.requests["first_minute"].to_pylist(), batch.requests["last_minute"].to_pylist()
-    return min(firsts), max(lasts)
+        return Lake(settings.database, settings.lock_timeout_seconds, on_wait)
+    return Database(settings.database, settings.lock_timeout_seconds, on_wait)

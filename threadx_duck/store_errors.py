@@ -1,4 +1,4 @@
-"""What went wrong with the database file, as a sentence that says what state it is in and what to do.
+"""What went wrong with the database, as a sentence that says what state it is in and what to do.
 
 DuckDB tells its failures apart by text only; the texts are those of 1.5 and 2.0.
 """
@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from threadx_duck.addresses import Address, LakeAddress
 from threadx_duck.errors import StoreError, StoreLockedError
 
 CONTINUES = "What was stored before stays; the same command continues from there."
@@ -68,8 +69,13 @@ _MEANINGS: list[tuple[str, str]] = [
 ]
 
 
-def store_error(path: Path, error: Exception, *, version: str = "") -> StoreError | None:
-    """The error that a failure of DuckDB or the operating system stands for; None if it is not about the file."""
+def store_error(path: Address, error: Exception, *, version: str = "") -> StoreError | None:
+    """The error that a failure of DuckDB or the operating system stands for; None if it is not about the store."""
+    if isinstance(path, LakeAddress):
+        # Imported where it is needed: a file needs none of it.
+        from threadx_duck.lake_errors import lake_error
+
+        return lake_error(path, error)
     text = str(error)
     if "Could not set lock" in text:
         holder = _LOCK_HOLDER.search(text)
@@ -81,9 +87,11 @@ def store_error(path: Path, error: Exception, *, version: str = "") -> StoreErro
     return None
 
 
-def open_error(path: Path, error: Exception, version: str = "") -> StoreError:
-    """Why the file cannot be opened, copied or replaced."""
+def open_error(path: Address, error: Exception, version: str = "") -> StoreError:
+    """Why the file or lake cannot be opened, copied or replaced."""
     reason = error.strerror or str(error) if isinstance(error, OSError) else one_line(error)
+    if isinstance(path, LakeAddress):
+        reason = path.scrub(reason)
     return store_error(path, error, version=version) or StoreError(f"Cannot use {path}: {reason}")
 
 

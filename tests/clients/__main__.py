@@ -2,12 +2,14 @@
 
 Each program lists tables, views and comments and reads derived candles, from the store itself and from the read
 copy. Needs a package index and some gigabytes; not part of the suite. Names as arguments run only those;
-``--environments DIR`` keeps the environments there for the next time.
+``--environments DIR`` keeps the environments there for the next time; ``--record`` writes the versions that went
+well into docs/clients/README.md.
 """
 
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 import tempfile
@@ -30,6 +32,7 @@ from threadx_duck.sqlfiles import list_sql
 
 PROGRAMS = Path(__file__).resolve().parent / "programs"
 ROOT = PROGRAMS.parents[2]
+RECORD = ROOT / "docs" / "clients" / "README.md"
 SYMBOLS = ("BTCUSDC", "ETHUSDC")
 START = datetime(2024, 1, 1)
 NOW = datetime(2024, 1, 20, tzinfo=UTC)
@@ -53,31 +56,45 @@ CLIENTS = {
     "duckdb-2.0": Client("plain_duckdb", ("duckdb==2.0.*",)),
     "frames": Client("frames", ("duckdb", "pandas", "polars", "pyarrow")),
     "duckdb-sqlalchemy": Client("by_sqlalchemy", ("duckdb-sqlalchemy", "pandas")),
-    "duckdb-engine": Client("by_sqlalchemy", ("duckdb-engine", "sqlalchemy==2.0.43", "pandas")),
+    "duckdb-engine": Client("by_sqlalchemy", ("duckdb-engine", "sqlalchemy<2.1", "pandas")),
     "ibis": Client("by_ibis", ("ibis-framework[duckdb]", "duckdb<2")),
     "adbc": Client("by_adbc", ("duckdb", "adbc-driver-manager", "pyarrow")),
     "duckdb-cli": Client("by_cli", ("duckdb-cli",)),
     "harlequin": Client("by_harlequin", ("harlequin",)),
     "superset": Client("by_superset", ("apache-superset[duckdb]", "rich", "cachetools", "flask-caching<2.4")),
     "freqtrade": Client("by_freqtrade", ("freqtrade",)),
+    "spark-3.5": Client("by_spark", ("--editable", str(ROOT), "pyspark==3.5.*")),
+    "spark": Client("by_spark", ("--editable", str(ROOT), "pyspark")),
+    "clickhouse": Client("by_clickhouse", ("--editable", str(ROOT), "chdb")),
     "notebook": Client("run_notebook", ("--editable", f"{ROOT}[notebook,test]")),
 }
 
 # These read an export, or bring a store of their own.
-OTHERS = {"by_freqtrade", "run_notebook"}
+OTHERS = {"by_clickhouse", "by_freqtrade", "by_spark", "run_notebook"}
 
 
 @click.command()
 @click.argument("names", nargs=-1)
 @click.option("--environments", type=click.Path(file_okay=False, path_type=Path), help="Keep environments here.")
-def main(names: tuple[str, ...], environments: Path | None) -> None:
+@click.option("--record", is_flag=True, help="Write the versions that went well into the documents.")
+def main(names: tuple[str, ...], environments: Path | None, *, record: bool) -> None:
     """Runs the programs and prints a line for each; exits with 1 if one fails."""
     with tempfile.TemporaryDirectory() as folder:
         home = environments or Path(folder) / "environments"
         pythons = {name: _environment(home / name, CLIENTS[name].packages) for name in names or CLIENTS}
         with _store(Path(folder)) as (store, copy, export):
-            failed = [name for name in pythons if not _try(name, pythons[name], store, copy, export)]
-    sys.exit(bool(failed))
+            versions = {name: _try(name, pythons[name], store, copy, export) for name in pythons}
+    if record:
+        text = RECORD.read_text(encoding="utf-8")
+        RECORD.write_text(recorded(text, {name: version for name, version in versions.items() if version}), "utf-8")
+    sys.exit(not all(versions.values()))
+
+
+def recorded(text: str, versions: dict[str, str]) -> str:
+    """The document with the versions of clients in the rows of its table that name them."""
+    for name, version in versions.items():
+        text = re.sub(rf"^(\| `{re.escape(name)}` \|).*\|$", rf"\g<1> {version} |", text, flags=re.MULTILINE)
+    return text
 
 
 def _environment(folder: Path, packages: tuple[str, ...]) -> Path:
@@ -120,10 +137,10 @@ def _store(folder: Path) -> Iterator[tuple[Path, Path, Path]]:
         click.echo(f"{follower.rows_added:,} candles were added meanwhile")
 
 
-def _try(name: str, python: Path, store: Path, copy: Path, export: Path) -> bool:
-    """Runs one program on the store and on the read copy; prints what came of it."""
+def _try(name: str, python: Path, store: Path, copy: Path, export: Path) -> str:
+    """Runs one program on the store and on the read copy; prints what came of it. Its versions, if all went well."""
     is_reader = CLIENTS[name].program not in OTHERS
-    is_good = True
+    is_good, version = True, ""
     for what, database in (("store", store), ("copy", copy)) if is_reader else (("alone", store),):
         command = [str(python), str(PROGRAMS / f"{CLIENTS[name].program}.py"), str(database), str(export)]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
@@ -134,8 +151,8 @@ def _try(name: str, python: Path, store: Path, copy: Path, export: Path) -> bool
         seen = json.loads(done.stdout.splitlines()[-1])
         wrong = _what_is_wrong(seen) if is_reader else ""
         click.echo(f"{name}: {what}: {wrong or 'ok'} ({seen['version']}; {seen['candles']})")
-        is_good = is_good and not wrong
-    return is_good
+        is_good, version = is_good and not wrong, seen["version"]
+    return version if is_good else ""
 
 
 def _what_is_wrong(seen: dict[str, Any]) -> str:

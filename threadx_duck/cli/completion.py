@@ -2,34 +2,91 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from dataclasses import replace
+from typing import Any
 
 import click
+from click.shell_completion import (
+    BashComplete,
+    CompletionItem,
+    FishComplete,
+    ShellComplete,
+    ZshComplete,
+    add_completion_class,
+)
 
 from threadx_duck.errors import ThreadxDuckError
 from threadx_duck.timeframes import TIMEFRAMES
+
+Completer = Callable[[click.Context, click.Parameter, str], list[str]]
 
 
 def complete_symbol(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:
     """The stored symbols that begin so; none if the store cannot be read at once."""
     del parameter
-    from threadx_duck.config import get_settings
+    from threadx_duck.config import get_settings, with_database
     from threadx_duck.store import Store
 
     options = context.find_root().params
     try:
         settings = get_settings(options.get("config")).store
         if options.get("database") is not None:
-            settings = replace(settings, database=options["database"].absolute())
+            settings = with_database(settings, options["database"])
         # Whoever presses Tab does not wait for another process that holds the file.
         with Store(replace(settings, lock_timeout_seconds=0.0)).reading() as session:
-            stored = [row[0] for row in session.run("queries/symbol_spans")]
+            return _beginning(incomplete, (row[0] for row in session.run("queries/symbol_spans")))
     except ThreadxDuckError:
         return []
-    return [symbol for symbol in stored if symbol.startswith(incomplete)]
 
 
 def complete_timeframe(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:
     """The timeframes that have a view."""
     del context, parameter
-    return [label for label in TIMEFRAMES if label.startswith(incomplete)]
+    return _beginning(incomplete, TIMEFRAMES)
+
+
+def by_commas(complete: Completer) -> Completer:
+    """The same for an option that takes several by commas: completes what follows the last one."""
+
+    def complete_last(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:
+        given, comma, last = incomplete.rpartition(",")
+        return [f"{given}{comma}{value}" for value in complete(context, parameter, last)]
+
+    return complete_last
+
+
+def _beginning(incomplete: str, values: Iterable[str]) -> list[str]:
+    return [value for value in values if value.startswith(incomplete)]
+
+
+class _WholeWords(ShellComplete):
+    """For shells that replace the whole word: ``--timeframe=4`` becomes ``--timeframe=4h``, not ``4h``."""
+
+    def get_completions(self, args: list[str], incomplete: str) -> list[CompletionItem[Any]]:
+        items = super().get_completions(args, incomplete)
+        option, equals, _ = incomplete.partition("=")
+        if equals and option.startswith("--"):
+            for item in items:
+                item.value = f"{option}={item.value}"
+        return items
+
+
+class _Bash(BashComplete):
+    def get_completion_args(self) -> tuple[list[str], str]:
+        args, incomplete = super().get_completion_args()
+        # bash takes --timeframe=4 for three words.
+        return (args[:-1] if args[-1:] == ["="] else args), incomplete
+
+
+class _Zsh(_WholeWords, ZshComplete):
+    pass
+
+
+class _Fish(_WholeWords, FishComplete):
+    # The script reads type,value<tab>help; a comma in the value or the help belongs to it.
+    source_template = FishComplete.source_template.replace('split ","', 'split --max 1 ","')
+
+
+for shell in (_Bash, _Zsh, _Fish):
+    add_completion_class(shell)

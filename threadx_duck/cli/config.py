@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from threadx_duck.addresses import LakeAddress
 from threadx_duck.cli.context import App, json_option, pass_app
 from threadx_duck.cli.output import print_json, print_table
 from threadx_duck.errors import UsageError
@@ -48,7 +49,7 @@ def _rows(app: App) -> list[tuple[str, Any, str]]:
             origin = str(settings.file) if key in settings.given else "default"
             if key == "data.store.database" and app.database is not None:
                 origin = "--db"
-            rows.append((key, str(value) if isinstance(value, Path) else value, origin))
+            rows.append((key, str(value) if isinstance(value, Path | LakeAddress) else value, origin))
     return rows
 
 

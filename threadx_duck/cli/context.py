@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 import click
 
+from threadx_duck.addresses import LakeAddress, is_lake
 from threadx_duck.cli.completion import complete_symbol, complete_timeframe
 
 if TYPE_CHECKING:
+    from threadx_duck.addresses import Address
     from threadx_duck.config import Settings
     from threadx_duck.store import Store
 
@@ -35,20 +37,21 @@ class App:
     """The global options, and what they lead to."""
 
     config: Path | None
-    database: Path | None
+    database: str | None
     verbose: bool
     quiet: bool
 
     @cached_property
     def settings(self) -> Settings:
         """The effective settings; log files are set up from them."""
-        from threadx_duck.config import get_settings
+        from threadx_duck.config import get_settings, with_database
         from threadx_duck.logs import set_up_logs
 
         settings = get_settings(self.config)
         if self.database is not None:
-            settings = replace(settings, store=replace(settings.store, database=self.database.absolute()))
+            settings = replace(settings, store=with_database(settings.store, self.database))
         set_up_logs(settings.logging, console=self.verbose or (settings.logging.console_output and not self.quiet))
+        self.warn_of_secrets(settings.store.database)
         return settings
 
     def store(self) -> Store:
@@ -62,15 +65,33 @@ class App:
         if not self.quiet:
             click.echo(f"note: {text}", err=True)
 
+    def warn_of_secrets(self, address: Address) -> None:
+        """A note if a store's address holds a password that need not stand there."""
+        if isinstance(address, LakeAddress) and address.secrets:
+            self.note(
+                "The address of the lake holds a password in clear. PostgreSQL reads it from ~/.pgpass or a service "
+                "file as well: docs/lake.md."
+            )
+
     @staticmethod
     def end(code: ExitCode) -> NoReturn:
         """Ends the command, not the program: the demo runs several."""
         raise click.exceptions.Exit(code)
 
 
-def shown(path: Path) -> str:
-    """The path as a person would type it: relative, where it lies below the current folder."""
-    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
+class StoreType(click.Path):
+    """A file as `click.Path` takes it, or the address of a lake, which is never shown as it was typed."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The text, checked if it names a file."""
+        return value if is_lake(str(value)) else super().convert(value, param, ctx)
+
+
+def shown(path: Address) -> str:
+    """The path as a person would type it: relative, where it lies below the current folder; a lake's address."""
+    if isinstance(path, Path) and path.is_relative_to(Path.cwd()):
+        return str(path.relative_to(Path.cwd()))
+    return str(path)
 
 
 def counted(number: int, singular: str) -> str:

@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 import dataclasses
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from threadx_duck.cli.context import App, ExitCode, end_option, json_option, pass_app, start_option, symbols_argument
+from threadx_duck.cli.completion import complete_timeframe
+from threadx_duck.cli.context import (
+    App,
+    ExitCode,
+    StoreType,
+    end_option,
+    json_option,
+    pass_app,
+    start_option,
+    symbols_argument,
+)
 from threadx_duck.cli.interruption import ending_gently
 from threadx_duck.cli.output import print_json, print_table
 
@@ -21,7 +30,10 @@ _SHOWN = 100
 
 @click.command()
 @symbols_argument
-@click.option("-t", "--timeframe", required=True, metavar="TF", help="Timeframe to verify, such as 5m, 3h, 1d or 1mo.")
+@click.option(
+    "-t", "--timeframe", required=True, metavar="TF", shell_complete=complete_timeframe,
+    help="Timeframe to verify, such as 5m, 3h, 1d or 1mo.",
+)  # fmt: skip
 @start_option
 @end_option
 @click.option("--repair", is_flag=True, help="Ask again for what differs; earlier minutes are kept in revisions.")
@@ -98,13 +110,13 @@ def fingerprint(app: App, symbols: tuple[str, ...], start: str | None, end: str 
 
 
 @click.command()
-@click.argument("other", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.argument("other", type=StoreType(exists=True, dir_okay=False))
 @click.argument("symbols", nargs=-1, metavar="[SYMBOL]...")
 @start_option
 @end_option
 @json_option
 @pass_app
-def diff(app: App, other: Path, symbols: tuple[str, ...], start: str | None, end: str | None, *, as_json: bool) -> None:
+def diff(app: App, other: str, symbols: tuple[str, ...], start: str | None, end: str | None, *, as_json: bool) -> None:
     """List the ranges and values in which the store OTHER differs; exit with 3 if it does.
 
     Compares the candles' values, not which request brought them; neither store is written to.
@@ -113,6 +125,7 @@ def diff(app: App, other: Path, symbols: tuple[str, ...], start: str | None, end
     Examples:
       threadx diff backup.duckdb
       threadx --db a.duckdb diff b.duckdb BTCUSDC --start 2024-01-01
+      threadx diff "ducklake:postgres:dbname=candles host=db"
     """
     from threadx_duck.differences import compare_stores
     from threadx_duck.times import parse_range

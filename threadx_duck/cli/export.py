@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from threadx_duck.cli.completion import complete_symbol, complete_timeframe
+from threadx_duck.cli.completion import by_commas, complete_symbol, complete_timeframe
 from threadx_duck.cli.context import App, counted, end_option, json_option, pass_app, shown, start_option
 from threadx_duck.cli.output import print_json, print_table
 from threadx_duck.errors import UsageError
@@ -20,10 +20,11 @@ from threadx_duck.errors import UsageError
 )  # fmt: skip
 @click.option(
     "-t", "--timeframe", "timeframes", multiple=True, metavar="TF", default=["1m"], show_default=True,
-    shell_complete=complete_timeframe, help="Timeframe to export; may be repeated, or several by commas: 1m,1h.",
+    shell_complete=by_commas(complete_timeframe),
+    help="Timeframe to export; may be repeated, or several by commas: 1m,1h.",
 )  # fmt: skip
 @click.option(
-    "--symbol", "symbols", multiple=True, metavar="SYMBOL", shell_complete=complete_symbol,
+    "--symbol", "symbols", multiple=True, metavar="SYMBOL", shell_complete=by_commas(complete_symbol),
     help="Symbol to export; may be repeated, or several by commas. Without it, every stored one.",
 )  # fmt: skip
 @start_option

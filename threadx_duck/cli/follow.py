@@ -14,7 +14,7 @@ from threadx_duck.cli.context import App, ExitCode, counted, pass_app, symbols_a
 from threadx_duck.cli.read import read_age
 
 if TYPE_CHECKING:
-    from threadx_duck.following import Follower
+    from threadx_duck.following import Follower, PublishSchedule
 
 
 @click.command()
@@ -33,8 +33,8 @@ def follow(app: App, symbols: tuple[str, ...], publish_every: str, *, once: bool
 
     Without SYMBOL, every stored one. Wakes when a minute has closed by the exchange's clock, asks for all
     symbols within the request budget, and holds the store only while it writes. Network losses are waited
-    out; whatever was missed comes with the next round. The read copy is renewed on a schedule. Ends with
-    0 on SIGTERM, with 130 on Ctrl-C.
+    out; whatever was missed comes with the next round. The read copy is renewed on a schedule, and once
+    more at the end. Ends with 0 on SIGTERM, with 130 on Ctrl-C.
 
     \b
     Examples:
@@ -61,7 +61,7 @@ def follow(app: App, symbols: tuple[str, ...], publish_every: str, *, once: bool
             app.end(ExitCode.DONE if is_well else ExitCode.FAILED)
         names = ", ".join(symbols) or f"{counted(len(manager.stored_symbols()), 'stored symbol')}"
         app.note(f"Following {names}; stop with Ctrl-C.")
-        with _stopped_by_sigterm(follower):
+        with _stopped_by_sigterm(follower), _published_at_the_end(publish):
             follower.run()
 
 
@@ -76,6 +76,17 @@ class _Sparing:
         if text != self._last:
             self._app.note(text)
         self._last = text
+
+
+@contextmanager
+def _published_at_the_end(publish: PublishSchedule) -> Iterator[None]:
+    """Publishes when what runs inside was stopped by either signal, not when it failed."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        publish.finish()
+        raise
+    publish.finish()
 
 
 @contextmanager

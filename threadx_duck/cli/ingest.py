@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from threadx_duck.cli.completion import by_commas, complete_timeframe
 from threadx_duck.cli.context import (
     App,
     ExitCode,
@@ -49,8 +50,9 @@ _COSTS = ("requests", "weight", "bytes", "rows")
 )
 @click.option("--quote", metavar="ASSET", help="Also every symbol that is traded against this asset now, such as USDC.")
 @click.option(
-    "-t", "--timeframe", "timeframes", multiple=True, metavar="TF", help="Validate this one too, such as 1h or 1h,4h."
-)
+    "-t", "--timeframe", "timeframes", multiple=True, metavar="TF", shell_complete=by_commas(complete_timeframe),
+    help="Validate this one too, such as 1h or 1h,4h.",
+)  # fmt: skip
 @click.option("--refresh", is_flag=True, help="Ask again although it is covered; differences go to revisions.")
 @click.option("--dry-run", is_flag=True, help="Print what would be asked, and write nothing.")
 @json_option

@@ -7,7 +7,16 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from threadx_duck.cli.context import App, end_option, json_option, pass_app, start_option, symbols_argument
+from threadx_duck.cli.completion import complete_timeframe
+from threadx_duck.cli.context import (
+    App,
+    end_option,
+    json_option,
+    pass_app,
+    start_option,
+    symbol_argument,
+    symbols_argument,
+)
 from threadx_duck.cli.output import print_json, print_table
 from threadx_duck.times import MINUTE
 
@@ -46,9 +55,12 @@ def revisions(app: App, symbols: tuple[str, ...], start: str | None, end: str | 
 
 
 @click.command()
-@click.argument("symbol")
+@symbol_argument
 @click.argument("time")
-@click.option("-t", "--timeframe", default="1m", show_default=True, metavar="TF", help="The candle to explain.")
+@click.option(
+    "-t", "--timeframe", default="1m", show_default=True, metavar="TF", shell_complete=complete_timeframe,
+    help="The candle to explain.",
+)  # fmt: skip
 @json_option
 @pass_app
 def explain(app: App, symbol: str, time: str, timeframe: str, *, as_json: bool) -> None:

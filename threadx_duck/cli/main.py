@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import traceback
 from pathlib import Path
 
 import click
@@ -18,6 +19,7 @@ from threadx_duck.cli.follow import follow
 from threadx_duck.cli.importing import import_files
 from threadx_duck.cli.ingest import ingest
 from threadx_duck.cli.lineage import explain, revisions
+from threadx_duck.cli.migrate import migrate
 from threadx_duck.cli.read import candles, check, gaps, query, status
 from threadx_duck.cli.remove import remove
 from threadx_duck.cli.symbols import symbols
@@ -30,12 +32,17 @@ from threadx_duck.errors import QueryError, SettingsError, ThreadxDuckError, Usa
 @click.option(
     "--config", type=click.Path(path_type=Path), help="Settings file; by default ./paths.toml, else built-in defaults."
 )
-@click.option("--db", "database", type=click.Path(path_type=Path), help="The store, instead of [data.store] database.")
+@click.option(
+    "--db",
+    "database",
+    type=click.Path(),
+    help="The store, a file or ducklake:postgres:..., instead of [data.store] database.",
+)
 @click.option("--verbose", is_flag=True, help="Log lines on stderr; tracebacks of errors.")
 @click.option("--quiet", is_flag=True, help="Nothing on stderr but errors.")
 @click.version_option(package_name="threadx_duck", prog_name="threadx")
 @click.pass_context
-def threadx(context: click.Context, config: Path | None, database: Path | None, *, verbose: bool, quiet: bool) -> None:
+def threadx(context: click.Context, config: Path | None, database: str | None, *, verbose: bool, quiet: bool) -> None:
     """An embedded DuckDB store of Binance 1-minute candles; every higher timeframe is a SQL view.
 
     \b
@@ -70,7 +77,7 @@ for command in (
     threadx.add_command(command)
 for command in (verify, fingerprint, diff, revisions, explain):
     threadx.add_command(command)
-for command in (symbols, follow, export, coverage_map):
+for command in (symbols, follow, export, coverage_map, migrate):
     threadx.add_command(command)
 
 
@@ -95,7 +102,7 @@ def run(arguments: list[str]) -> int:
         return _fail(error.format_message() + hint, ExitCode.USAGE)
     except ThreadxDuckError as error:
         if verbose:
-            _show_traceback()
+            traceback.print_exc()
         is_usage = isinstance(error, SettingsError | UsageError | QueryError)
         return _fail(str(error), ExitCode.USAGE if is_usage else ExitCode.FAILED)
     except (KeyboardInterrupt, click.Abort):
@@ -106,16 +113,9 @@ def run(arguments: list[str]) -> int:
         return ExitCode.DONE
     except OSError as error:
         if verbose:
-            _show_traceback()
+            traceback.print_exc()
         _forget_output()
         return _fail(f"Cannot write the result: {error.strerror or error}.", ExitCode.FAILED)
-
-
-def _show_traceback() -> None:
-    # Imported here, because no other run needs it.
-    import traceback
-
-    traceback.print_exc()
 
 
 def _forget_output() -> None:

@@ -48,11 +48,17 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
     for row in shown:
         table.add_row(*(_cell(value) for value in row))
     width = None if sys.stdout.isatty() else _WIDE
-    Console(file=sys.stdout, width=width, highlight=False, markup=False, soft_wrap=True).print(table)
+    console = Console(file=sys.stdout, width=width, highlight=False, markup=False, soft_wrap=True)
+    with console.capture() as captured:
+        console.print(table)
+    # Without the blanks that fill the last column: they show in files and in what is pasted.
+    click.echo("\n".join(line.rstrip(" ") for line in captured.get().split("\n")), nl=False)
 
 
 def write_rows(table: pa.Table, form: str | None, output: Path | None) -> str | None:
-    """Writes rows to stdout or a file; returns a note for the reader, if there is one."""
+    """Writes rows to stdout, which is also ``-``, or to a file; returns a note for the reader, if there is one."""
+    if output == Path("-"):
+        output = None
     form = form or (_ENDINGS.get(output.suffix.lower(), "csv") if output else "table")
     if form == "table" and output is None:
         shown = table.slice(max(0, table.num_rows - _TABLE_ROWS))

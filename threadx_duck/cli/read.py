@@ -59,7 +59,7 @@ def status(app: App, symbols: tuple[str, ...], max_age: str | None, *, as_json: 
     store.require_stored(symbols)
     rows = store.query("queries/status", symbols=list(symbols)).to_pylist()
     candles = sum(row["candles"] for row in rows)
-    size, info = store.path.stat().st_size, store.info()
+    size, info = store.bytes, store.info()
     copied_at, origin = (info.published_at, info.published_from) if info else (None, None)
     if as_json:
         copied = {"published_at": copied_at, "published_from": origin} if origin else {}
@@ -81,7 +81,7 @@ def status(app: App, symbols: tuple[str, ...], max_age: str | None, *, as_json: 
                 for row in rows
             ],
         )
-        app.note(f"{counted(candles, 'candle')}, {size / 1e6:,.1f} MB in {shown(store.path)}; times are UTC.")
+        app.note(f"{counted(candles, 'candle')}, {size / 1e6:,.1f} MB in {shown(store.address)}; times are UTC.")
         if copied_at is not None:
             app.note(f"A read copy of {origin}, taken {(utc_now() - copied_at) // MINUTE:,} minutes ago.")
     if age is not None:

@@ -36,4 +36,4 @@ def remove(app: App, symbol: str, start: str | None, end: str | None, *, yes: bo
     if not yes:
         raise UsageError(f"This would delete {counted(count, 'candle')} of {symbol}. Add --yes to do it.")
     removed = remove_candles(store, symbol, span)
-    app.note(f"Deleted {counted(removed, 'candle')} of {symbol} from {shown(store.path)}.")
+    app.note(f"Deleted {counted(removed, 'candle')} of {symbol} from {shown(store.address)}.")

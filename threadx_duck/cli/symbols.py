@@ -25,7 +25,7 @@ def symbols(app: App, quote: str | None, status: str | None, *, names: bool, ref
     \b
     Examples:
       threadx symbols --quote USDC --status TRADING
-      threadx symbols --quote USDC --names | xargs threadx ingest --start 2024-01-01
+      threadx symbols --quote USDC --names | xargs -r threadx ingest --start 2024-01-01
     """
     from threadx_duck.ingest import IngestionManager
 

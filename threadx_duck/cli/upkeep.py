@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from threadx_duck.cli.context import App, ExitCode, json_option, pass_app
+from threadx_duck.cli.context import App, ExitCode, counted, json_option, pass_app
 from threadx_duck.cli.output import print_json
 from threadx_duck.errors import UsageError
 
@@ -50,15 +50,22 @@ def compact(app: App, *, as_json: bool) -> None:
     The new file is compared with the old one row by row before it takes its place, in one step. Readers
     go on meanwhile, writers wait. Needs as much free disk as the store.
 
+    Of a lake, rows that lie in the catalog go to files, small files are joined, and states older than a day
+    are forgotten with the files that only they need; readers and writers go on.
+
     \b
     Example:
       threadx compact
     """
     from threadx_duck.maintenance import compact as compact_store
 
-    done = compact_store(app.store())
+    store = app.store()
+    done = compact_store(store)
+    files = {"files_before": done.files_before, "files_after": done.files_after} if store.lake else {}
     if as_json:
-        print_json({"bytes_before": done.bytes_before, "bytes_after": done.bytes_after})
+        print_json({"bytes_before": done.bytes_before, "bytes_after": done.bytes_after, **files})
+    if files:
+        app.note(f"{counted(done.files_before, 'file')} became {done.files_after:,}.")
     app.note(f"{done.bytes_before / 1e6:,.1f} MB became {done.bytes_after / 1e6:,.1f} MB; nothing in it changed.")
 
 

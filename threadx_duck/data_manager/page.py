@@ -62,7 +62,7 @@ class DataManagerPage(ttk.Frame):
         self.bind("<<ThemeChanged>>", lambda _: self.recolour())
         self.bind("<Destroy>", self._destroyed)
         self._timer = self.after(_WATCH_MILLISECONDS, self._watch)
-        logger.info("The page shows %s.", self.downloads.manager.store.path)
+        logger.info("The page shows %s.", self.downloads.manager.store.name)
         self._first_look = True
         self.refresh()
 
@@ -255,10 +255,9 @@ class DataManagerPage(ttk.Frame):
         self._timer = self.after(_WATCH_MILLISECONDS, self._watch)
 
     def _modified(self) -> float:
-        try:
-            return self.downloads.manager.store.path.stat().st_mtime
-        except OSError:
-            return 0.0
+        store = self.downloads.manager.store
+        # A lake is asked over the network, which the window's thread must not wait for: it is looked into on demand.
+        return store.modified if store.lake is None else 0.0
 
     def _add(self, symbols: Sequence[str]) -> None:
         known = set(self.symbols.symbols)

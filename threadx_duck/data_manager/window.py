@@ -31,9 +31,9 @@ class DataManagerWindow(tk.Tk):
         self.page.pack(fill="both", expand=True)
         self.is_dark = self.page.choices.dark
         ttk.Label(head, text="Data Manager", style="Heading.TLabel").pack(side="left")
-        store = self.page.downloads.manager.store.path
+        store = self.page.downloads.manager.store.address
         here = Path.cwd()
-        shown = store.relative_to(here) if store.is_relative_to(here) else store
+        shown = store.relative_to(here) if isinstance(store, Path) and store.is_relative_to(here) else store
         ttk.Label(head, text=str(shown)).pack(side="left", padx=12)
         self.theme_button = ttk.Button(head, command=self.switch_theme)
         self.theme_button.pack(side="right")

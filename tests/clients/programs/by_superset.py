@@ -40,6 +40,8 @@ with create_app().app_context():
     tables, views, frame, comments = patiently(read)
 
     def chart():
+        # What an attempt that met the lock has left would be a second dataset of the same name.
+        db.session.rollback()
         dataset = SqlaTable(table_name="candles_1h", schema="main", database=database)
         db.session.add(dataset)
         dataset.fetch_metadata()

@@ -1,8 +1,7 @@
--- insert_native_requests: Adds the ledger rows of incoming native candles, with what came of them.
+-- count_native_requests: Counts what came of incoming native candles: the rows that the ledger will hold.
 -- Reads the tables of the append: incoming, incoming_requests, stored.
--- Returns: request_id, rows_added, rows_revised of each.
-insert into requests by name
-with counted as (
+create or replace temporary table counted as
+with compared as (
     select
         new.request_id,
         count(*) filter (where old.open_time is null) as rows_added,
@@ -27,8 +26,7 @@ with counted as (
 )
 select
     answer.* exclude (first_minute, last_minute),
-    coalesce(counted.rows_added, 0) as rows_added,
-    coalesce(counted.rows_revised, 0) as rows_revised,
+    coalesce(compared.rows_added, 0) as rows_added,
+    coalesce(compared.rows_revised, 0) as rows_revised,
 from incoming_requests as answer
-left join counted on answer.request_id = counted.request_id
-returning request_id, rows_added, rows_revised
+left join compared on answer.request_id = compared.request_id

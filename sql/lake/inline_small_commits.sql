@@ -1,0 +1,4 @@
+-- inline_small_commits: Keeps small commits as rows of the catalog, where each would else be a file for each symbol.
+-- Parameters:
+--   $lake VARCHAR: the name under which the lake is attached
+call ducklake_set_option($lake, 'data_inlining_row_limit', 5000)

@@ -1,0 +1,5 @@
+-- delete_rejected_rows: Deletes the rows of rejected_rows of one symbol, before those of another store take their place.
+-- Parameters:
+--   $symbol VARCHAR: the exchange's string
+delete from rejected_rows
+where symbol = $symbol

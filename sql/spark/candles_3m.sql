@@ -1,0 +1,38 @@
+-- candles_3m: 3-minute candles; equal to the exchange's own.
+-- Spark SQL, over a view or table candles_1m on exported candles; docs/spark.md says how.
+-- Columns:
+--   symbol: the exchange's string, such as BTCUSDC
+--   open_time: start of the candle, UTC
+--   open: first price of the minutes that traded, in the quote asset; if none traded, the close
+--   high: highest price of the minutes that traded, in the quote asset; if none traded, the close
+--   low: lowest price of the minutes that traded, in the quote asset; if none traded, the close
+--   close: last price of the minutes that traded, in the quote asset; if none traded, the last close
+--   volume: amount traded, in the base asset
+--   quote_volume: amount traded, in the quote asset; empty if unknown for any minute
+--   trade_count: number of trades; empty if unknown for any minute
+--   taker_buy_volume: part of volume bought by takers, in the base asset; empty if unknown for any minute
+--   taker_buy_quote_volume: part of quote_volume bought by takers; empty if unknown for any minute
+--   minutes: number of one-minute candles present
+--   expected_minutes: number of minutes in the width of the candle
+--   is_complete: whether every minute is present; the candle of an outage lacks some, and so does the exchange's
+create or replace temporary view candles_3m as
+select
+    symbol,
+    window(open_time, '3 minutes').start as open_time,
+    -- A minute without trades repeats the last close; the exchange leaves it out of its higher timeframes.
+    coalesce(min_by(open, case when volume > 0 then open_time end), max_by(close, open_time)) as open,
+    coalesce(max(case when volume > 0 then high end), max_by(close, open_time)) as high,
+    coalesce(min(case when volume > 0 then low end), max_by(close, open_time)) as low,
+    coalesce(max_by(close, case when volume > 0 then open_time end), max_by(close, open_time)) as close,
+    sum(volume) as volume,
+    -- sum() skips nulls, and a partial sum would pass for the whole.
+    case when count(quote_volume) = count(*) then sum(quote_volume) end as quote_volume,
+    case when count(trade_count) = count(*) then cast(sum(trade_count) as bigint) end as trade_count,
+    case when count(taker_buy_volume) = count(*) then sum(taker_buy_volume) end as taker_buy_volume,
+    case when count(taker_buy_quote_volume) = count(*) then sum(taker_buy_quote_volume) end
+        as taker_buy_quote_volume,
+    count(*) as minutes,
+    3L as expected_minutes,
+    count(*) = expected_minutes as is_complete
+from candles_1m
+group by symbol, window(open_time, '3 minutes').start

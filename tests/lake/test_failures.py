@@ -1,0 +1,126 @@
+"""What a lake that cannot be used says: one sentence, what to do, and no password."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.lake.conftest import Threadx, write_settings
+from tests.lake.server import PASSWORD, Server
+from threadx_duck.config import Settings
+from threadx_duck.simulator import LoopbackExchange
+from threadx_duck.store import Store
+
+INGEST = ("ingest", "BTCUSDC", "--start", "2024-01-01", "--end", "2024-01-01")
+
+
+@pytest.mark.parametrize(
+    ("parts", "sentence"),
+    [
+        pytest.param({"password": "sesame-open"}, "refuses the password of threadx", id="password"),
+        pytest.param({"host": "nowhere.invalid"}, "no machine called nowhere.invalid", id="host"),
+        pytest.param({"port": "1"}, "PostgreSQL at 127.0.0.1:1 does not answer", id="port"),
+        pytest.param({"dbname": "nothing"}, "has no database nothing. Make it with: createdb", id="database"),
+        pytest.param({"user": "nobody"}, "refuses the password of nobody", id="user"),
+    ],
+)
+def test_catalog_that_cannot_be_reached_is_told(
+    server: Server, exchange: LoopbackExchange, tmp_path: Path, threadx: Threadx, parts: dict[str, str], sentence: str
+) -> None:
+    write_settings(tmp_path, exchange, server.address(**({"dbname": "postgres"} | parts)))
+    for arguments in (("status",), INGEST, ("--verbose", "status")):
+        answer = threadx(*arguments)
+        assert answer.code == 1
+        assert sentence in answer.err.splitlines()[-1]
+        assert answer.err.splitlines()[-1].startswith("threadx: error: ")
+        assert PASSWORD not in answer.err
+        assert "sesame" not in answer.err
+    doctor = threadx("doctor", "--json")
+    assert doctor.code == 3
+    assert sentence in next(row["text"] for row in doctor.document["findings"] if row["topic"] == "store")
+
+
+def test_lake_that_is_not_there_yet_is_told(lake_settings: Settings, threadx: Threadx) -> None:
+    answer = threadx("status")
+    assert answer.code == 1
+    assert "There is no lake in ducklake:postgres:" in answer.err
+    assert "Make one with: threadx ingest" in answer.err
+    assert threadx("doctor", "--json").code == 0
+    assert not Path("lake").exists()
+
+
+def test_new_lake_without_a_data_path_is_told(lake_settings: Settings, threadx: Threadx, address: str) -> None:
+    answer = threadx("--db", address, *INGEST)
+    assert answer.code == 1
+    assert "Say where its files go" in answer.err
+    assert threadx(*INGEST).code == 0
+    assert threadx("--db", address, "status").code == 0
+
+
+def test_data_path_that_is_not_the_lakes_is_told(
+    lake_settings: Settings, threadx: Threadx, address: str, exchange: LoopbackExchange, tmp_path: Path
+) -> None:
+    assert threadx(*INGEST).code == 0
+    write_settings(tmp_path, exchange, address, data_path="elsewhere")
+    answer = threadx("status")
+    assert answer.code == 1
+    assert "the lake remembers it" in answer.err
+
+
+def test_other_market_is_refused(
+    lake_settings: Settings, threadx: Threadx, address: str, exchange: LoopbackExchange, tmp_path: Path
+) -> None:
+    assert threadx(*INGEST).code == 0
+    write_settings(tmp_path, exchange, address, market="binance_usdm")
+    answer = threadx("status")
+    assert answer.code == 1
+    assert "holds binance_spot, but [data.store] market is binance_usdm" in answer.err
+
+
+def test_reader_may_read_and_is_told_that_it_may_not_write(
+    lake_settings: Settings, threadx: Threadx, server: Server, address: str
+) -> None:
+    assert threadx(*INGEST).code == 0
+    name = address.split("dbname=")[1]
+    reader = f"reader_of_{name}"
+    server.ask(f"create role {reader} login password 'only-reads'")
+    server.ask(f"grant select on all tables in schema public to {reader}", name)
+    as_reader = server.address(user=reader, password="only-reads", dbname=name)
+    assert threadx("--db", as_reader, "status", "--json").document["candles"] == 1_320
+    assert threadx("--db", as_reader, "gaps").code == 0
+    answer = threadx("--db", as_reader, "ingest", "--end", "2024-01-02")
+    assert answer.code == 1
+    assert f"PostgreSQL does not let {reader} do this" in answer.err
+
+
+def test_file_that_is_missing_is_told(lake_settings: Settings, threadx: Threadx) -> None:
+    assert threadx(*INGEST, "ETHUSDC", "SOLUSDC").code == 0
+    assert threadx("compact").code == 0
+    for path in Path("lake/main/candles_1m").rglob("*.parquet"):
+        path.unlink()
+    answer = threadx("fingerprint")
+    assert answer.code == 1
+    assert "A file of ducklake:postgres:" in answer.err
+    assert "under the same name" in answer.err
+
+
+def test_database_that_holds_something_else_stays_as_it_is(
+    server: Server, exchange: LoopbackExchange, tmp_path: Path, threadx: Threadx, address: str
+) -> None:
+    name = address.split("dbname=")[1]
+    server.ask("create table mine (a integer)", name)
+    write_settings(tmp_path, exchange, address)
+    assert threadx(*INGEST).code == 0
+    assert server.ask("select count(*) from mine", name) == "0"
+
+
+def test_schema_of_a_newer_version_is_refused(lake_settings: Settings, threadx: Threadx) -> None:
+    assert threadx(*INGEST).code == 0
+    Store(lake_settings.store).change(
+        (), lambda session: session._connection.execute("update store_info set schema_version = 99")
+    )
+    for arguments in (("status",), ("ingest",)):
+        answer = threadx(*arguments)
+        assert answer.code == 1
+        assert "written by a newer threadx_duck (schema 99" in answer.err

@@ -1,0 +1,128 @@
+"""What names a store: the path of a file, or the address of a lake, which is never shown with its secrets."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from threadx_duck.errors import UsageError
+
+PREFIX = "ducklake:"
+HIDDEN = "***"
+
+_POSTGRES = f"{PREFIX}postgres:"
+_EXAMPLE = f'"{_POSTGRES}dbname=candles host=db.example user=threadx"'
+# libpq's own rules: blanks around "=" may be left out, a value with blanks stands in single quotes.
+_PAIR = re.compile(r"\s*(?P<key>\w+)\s*=\s*(?P<value>'(?:[^'\\]|\\.)*'|(?:[^\s'\\]|\\.)*)(?=\s|$)")
+_SECRET = frozenset({"password", "sslpassword"})
+_PLACE = ("service", "host", "hostaddr", "port", "dbname")
+# Without it the system's own timeout holds, which is minutes long.
+_CONNECT_SECONDS = "10"
+
+
+@dataclass(frozen=True, repr=False, eq=False)
+class LakeAddress:
+    """A DuckLake whose catalog is in PostgreSQL: how to reach the catalog, and where a new lake keeps its files.
+
+    ``data_path`` is a folder or an address of object storage; DuckLake remembers it, so that it is needed
+    only to make a lake. Secrets are in `secrets` alone: the text and the representation lack them.
+    """
+
+    catalog: tuple[tuple[str, str], ...]
+    data_path: str = ""
+
+    def __eq__(self, other: object) -> bool:
+        """Whether both lead to one catalog, as far as texts tell; who asks and with what password is no matter."""
+        return isinstance(other, LakeAddress) and self._place == other._place
+
+    def __hash__(self) -> int:
+        return hash(self._place)
+
+    @property
+    def _place(self) -> tuple[str, ...]:
+        return tuple(dict(self.catalog).get(key, "") for key in _PLACE)
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """The passwords that stand in the address."""
+        return tuple(value for key, value in self.catalog if key in _SECRET and value)
+
+    @property
+    def password(self) -> str:
+        """PostgreSQL's password, if the address holds it."""
+        return dict(self.catalog).get("password", "")
+
+    @property
+    def connection(self) -> str:
+        """What DuckDB attaches; the password goes another way, because DuckDB shows this text to everybody."""
+        pairs = {"connect_timeout": _CONNECT_SECONDS} | {k: v for k, v in self.catalog if k != "password"}
+        return f"{_POSTGRES}{_write(pairs.items())}"
+
+    def part(self, key: str, default: str) -> str:
+        """One of the connection's parts, such as ``host``, for messages."""
+        return dict(self.catalog).get(key) or default
+
+    def scrub(self, text: str) -> str:
+        """A text in which no secret of this address stands."""
+        for secret in sorted(self.secrets, key=len, reverse=True):
+            text = text.replace(secret, HIDDEN)
+        return text
+
+    def __str__(self) -> str:
+        return f"{_POSTGRES}{_write((key, HIDDEN if key in _SECRET else value) for key, value in self.catalog)}"
+
+    def __repr__(self) -> str:
+        return f"LakeAddress({str(self)!r}, data_path={self.data_path!r})"
+
+
+Address = Path | LakeAddress
+
+
+def is_lake(text: str) -> bool:
+    """Whether a text is meant to name a lake."""
+    return text.lower().startswith(PREFIX)
+
+
+def read_address(text: str) -> Address:
+    """The file or lake that a text names. Raises `UsageError`, which shows nothing of what may be a secret."""
+    if not is_lake(text):
+        return Path(text)
+    if not text.startswith(_POSTGRES):
+        raise UsageError(
+            f"A lake's catalog is a PostgreSQL database: {_EXAMPLE}. "
+            "A catalog in a file would serve one process at a time, as a DuckDB file does: name that."
+        )
+    rest = text.removeprefix(_POSTGRES)
+    pairs: list[tuple[str, str]] = []
+    position = 0
+    while rest[position:].strip():
+        match = _PAIR.match(rest, position)
+        if match is None:
+            raise UsageError(f"The address of a lake is written in pairs, such as {_EXAMPLE}.")
+        pairs.append((match["key"], _unquoted(match["value"])))
+        position = match.end()
+    if not pairs:
+        raise UsageError(f"The address of a lake names its PostgreSQL database, such as {_EXAMPLE}.")
+    return LakeAddress(tuple(pairs))
+
+
+def is_remote(data_path: str) -> bool:
+    """Whether files lie in object storage, not in a folder."""
+    return "://" in data_path
+
+
+def _unquoted(value: str) -> str:
+    inner = value[1:-1] if value.startswith("'") else value
+    return re.sub(r"\\(.)", r"\1", inner)
+
+
+def _write(pairs: Iterable[tuple[str, str]]) -> str:
+    return " ".join(f"{key}={_quoted(value)}" for key, value in pairs)
+
+
+def _quoted(value: str) -> str:
+    if value and not re.search(r"[\s'\\]", value):
+        return value
+    return "'" + re.sub(r"(['\\])", r"\\\1", value) + "'"

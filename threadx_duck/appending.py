@@ -1,0 +1,117 @@
+"""Appends answers to a session's store with all their evidence, and keeps a file's weeks and months in order."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from threadx_duck.archive_files import month_of
+from threadx_duck.times import week_of
+
+if TYPE_CHECKING:
+    from threadx_duck.ledger import Batch
+    from threadx_duck.session import Session
+
+# Sorted candles change the symbol about once a symbol: each chunk of the file holds one, a few chunks two.
+_MIXED = 1.5
+
+# A month of sorted weeks changes it four times as often.
+_MIXED_MONTH = 1.2
+
+# About a second's work.
+_SORTED_ROWS = 5_000_000
+
+
+@dataclass(frozen=True)
+class Appended:
+    """What became of one request's candles: how many were new, how many replaced or removed stored ones.
+
+    An answer that goes on where a stored one ends has become part of that one's row in the ledger.
+    """
+
+    request_id: int
+    rows_added: int
+    rows_revised: int
+
+
+def prepare_file(session: Session, batches: Sequence[Batch]) -> None:
+    """What a file needs before `append_to_file`, outside the transaction; a lake sorts by itself."""
+    _sort_finished(session, max((_bounds(batch)[1] for batch in batches), default=datetime.min))
+    session.run("append/use_one_thread")
+
+
+def append_to_file(session: Session, batches: Sequence[Batch]) -> list[Appended]:
+    """Appends inside the transaction of the caller, sparing the memory that parsers need meanwhile."""
+    return [row for batch in batches for row in _append(session, batch, spare_memory=True)]
+
+
+def _sort_finished(session: Session, end: datetime) -> None:
+    """Brings the last stored month or week into order of symbol and time, if what is to be appended goes beyond it.
+
+    Small appends mix the symbols, which takes twice the space. Only the order in the file changes. What is of
+    very many symbols is left to ``compact``: sorting it would hold the file for too long.
+    """
+    last = session.run("append/last_open_time")[0][0]
+    if last is None:
+        return
+    month = month_of(last)
+    finished = [(span, mixed) for span, mixed in ((month, _MIXED_MONTH), (week_of(last), _MIXED)) if end > span.end]
+    if not finished:
+        return
+    (start, until), mixed = finished[0]
+    start = max(start, month.start)
+    symbols, chunks, pairs = session.run("append/count_chunks", start=start, end=until)[0]
+    if pairs <= mixed * (symbols + chunks):
+        return
+    with session.transaction():
+        first_row, last_row = session.run("append/taken_span", start=start, end=until)[0]
+        if last_row - first_row > _SORTED_ROWS:
+            return
+        session.run("append/take_candles", first_row=first_row, last_row=last_row)
+        session.run("append/remove_taken", first_row=first_row, last_row=last_row)
+        session.run("append/insert_taken")
+    # With the append behind it, the former place would stay taken until the next sorting.
+    session.checkpoint()
+
+
+def append_batches(session: Session, batches: Sequence[Batch]) -> list[Appended]:
+    """Appends inside the transaction of the caller; see `Store.append`."""
+    return [row for batch in batches for row in _append(session, batch)]
+
+
+def symbols_of(batches: Sequence[Batch]) -> set[str]:
+    """The symbols that batches speak of."""
+    return {symbol for batch in batches for symbol in batch.requests["symbol"].to_pylist()}
+
+
+def _append(session: Session, batch: Batch, *, spare_memory: bool = False) -> list[Appended]:
+    first, last = _bounds(batch)
+    with session.tables(incoming=batch.candles, incoming_rejected=batch.rejected, incoming_requests=batch.requests):
+        stored = session.run("append/find_stored", first=first, last=last)[0][0]
+        if spare_memory:
+            session.run("append/lift_memory_limit" if stored else "append/limit_memory")
+        if stored:
+            session.run("append/record_revisions")
+            session.run("append/remove_replaced", first=first, last=last)
+        session.run("append/insert_candles" if stored else "append/insert_all_candles")
+        if batch.rejected.num_rows:
+            session.run("append/insert_rejected")
+        session.run("append/find_continued")
+        session.run("append/count_requests")
+        session.run("append/insert_requests")
+        appended = [Appended(*row) for row in session.run("append/outcomes")]
+    if session.run("append/count_continued")[0][0]:
+        # Whoever follows the market adds a minute a time: a row a day is evidence enough, a row a minute a burden.
+        session.run("append/continue_candles", first=first, last=last)
+        session.run("append/continue_rejected")
+        session.run("append/continue_revisions")
+        session.run("append/continue_requests")
+        session.run("append/delete_continued")
+    return appended
+
+
+def _bounds(batch: Batch) -> tuple[datetime, datetime]:
+    firsts, lasts = batch.requests["first_minute"].to_pylist(), batch.requests["last_minute"].to_pylist()
+    return min(firsts), max(lasts)

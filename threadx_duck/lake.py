@@ -1,0 +1,264 @@
+"""The lake: a DuckLake behind the same interface as the database file, for many processes on many machines.
+
+Readers and writers are let in at any time. Two inserts into a lake never conflict, so what would store a
+minute twice is kept out by locks in PostgreSQL, one for each symbol, held while a transaction changes it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import threading
+from collections.abc import Callable, Collection, Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from datetime import timedelta
+from functools import cache
+from typing import TypeVar
+
+import duckdb
+from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, stop_after_delay, wait_random_exponential
+
+from threadx_duck.addresses import LakeAddress
+from threadx_duck.errors import NoLakeError, StoreConflictError, StoreError, StoreLockedError
+from threadx_duck.lake_attach import LAKE, attach_catalog, attach_lake, data_path, load_extensions
+from threadx_duck.session import Session, prepare
+from threadx_duck.sqlfiles import list_sql
+from threadx_duck.store_errors import CONTINUES
+
+logger = logging.getLogger("threadx_duck.lake")
+
+# Whoever began to read before a compaction reads on from files that it has replaced.
+RETENTION = timedelta(days=1)
+
+_LEAST_TRIES = 5
+
+# What the lake is called in a connection, by whether it is attached for reading only. Both may be at once.
+_NAMES = {False: LAKE, True: "reader"}
+
+# What whoever makes or compacts a lake holds; no symbol is called so.
+_WHOLE = ""
+
+Result = TypeVar("Result")
+
+
+class Lake:
+    """One DuckLake. The connection to it stays open, because it keeps nobody out; sessions are short.
+
+    ``on_wait`` is told, once per wait, that another process changes the same symbols.
+    """
+
+    def __init__(self, address: LakeAddress, lock_timeout: float, on_wait: Callable[[str], None]) -> None:
+        self.address = address
+        self._lock_timeout = lock_timeout
+        self._on_wait = on_wait
+        self._instance: duckdb.DuckDBPyConnection | None = None
+        self._attached: set[str] = set()
+        self._turn = threading.RLock()
+        self._found = False
+
+    @property
+    def exists(self) -> bool:
+        """Whether there is a lake, complete with its tables. Raises `StoreError` if PostgreSQL cannot be asked."""
+        if not self._found:
+            try:
+                with self.connected(read_only=True) as session:
+                    self._found = session.info() is not None
+            except NoLakeError:
+                return False
+        return self._found
+
+    def ensure(self, fill: Callable[[Session], None]) -> None:
+        """Makes the lake if it is not there; ``fill`` puts into it what it is never without. Raises `StoreError`.
+
+        A kill may leave a lake without tables; the next one who writes adds them.
+        """
+        if self.exists:
+            return
+        # DuckLake has no protection of its own against two processes that make the same lake.
+        with self._catalog() as catalog, self._locked(catalog, (_WHOLE,)):
+            self._cursor(read_only=False, make=True).close()
+            with self.connected(read_only=False) as session:
+                if session.info() is None:
+                    # Before the views are there: with one in the lake DuckLake 1.0 (DuckDB 1.5.5) crashes here.
+                    session.run("lake/inline_small_commits", lake=LAKE)
+                fill(session)
+
+    def prepare(self, fill: Callable[[Session], None]) -> None:
+        """Has the extensions loaded, which takes a while. Whether there is a lake is found out later."""
+        del fill
+        with suppress(StoreError):
+            self._loaded()
+
+    @contextmanager
+    def connected(self, *, read_only: bool, alone: bool = False) -> Iterator[Session]:
+        """A session on the lake; a reading one sees one state of it. Raises `StoreError` if it cannot be opened.
+
+        ``alone`` keeps what is set or attached from every other session.
+        """
+        with ExitStack() as stack:
+            if alone:
+                cursor = stack.enter_context(self._open())
+                attach_lake(cursor, self.address, _NAMES[read_only], read_only=read_only)
+            else:
+                cursor = stack.enter_context(self._cursor(read_only=read_only))
+            cursor.execute(f"use {_NAMES[read_only]}")
+            prepare(cursor)
+            if read_only:
+                cursor.execute("begin transaction")
+            yield Session(cursor, self.address)
+
+    def change(
+        self, symbols: Collection[str], work: Callable[[Session], Result], before: Callable[[Session], None]
+    ) -> Result:
+        """Runs ``before``, then ``work`` in one transaction, while nobody else changes these symbols.
+
+        Both run again after a conflict. Raises `StoreLockedError` if another process changes the symbols for
+        too long, `StoreConflictError`.
+        """
+
+        def attempt() -> Result:
+            # Locks are held on a connection of their own: what changes candles must begin once they are held.
+            with (
+                self.connected(read_only=False) as holder,
+                self._locked(holder, symbols),
+                self.connected(read_only=False) as session,
+            ):
+                before(session)
+                with session.transaction():
+                    return work(session)
+
+        return self._repeatedly(attempt)
+
+    def size(self) -> int:
+        """Bytes of the files that hold the current state; rows that lie in the catalog are not counted."""
+        return self.files()[1]
+
+    def files(self) -> tuple[int, int]:
+        """The files that hold the current state: how many, and their bytes."""
+        with self.connected(read_only=True) as session:
+            count, size = session.run("lake/data_size")[0]
+        return int(count), int(size)
+
+    def data_path(self) -> str:
+        """Where the lake keeps its files."""
+        with self._cursor(read_only=True) as cursor:
+            return data_path(cursor, self.address, _NAMES[True])
+
+    def modified(self) -> float:
+        """A number that changes with every commit; 0 if there is no lake."""
+        if not self.exists:
+            return 0.0
+        with self.connected(read_only=True) as session:
+            return float(session.run("lake/current_snapshot")[0][0])
+
+    def define_schema(self, session: Session) -> None:
+        """Makes every table, macro and view, and lays the candles out by symbol and month."""
+        for folder in ("schema", "macros", "views"):
+            for file in list_sql(folder):
+                # A lake holds comments on tables and their columns and on views, on nothing else.
+                session.define(file, comment=folder != "macros", columns=folder == "schema")
+        session.run("lake/partition_candles")
+        session.run("lake/sort_candles")
+
+    def compact(self) -> None:
+        """Writes rows out of the catalog, joins small files, forgets old states and deletes their files.
+
+        Readers and writers go on; what was current within `RETENTION` stays readable.
+        """
+        with (
+            self.connected(read_only=False) as holder,
+            self._locked(holder, (_WHOLE,)),
+            self.connected(read_only=False) as session,
+        ):
+            for name in ("flush_inlined", "rewrite_deleted", "merge_files"):
+                self._repeatedly(lambda name=name: session.run(f"lake/{name}", lake=LAKE))  # type: ignore[misc]
+            for name in ("expire_snapshots", "delete_files"):
+                session.run(f"lake/{name}", lake=LAKE, kept=RETENTION)
+
+    @contextmanager
+    def sandboxed(self) -> Iterator[Session]:
+        """A session that may read the lake's files and no others, once `Session.query_user_sql` has shut the rest."""
+        with self.connected(read_only=True, alone=True) as session:
+            session.allow_folder(self.data_path())
+            yield session
+
+    def _cursor(self, *, read_only: bool, make: bool = False) -> duckdb.DuckDBPyConnection:
+        """A connection of its own on the one that stays open; only the first takes long."""
+        name = _NAMES[read_only]
+        with self._turn:
+            instance = self._loaded()
+            if name not in self._attached:
+                attach_lake(instance, self.address, name, read_only=read_only, make=make)
+                self._attached.add(name)
+            return instance.cursor()
+
+    def _loaded(self) -> duckdb.DuckDBPyConnection:
+        with self._turn:
+            if self._instance is None:
+                self._instance = self._open()
+            return self._instance
+
+    def _open(self) -> duckdb.DuckDBPyConnection:
+        _warn_of_secrets(self.address)
+        connection = duckdb.connect()
+        try:
+            load_extensions(connection)
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    @contextmanager
+    def _catalog(self) -> Iterator[Session]:
+        """A session on the database of the catalog, whether there is a lake in it or not."""
+        with self._open() as connection:
+            attach_catalog(connection, self.address)
+            yield Session(connection, self.address)
+
+    @contextmanager
+    def _locked(self, holder: Session, symbols: Collection[str]) -> Iterator[None]:
+        """Holds PostgreSQL's locks on symbols. They end with the process, however it ends."""
+        keys = sorted({_key(symbol) for symbol in symbols})
+        if not keys:
+            yield
+            return
+        with holder.rolled_back():
+            if not holder.run("lake/try_locks", keys=keys)[0][0]:
+                self._wait(holder, keys)
+            yield
+
+    def _wait(self, holder: Session, keys: list[int]) -> None:
+        text = f"Another process is changing the same symbols in {self.address}."
+        if not self._lock_timeout:
+            raise StoreLockedError(f"{text} {CONTINUES}")
+        self._on_wait(f"{text} Waiting for up to {self._lock_timeout:g} seconds.")
+        holder.run("lake/limit_wait", milliseconds=max(1, round(1000 * self._lock_timeout)))
+        try:
+            holder.run("lake/take_locks", keys=keys)
+        except StoreError as error:
+            if "lock timeout" not in str(error):
+                raise
+            raise StoreLockedError(f"{text} Gave up after {self._lock_timeout:g} seconds. {CONTINUES}") from error
+
+    def _repeatedly(self, work: Callable[[], Result]) -> Result:
+        """Does it again where another process was faster, for as long as a lock would be waited for."""
+        patience: Retrying = Retrying(
+            retry=retry_if_exception_type(StoreConflictError),
+            stop=stop_after_delay(self._lock_timeout) & stop_after_attempt(_LEAST_TRIES),
+            wait=wait_random_exponential(multiplier=0.05, max=1.0),
+            before_sleep=lambda state: logger.info("conflict %s, trying again", state.attempt_number),
+            reraise=True,
+        )
+        return patience(work)
+
+
+@cache
+def _warn_of_secrets(address: LakeAddress) -> None:
+    if address.secrets:
+        logger.warning("The address of %s holds a password in clear; ~/.pgpass or a service file need none.", address)
+
+
+def _key(symbol: str) -> int:
+    """The number under which PostgreSQL knows the lock of a symbol: the same on every machine."""
+    digest = hashlib.blake2b(f"threadx_duck {symbol}".encode(), digest_size=8).digest()
+    return int.from_bytes(digest, "big", signed=True)
