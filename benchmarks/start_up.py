@@ -62,7 +62,7 @@ def covered_store(chosen: argparse.Namespace) -> Path:
     unfinished = path.with_suffix(".unfinished")
     unfinished.unlink(missing_ok=True)
     end: datetime = START + timedelta(days=chosen.days)
-    candles = make_minutes("BTCUSDC", chosen.days * 1440)
+    candles = make_minutes("BTCUSDC", chosen.days * 1440, whole=True)
     store, requests = store_at(unfinished), []
     index = candles.schema.get_field_index("symbol")
     for symbol in symbols_of(chosen.symbols):

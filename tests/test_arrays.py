@@ -6,7 +6,7 @@ from datetime import datetime
 
 import pyarrow as pa
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from threadx_duck.arrays import integers, rows, texts, time
@@ -24,16 +24,19 @@ sys.exit("pandas" in sys.modules)
 """
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(-(2**63), 2**63 - 1)))
 def test_integers_are_those_of_arrow(values: list[int]) -> None:
     assert integers(values) == pa.array(values, pa.int64())
 
 
+@settings(deadline=None)
 @given(st.lists(st.text(st.characters(exclude_categories=["Cs"]))))
 def test_texts_are_those_of_arrow(values: list[str]) -> None:
     assert texts(values) == pa.array(values, pa.string())
 
 
+@settings(deadline=None)
 @given(st.datetimes(datetime(1, 1, 1), datetime(9999, 12, 31)))
 def test_time_is_that_of_arrow(value: datetime) -> None:
     assert time(value) == pa.scalar(value, pa.timestamp("us"))
@@ -56,6 +59,7 @@ def test_anything_but_texts_is_refused(value: object) -> None:
         texts(["1", value])
 
 
+@settings(deadline=None)
 @given(
     st.lists(
         st.fixed_dictionaries(

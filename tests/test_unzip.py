@@ -23,7 +23,7 @@ def zipped(content: bytes, method: int = zipfile.ZIP_DEFLATED, extra: bytes = b"
     return buffer.getvalue()
 
 
-@settings(max_examples=50)
+@settings(max_examples=50, deadline=None)
 @given(content=st.binary(max_size=20_000), repeats=st.sampled_from([1, 2, 60]), method=st.sampled_from(METHODS))
 def test_what_went_in_comes_out(content: bytes, repeats: int, method: int) -> None:
     with open_zip(zipped(content * repeats, method), "x")() as file:

@@ -1,4 +1,4 @@
-"""Appends answers to a session's store with all their evidence, and keeps a file's finished months in order."""
+"""Appends answers to a session's store with all their evidence, and keeps a file's weeks and months in order."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from threadx_duck.archive_files import month_of
+from threadx_duck.times import week_of
 
 if TYPE_CHECKING:
     from threadx_duck.ledger import Batch
@@ -16,8 +17,11 @@ if TYPE_CHECKING:
 # Sorted candles change the symbol about once a symbol: each chunk of the file holds one, a few chunks two.
 _MIXED = 1.5
 
-# Chunks of 4096 candles, as count_chunks counts them: five million, about a second's work.
-_SORTED_CHUNKS = 1_200
+# A month of sorted weeks changes it four times as often.
+_MIXED_MONTH = 1.2
+
+# About a second's work.
+_SORTED_ROWS = 5_000_000
 
 
 @dataclass(frozen=True)
@@ -34,7 +38,7 @@ class Appended:
 
 def prepare_file(session: Session, batches: Sequence[Batch]) -> None:
     """What a file needs before `append_to_file`, outside the transaction; a lake sorts by itself."""
-    _sort_finished_month(session, max((_bounds(batch)[1] for batch in batches), default=datetime.min))
+    _sort_finished(session, max((_bounds(batch)[1] for batch in batches), default=datetime.min))
     session.run("append/use_one_thread")
 
 
@@ -43,24 +47,32 @@ def append_to_file(session: Session, batches: Sequence[Batch]) -> list[Appended]
     return [row for batch in batches for row in _append(session, batch, spare_memory=True)]
 
 
-def _sort_finished_month(session: Session, end: datetime) -> None:
-    """Brings the last stored month into order of symbol and time, if what is to be appended goes beyond it.
+def _sort_finished(session: Session, end: datetime) -> None:
+    """Brings the last stored month or week into order of symbol and time, if what is to be appended goes beyond it.
 
-    Small appends mix the symbols, which takes half as much space again. Only the order in the file changes.
-    A month of very many symbols is left to ``compact``: sorting it would hold the file for too long.
+    Small appends mix the symbols, which takes twice the space. Only the order in the file changes. What is of
+    very many symbols is left to ``compact``: sorting it would hold the file for too long.
     """
     last = session.run("append/last_open_time")[0][0]
-    if last is None or end <= month_of(last).end:
+    if last is None:
         return
-    start, until = month_of(last)
+    month = month_of(last)
+    finished = [(span, mixed) for span, mixed in ((month, _MIXED_MONTH), (week_of(last), _MIXED)) if end > span.end]
+    if not finished:
+        return
+    (start, until), mixed = finished[0]
+    start = max(start, month.start)
     symbols, chunks, pairs = session.run("append/count_chunks", start=start, end=until)[0]
-    if pairs <= _MIXED * (symbols + chunks) or chunks > _SORTED_CHUNKS:
+    if pairs <= mixed * (symbols + chunks):
         return
     with session.transaction():
-        session.run("append/take_candles", start=start, end=until)
-        session.run("append/remove_taken", start=start, end=until)
+        first_row, last_row = session.run("append/taken_span", start=start, end=until)[0]
+        if last_row - first_row > _SORTED_ROWS:
+            return
+        session.run("append/take_candles", first_row=first_row, last_row=last_row)
+        session.run("append/remove_taken", first_row=first_row, last_row=last_row)
         session.run("append/insert_taken")
-    # With the append behind it, the month's former place would stay taken until the next month is sorted.
+    # With the append behind it, the former place would stay taken until the next sorting.
     session.checkpoint()
 
 

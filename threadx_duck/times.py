@@ -113,6 +113,12 @@ def format_time(moment: datetime) -> str:
     return moment.isoformat(timespec="seconds") + "Z"
 
 
+def week_of(moment: datetime) -> TimeRange:
+    """The UTC week, from Monday on, that a time lies in."""
+    monday = datetime(moment.year, moment.month, moment.day) - moment.weekday() * DAY
+    return TimeRange(monday, monday + 7 * DAY)
+
+
 def floor_minute(moment: datetime) -> datetime:
     """The start of the minute a time lies in."""
     return moment.replace(second=0, microsecond=0)

@@ -1,6 +1,6 @@
--- remove_taken: Removes the candles of a range that were copied aside.
+-- remove_taken: Removes what take_candles has copied aside.
 -- Parameters:
---   $start TIMESTAMP: start of the range, UTC
---   $end TIMESTAMP: end of the range, exclusive
+--   $first_row BIGINT: the first of the rows
+--   $last_row BIGINT: the last of them
 delete from candles_1m
-where open_time >= $start and open_time < $end
+where rowid between $first_row and $last_row

@@ -1,8 +1,8 @@
--- take_candles: Copies the candles of a range aside.
+-- take_candles: Copies some rows of the file aside.
 -- Parameters:
---   $start TIMESTAMP: start of the range, UTC
---   $end TIMESTAMP: end of the range, exclusive
+--   $first_row BIGINT: the first of them
+--   $last_row BIGINT: the last of them
 create or replace temporary table taken as
 select *
 from candles_1m
-where open_time >= $start and open_time < $end
+where rowid between $first_row and $last_row
