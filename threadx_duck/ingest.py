@@ -1,43 +1,36 @@
-"""The ingestion manager: from what is wanted and what is stored to what has to be asked, and through it."""
+"""The ingestion manager, the Python interface: downloads candles into the store and reads them from it."""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from threadx_duck.config import Settings, get_settings
+from threadx_duck.demand import Demand, stored_spans
 from threadx_duck.errors import DownloadError, UsageError
-from threadx_duck.exchange import FIRST_MINUTE
 from threadx_duck.logs import ensure_logs
-from threadx_duck.planning import SOURCES, Costs, Planner, SourceChoice, SymbolPlan
+from threadx_duck.planning import Planner, SourceChoice, SymbolPlan
 from threadx_duck.publishing import published_after
 from threadx_duck.results import Progress, SymbolResult
 from threadx_duck.store import Store
 from threadx_duck.timeframes import ONE_MINUTE, Timeframe, parse_timeframe
 from threadx_duck.times import (
-    DAY,
     EPOCH,
-    MINUTE,
     TimeLike,
     TimeRange,
-    floor_minute,
-    intersect_ranges,
     parse_end,
     parse_range,
     parse_start,
-    utc_now,
 )
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from threadx_duck.archive_files import ArchiveFile
     from threadx_duck.comparison import Comparer
     from threadx_duck.exchange import ExchangeSymbol
     from threadx_duck.export_formats import Format
@@ -47,9 +40,6 @@ if TYPE_CHECKING:
     from threadx_duck.overview import Step
     from threadx_duck.symbols import SymbolCache, SymbolList
     from threadx_duck.verification import Verification
-
-# An end this long ago is past on any clock that is set at all; a later one is asked of the exchange.
-_SURELY_PAST = timedelta(days=1)
 
 _FOREVER = datetime(9999, 1, 1)
 
@@ -69,6 +59,7 @@ class IngestionManager:
         self._stop = threading.Event()
         self._is_downloading = False
         self._sources: Sources | None = None
+        self._demand = Demand(self.store, self.settings, self._open_sources)
         self.results: dict[str, SymbolResult] = {}
 
     def __enter__(self) -> Self:
@@ -121,7 +112,7 @@ class IngestionManager:
         timeframes = [parse_timeframe(label) for label in dict.fromkeys(target_timeframes)]
         # Here and not where the download begins: a stop that comes while planning must hold.
         self._stop.clear()
-        planner, plans = self._plan(self._planner(source), symbols, start_date, end_date, refresh=refresh)
+        planner, plans = self._demand.plan(source, symbols, *parse_range(start_date, end_date), refresh=refresh)
         self.results = {
             plan.symbol: SymbolResult(plan.symbol, "planned" if dry_run and plan.requests else "up_to_date", plan=plan)
             for plan in plans
@@ -198,7 +189,7 @@ class IngestionManager:
             parameters["width"] = chosen.width
         with self.store.reading() as session:
             table = session.query(name, **parameters)
-            if not table.num_rows and symbol not in _spans(session.run("queries/symbol_spans")):
+            if not table.num_rows and symbol not in stored_spans(session):
                 raise UsageError(f"No candles of {symbol} in {self.store.name}. Run: threadx ingest {symbol}")
         return table
 
@@ -316,109 +307,16 @@ class IngestionManager:
 
     def stored_symbols(self) -> list[str]:
         """The symbols that are stored, by name; none if there is no store yet. Raises `StoreError`."""
-        return sorted(self._stored_spans())
+        return sorted(self._demand.stored_spans())
 
     def server_time(self) -> datetime:
         """The exchange's clock, naive UTC. Raises `DownloadError`."""
         return self._open_sources().rest.server_time()
 
-    def _planner(self, source: SourceChoice) -> Planner:
-        """How to choose between sources, but for the clock."""
-        if source not in SOURCES:
-            raise UsageError(f"There is no source {source!r}. The sources are {', '.join(SOURCES)}.")
-        if source == "archive" and not self.settings.archive.enabled:
-            raise UsageError("The archive is switched off: [data.archive] enabled is false.")
-        if source == "auto" and not self.settings.archive.enabled:
-            source = "rest"
-        api = self.settings.api
-        share = api.rate_limit_window / api.rate_limit_calls
-        return Planner(utc_now(), SOURCES[source], replace(Costs(), rest_call=max(Costs.rest_call, share)))
-
     def _download_one(self, symbol: str, start_date: TimeLike | None, end_date: TimeLike | None) -> None:
         result = self.update_assets_batch([symbol], start_date, end_date)[symbol]
         if result.error is not None:
             raise DownloadError(result.error)
-
-    def _plan(
-        self,
-        planner: Planner,
-        symbols: Sequence[str],
-        start_date: TimeLike | None,
-        end_date: TimeLike | None,
-        *,
-        refresh: bool,
-    ) -> tuple[Planner, list[SymbolPlan]]:
-        """What to ask for each symbol, and the planner with all that was found out for it."""
-        start, end = parse_range(start_date, end_date)
-        spans = self._stored_spans()
-        chosen = list(dict.fromkeys(symbols)) or sorted(spans)
-        if not chosen:
-            raise UsageError(f"Nothing is stored in {self.store.name} yet. Name a symbol: threadx ingest BTCUSDC")
-        last, clock = self._last_minute(end, planner)
-        wanted = {symbol: self._wanted(spans.get(symbol), start, last) for symbol in chosen}
-        missing = {symbol: [span] for symbol, span in wanted.items() if span.start < span.end}
-        if missing and spans and not refresh:
-            missing = self._due(self._missing(missing), clock)
-        planner = replace(planner, clock=clock, kept=self._kept(planner, missing))
-        return planner, [
-            self._plan_symbol(planner, symbol, missing.get(symbol, []), spans.get(symbol)) for symbol in chosen
-        ]
-
-    @staticmethod
-    def _plan_symbol(planner: Planner, symbol: str, missing: list[TimeRange], span: TimeRange | None) -> SymbolPlan:
-        find_listing = bool(missing) and _may_be_unlisted(span, missing[0])
-        if find_listing:
-            # The first candle tells of everything before it.
-            missing = intersect_ranges(missing, [TimeRange(FIRST_MINUTE, _FOREVER)]) or missing
-        return planner.plan(symbol, missing, find_listing=find_listing)
-
-    def _kept(self, planner: Planner, symbols: Iterable[str]) -> frozenset[ArchiveFile]:
-        if not self.settings.archive.keep_files or planner.sources == SOURCES["rest"]:
-            return frozenset()
-        return frozenset().union(*(self._open_sources().archive.kept(symbol) for symbol in symbols))
-
-    @staticmethod
-    def _wanted(span: TimeRange | None, start: datetime | None, end: datetime) -> TimeRange:
-        if start is None:
-            start = EPOCH if span is None else span.end
-        # The exchange has nothing older, and no request proves the absence of anything older.
-        return TimeRange(max(start, EPOCH), end)
-
-    def _stored_spans(self) -> dict[str, TimeRange]:
-        if not self.store.exists:
-            return {}
-        with self.store.reading() as session:
-            return _spans(session.run("queries/symbol_spans"))
-
-    def _missing(self, wanted: dict[str, list[TimeRange]]) -> dict[str, list[TimeRange]]:
-        """What is neither covered by a conclusive request nor stored: presence needs no proof."""
-        with self.store.reading() as session:
-            uncovered = _ranges(session.run("queries/uncovered_ranges", **_columns(wanted)))
-            if not uncovered:
-                return {}
-            columns = _columns(uncovered)
-            bounds = {"first": min(columns["starts"]), "last": max(columns["ends"])}
-            return _ranges(session.run("queries/absent_ranges", **columns, **bounds))
-
-    def _due(self, missing: dict[str, list[TimeRange]], clock: datetime) -> dict[str, list[TimeRange]]:
-        """What is missing, but for the end of symbols in BREAK that were asked for within a day of the clock."""
-        if not missing:
-            return missing
-        with self.store.reading() as session:
-            asked = dict(session.run("queries/symbols_in_break", since=clock - DAY))
-        return {
-            symbol: [span for span in spans if symbol not in asked or span.start < asked[symbol]]
-            for symbol, spans in missing.items()
-        }
-
-    def _last_minute(self, end: datetime | None, planner: Planner) -> tuple[datetime, datetime]:
-        """The wanted end, at most that of the last minute closed by the exchange's clock; and that clock."""
-        if end is not None and end <= utc_now() - _SURELY_PAST:
-            return end, planner.clock
-        sources = self._open_sources()
-        clock = (sources.rest if "rest" in planner.sources else sources.archive).server_time()
-        now = floor_minute(clock)
-        return (now if end is None else min(end, now)), clock
 
     def _open_sources(self) -> Sources:
         if self._sources is None:
@@ -455,29 +353,3 @@ class IngestionManager:
         finally:
             self._is_downloading = False
             self.results.update(downloader.results)
-
-
-def _spans(rows: Iterable[tuple[str, datetime, datetime]]) -> dict[str, TimeRange]:
-    return {symbol: TimeRange(first, last + MINUTE) for symbol, first, last in rows}
-
-
-def _ranges(rows: Iterable[tuple[str, datetime, datetime]]) -> dict[str, list[TimeRange]]:
-    ranges: dict[str, list[TimeRange]] = {}
-    for symbol, start, end in rows:
-        ranges.setdefault(symbol, []).append(TimeRange(start, end))
-    return ranges
-
-
-def _columns(ranges: dict[str, list[TimeRange]]) -> dict[str, list[Any]]:
-    """Ranges by symbol as the three parallel lists that SQL takes."""
-    flat: Iterable[tuple[str, TimeRange]] = [(symbol, span) for symbol, spans in ranges.items() for span in spans]
-    return {
-        "symbols": [symbol for symbol, _ in flat],
-        "starts": [span.start for _, span in flat],
-        "ends": [span.end for _, span in flat],
-    }
-
-
-def _may_be_unlisted(span: TimeRange | None, first: TimeRange) -> bool:
-    """Whether a symbol may have been listed only after the start of its first missing range."""
-    return span is None or span.start >= first.start

@@ -22,10 +22,9 @@ logger = logging.getLogger("threadx_duck.lake")
 _EXTENSIONS = {"ducklake": "ducklake", "postgres": "postgres_scanner", "httpfs": "httpfs"}
 
 
-def load_extensions(connection: duckdb.DuckDBPyConnection) -> None:
-    """Loads what a lake needs. Raises `StoreError` naming what to install."""
-    # Told so, DuckDB finds the others by itself: where they were installed, or on the network.
-    for name in ("ducklake", "postgres"):
+def load_extensions(connection: duckdb.DuckDBPyConnection, *names: str) -> None:
+    """Loads what every lake needs, or the extensions named. Raises `StoreError` naming what to install."""
+    for name in names or ("ducklake", "postgres"):
         _load(connection, name)
 
 

@@ -79,7 +79,7 @@ _MEANINGS: list[tuple[str, str]] = [
         f"A disk is full: {{lake}} cannot grow. Make room first. {_CONTINUES}",
     ),
     (
-        r"HTTP Error|HTTP \d\d\d|Could not establish connection|Could not connect to server",
+        r"HTTP Error|for HTTP [A-Z]+ to|HTTP \d\d\d|Could not establish connection|Could not connect to server",
         "The object storage of {lake} could not be used: {said}. Its keys come from DuckDB's secrets: docs/lake.md.",
     ),
     (

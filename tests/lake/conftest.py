@@ -92,3 +92,19 @@ def lake_settings(tmp_path: Path, exchange: LoopbackExchange, address: str) -> S
     """Settings of the test's own ``paths.toml``: the loopback exchange with its archive, and a new lake."""
     write_settings(tmp_path, exchange, address)
     return get_settings()
+
+
+@pytest.fixture(autouse=True)
+def extensions_checked_once(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Spares every connection of this process the check of the extensions' signatures, a quarter of a second each.
+
+    Other processes check them, and so did pip.
+    """
+    original = duckdb.connect
+
+    def connect(*arguments: Any, **options: Any) -> duckdb.DuckDBPyConnection:
+        if not arguments and not options:
+            options = {"config": {"allow_unsigned_extensions": "true"}}
+        return original(*arguments, **options)
+
+    monkeypatch.setattr(duckdb, "connect", connect)

@@ -18,6 +18,7 @@ from tests.processes import PATIENCE, run_python, run_threadx, start_threadx
 from threadx_duck.checks import run_checks
 from threadx_duck.config import Settings, get_settings
 from threadx_duck.errors import StoreConflictError, StoreLockedError
+from threadx_duck.maintenance import compact
 from threadx_duck.session import Session
 from threadx_duck.simulator import LoopbackExchange
 from threadx_duck.store import Store
@@ -32,6 +33,7 @@ COUNT = "select count(*), count(distinct (symbol, open_time)) from candles_1m"
 KILLED_AT = """
 import os, sys
 from threadx_duck.cli.main import run
+from threadx_duck.maintenance import compact
 from threadx_duck.session import Session
 
 original, left = Session.run, [int(sys.argv[2])]
@@ -115,6 +117,22 @@ def test_small_commits_of_many_processes_end_up_as_one_store(
         lake_settings, "select symbol, count(*), count(distinct open_time) from candles_1m group by all order by all"
     ) == [(symbol, MINUTES, MINUTES) for symbol in SYMBOLS]
     assert _faults(lake_settings) == []
+
+
+def test_compactions_disturb_neither_writers_nor_readers(lake_settings: Settings, tmp_path: Path) -> None:
+    store = Store(lake_settings.store)
+    assert run_threadx("ingest", *SYMBOLS, *RANGE, "--end", "2024-01-01", folder=tmp_path).returncode == 0
+    with _reading(lake_settings) as seen:
+        for end in ("2024-01-02T12:00", "2024-01-03"):
+            writer = start_threadx("ingest", "--end", end, "--source", "rest", folder=tmp_path)
+            while writer.poll() is None:
+                compact(store)
+            assert writer.returncode == 0, writer.communicate()
+            writer.communicate()
+    assert _ask(lake_settings, COUNT) == [(len(SYMBOLS) * MINUTES,) * 2]
+    assert _faults(lake_settings) == []
+    assert seen
+    assert [count for count, _ in seen] == sorted(different for _, different in seen)
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,6 @@ from typing import Any
 
 import click
 
-from threadx_duck.addresses import LakeAddress
 from threadx_duck.cli.context import App, json_option, pass_app
 from threadx_duck.cli.output import print_json, print_table
 from threadx_duck.errors import UsageError
@@ -37,6 +36,7 @@ def config(app: App, *, init: bool, as_json: bool) -> None:
 
 
 def _rows(app: App) -> list[tuple[str, Any, str]]:
+    from threadx_duck.addresses import LakeAddress
     from threadx_duck.config import TABLES
 
     settings = app.settings

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 import click
 
-from threadx_duck.addresses import LakeAddress, is_lake
 from threadx_duck.cli.completion import complete_symbol, complete_timeframe
 
 if TYPE_CHECKING:
@@ -67,6 +66,8 @@ class App:
 
     def warn_of_secrets(self, address: Address) -> None:
         """A note if a store's address holds a password that need not stand there."""
+        from threadx_duck.addresses import LakeAddress
+
         if isinstance(address, LakeAddress) and address.secrets:
             self.note(
                 "The address of the lake holds a password in clear. PostgreSQL reads it from ~/.pgpass or a service "
@@ -84,6 +85,8 @@ class StoreType(click.Path):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """The text, checked if it names a file."""
+        from threadx_duck.addresses import is_lake
+
         return value if is_lake(str(value)) else super().convert(value, param, ctx)
 
 
