@@ -12,6 +12,7 @@ import pytest
 SCRIPTS = Path(__file__).resolve().parent.parent / "benchmarks"
 
 COMMANDS = {
+    "archive": ["--months", "1", "--repeat", "1", "--latency", "0", "--skip", "freqtrade,ccxt"],
     "queries": ["--minutes", "6e3", "--pruning-minutes", "6e3", "--rounds", "1", "--without-peers"],
     "gaps_and_checks": ["--minutes", "6e3", "--large-minutes", "8e3", "--rounds", "1", "--without-peers"],
     "verify": ["--minutes", "6e3", "--rounds", "1"],
