@@ -63,7 +63,7 @@ def main() -> None:
     month = Task(*MONTH)
     peers = [name for name in ("freqtrade", "ccxt") if name not in options.skip.split(",")]
     python = environment(options.peers, options.data, "downloaders", peers) if peers else Path()
-    with tempfile.TemporaryDirectory() as folder, _exchange(options, year.end) as url:
+    with tempfile.TemporaryDirectory() as folder, _exchange(options, year.end, [SYMBOL]) as url:
         contest = _Contest(url, Path(folder), python, options.repeat)
         ours = contest.ingest("threadx, archive", year)
         floor = contest.floor(year)
@@ -78,6 +78,9 @@ def main() -> None:
     for against, (wall, target) in theirs.items():
         results.add(Row("archive ingest of one symbol-year", against, ours, wall, target, unit="s"))
     results.add(Row("archive ingest of one symbol-year", "unzip, parse and append", ours, floor, None, unit="s"))
+    many = [f"S{number}USDC" for number in range(options.symbols)]
+    with tempfile.TemporaryDirectory() as folder, _exchange(options, year.end, many) as url:
+        _Contest(url, Path(folder), python, 1).ingest_many(results, many, year)
     results.finish(options.json)
 
 
@@ -89,6 +92,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--latency", type=float, default=0.08, help="seconds before each answer (0.08)")
     parser.add_argument("--repeat", type=int, default=5, help="runs of each; the median counts (5; a year of ccxt: 1)")
     parser.add_argument("--months", type=int, default=12, help="months from the archive (12)")
+    parser.add_argument("--symbols", type=int, default=10, help="symbols whose memory together is measured (10)")
     parser.add_argument("--json", type=Path, help="where the results go; by default results/archive.json")
     return parser.parse_args()
 
@@ -101,13 +105,14 @@ def _end(months: int) -> datetime:
 
 
 @contextmanager
-def _exchange(options: argparse.Namespace, end: datetime) -> Iterator[str]:
+def _exchange(options: argparse.Namespace, end: datetime, symbols: Sequence[str]) -> Iterator[str]:
     """A loopback exchange in its own process; its address."""
     last = max(end, MONTH[1]) + timedelta(days=3)
-    command = [sys.executable, "-m", "threadx_duck.simulator", "--symbols", SYMBOL]
+    command = [sys.executable, "-m", "threadx_duck.simulator", "--symbols", ",".join(symbols)]
     command += ["--days", str((last - START).days + 3), "--end", f"{last:%Y-%m-%dT%H:%M}"]
-    command += ["--now", f"{last + timedelta(days=16):%Y-%m-%dT%H:%M}", "--latency", str(options.latency), "--prepare"]
-    with subprocess.Popen([*command, "--prepare-archive"], stdout=subprocess.PIPE, text=True) as server:
+    command += ["--now", f"{last + timedelta(days=16):%Y-%m-%dT%H:%M}", "--latency", str(options.latency)]
+    command += ["--prepare-archive", *(["--prepare"] if len(symbols) == 1 else [])]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
         assert server.stdout is not None
         try:
             yield server.stdout.readline().strip()
@@ -127,18 +132,25 @@ class _Contest:
 
     def ingest(self, name: str, task: Task, *options: str) -> float:
         """Seconds of `threadx ingest` into a new store; the median."""
-        runs = []
-        for number in range(self._repeat):
-            folder = self._work / f"{name}-{number}"
-            folder.mkdir()
-            url = self._url
-            (folder / "paths.toml").write_text(f'[data.api]\nbase_url = "{url}"\n[data.archive]\nbase_url = "{url}"\n')
-            span = ["--start", f"{task.start:%Y-%m-%dT%H:%M}", "--end", f"{task.end:%Y-%m-%dT%H:%M}"]
-            command = [sys.executable, "-m", "threadx_duck", "ingest", SYMBOL, *span, *options, "--json"]
-            run = _run(name, command, folder)
-            _require_all(run, json.loads(run.output)["rows_added"], task)
-            runs.append(run)
-        return self._show(runs, task)
+        runs = [self._ingest(f"{name}-{number}", [SYMBOL], task, *options) for number in range(self._repeat)]
+        return self._show(runs, task.candles)
+
+    def ingest_many(self, results: Results, symbols: Sequence[str], task: Task) -> None:
+        """The memory and the rate of `threadx ingest` of many symbols into one new store."""
+        run = self._ingest("threadx, many", symbols, task)
+        self._show([run], task.candles * len(symbols))
+        results.add(Row(f"archive ingest of {len(symbols)} symbol-years, memory", "400 MB", run.peak_mb, 400, 1, "MB"))
+
+    def _ingest(self, name: str, symbols: Sequence[str], task: Task, *options: str) -> Run:
+        folder = self._work / name
+        folder.mkdir()
+        url = self._url
+        (folder / "paths.toml").write_text(f'[data.api]\nbase_url = "{url}"\n[data.archive]\nbase_url = "{url}"\n')
+        span = ["--start", f"{task.start:%Y-%m-%dT%H:%M}", "--end", f"{task.end:%Y-%m-%dT%H:%M}"]
+        command = [sys.executable, "-m", "threadx_duck", "ingest", *symbols, *span, *options, "--json"]
+        run = _run(name, command, folder)
+        _require_all(run, json.loads(run.output)["rows_added"], task.candles * len(symbols))
+        return run
 
     def other(self, name: str, script: str, task: Task, repeat: int | None = None) -> float:
         """Seconds of another program; the median."""
@@ -147,9 +159,9 @@ class _Contest:
             days = [f"{moment:%Y-%m-%d}" for moment in (task.start, task.end)]
             output = str(self._work / f"{name}.feather")
             run = _run(name, [str(self._python), str(HERE / script), self._url, SYMBOL, *days, output], self._work)
-            _require_all(run, int(run.output), task)
+            _require_all(run, int(run.output), task.candles)
             runs.append(run)
-        return self._show(runs, task)
+        return self._show(runs, task.candles)
 
     def floor(self, task: Task) -> float:
         """Seconds of unzip, parse and append alone, files in memory, one after another; shows each stage."""
@@ -165,10 +177,10 @@ class _Contest:
         self._console.print(f"floor: {sum(median.values()):.2f} s ({parts})")
         return sum(median.values())
 
-    def _show(self, runs: Sequence[Run], task: Task) -> float:
+    def _show(self, runs: Sequence[Run], candles: int) -> float:
         wall, cpu, peak = (statistics.median(getattr(run, key) for run in runs) for key in ("wall", "cpu", "peak_mb"))
         self._console.print(
-            f"{runs[0].name}: {wall:.2f} s, {cpu:.2f} s of CPU, {peak:.0f} MB, {task.candles / wall:,.0f} rows/s"
+            f"{runs[0].name}: {wall:.2f} s, {cpu:.2f} s of CPU, {peak:.0f} MB, {candles / wall:,.0f} rows/s"
         )
         return wall
 
@@ -190,9 +202,9 @@ def _run(name: str, command: Sequence[str], folder: Path) -> Run:
     return Run(name, wall, usage.ru_utime + usage.ru_stime, peak, output)
 
 
-def _require_all(run: Run, candles: int, task: Task) -> None:
-    if candles != task.candles:
-        raise SystemExit(f"{run.name} brought {candles:,} candles of {task.candles:,}.")
+def _require_all(run: Run, candles: int, due: int) -> None:
+    if candles != due:
+        raise SystemExit(f"{run.name} brought {candles:,} candles of {due:,}.")
 
 
 if __name__ == "__main__":
