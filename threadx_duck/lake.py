@@ -81,6 +81,7 @@ class Lake:
                 if session.info() is None:
                     # Before the views are there: with one in the lake DuckLake 1.0 (DuckDB 1.5.5) crashes here.
                     session.run("lake/inline_small_commits", lake=LAKE)
+                    session.run("lake/compress_files", lake=LAKE)
                 fill(session)
 
     def prepare(self, fill: Callable[[Session], None]) -> None:
