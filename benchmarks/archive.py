@@ -1,4 +1,4 @@
-"""A symbol-year from the archive: this package, freqtrade's archive reader, ccxt's REST loop, and the floor.
+"""Whole downloads: a symbol-year from the archive and a symbol-month over REST, against freqtrade, ccxt, and the floor.
 
 See README.md beside this file. Every contender runs as a process of its own against a loopback exchange
 in another one, at the same latency, with all files and pages prepared beforehand.
@@ -16,13 +16,19 @@ import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from pathlib import Path
+
+from common import MINUTE, Results, Row, environment
+from rich.console import Console
+
+from threadx_duck.archive_files import month_of
 
 HERE = Path(__file__).resolve().parent
 SYMBOL = "BTCUSDC"
-START, END, CLOCK = "2024-01-01", "2025-01-01", "2025-01-20T00:00"
-CANDLES = 527_040
+START = datetime(2024, 1, 1)
+MONTH = (datetime(2024, 1, 1), datetime(2024, 2, 1))
 
 
 @dataclass(frozen=True)
@@ -36,48 +42,147 @@ class Run:
     output: str
 
 
+@dataclass(frozen=True)
+class Task:
+    """What every contender downloads."""
+
+    start: datetime
+    end: datetime
+
+    @property
+    def candles(self) -> int:
+        """How many there are."""
+        return (self.end - self.start) // MINUTE
+
+
 def main() -> None:
-    """Measures, prints one table, and writes JSON if asked to."""
+    """Measures, prints the tables, and writes the JSON."""
     options = _options()
-    skipped = set(options.skip.split(","))
-    with tempfile.TemporaryDirectory() as folder, _exchange(options.latency) as url:
-        work = Path(folder)
-        runs = [_ingest(url, work, number) for number in range(options.repeat)]
-        floors = [_floor(url, work, number) for number in range(options.repeat)]
-        others = [name for name in ("freqtrade", "ccxt") if name not in skipped]
-        if others:
-            python = _environment(options.environment, others)
-            if "freqtrade" in others:
-                runs += [_other("freqtrade", python, "freqtrade_reader.py", url, work) for _ in range(options.repeat)]
-            if "ccxt" in others:
-                runs.append(_other("ccxt", python, "ccxt_loop.py", url, work))
-    floor = {stage: statistics.median(one[stage] for one in floors) for stage in floors[0]}
-    _print(runs, floor)
-    if options.json:
-        options.json.write_text(json.dumps({"runs": [asdict(run) for run in runs], "floor": floor}, indent=2) + "\n")
+    results = Results("archive", vars(options))
+    year = Task(START, _end(options.months))
+    month = Task(*MONTH)
+    peers = [name for name in ("freqtrade", "ccxt") if name not in options.skip.split(",")]
+    python = environment(options.peers, options.data, "downloaders", peers) if peers else Path()
+    with tempfile.TemporaryDirectory() as folder, _exchange(options, year.end, [SYMBOL]) as url:
+        contest = _Contest(url, Path(folder), python, options.repeat)
+        ours = contest.ingest("threadx, archive", year)
+        floor = contest.floor(year)
+        over_rest = contest.ingest("threadx, REST month", month, "--source", "rest")
+        theirs = {}
+        if "freqtrade" in peers:
+            theirs["freqtrade's archive reader"] = contest.other("freqtrade", "freqtrade_reader.py", year), 0.4
+        if "ccxt" in peers:
+            theirs["ccxt's loop"] = contest.other("ccxt", "ccxt_loop.py", year, repeat=1), None
+            loop = contest.other("ccxt, REST month", "ccxt_loop.py", month)
+            results.add(Row("REST ingest of one symbol-month", "ccxt's loop", over_rest, loop, 0.25, unit="s"))
+    for against, (wall, target) in theirs.items():
+        results.add(Row("archive ingest of one symbol-year", against, ours, wall, target, unit="s"))
+    results.add(Row("archive ingest of one symbol-year", "unzip, parse and append", ours, floor, None, unit="s"))
+    many = [f"S{number}USDC" for number in range(options.symbols)]
+    with tempfile.TemporaryDirectory() as folder, _exchange(options, year.end, many) as url:
+        _Contest(url, Path(folder), python, 1).ingest_many(results, many, year)
+    results.finish(options.json)
 
 
 def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description="A symbol-year from the archive, measured as whole processes.")
-    parser.add_argument("--latency", type=float, default=0.08, help="seconds before each answer")
-    parser.add_argument("--repeat", type=int, default=3, help="runs of each; the median is printed (ccxt runs once)")
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--data", type=Path, default=HERE / "data", help="where the peers' environment is kept")
+    parser.add_argument("--peers", type=Path, help="a Python that has freqtrade and ccxt; else one is made")
     parser.add_argument("--skip", default="", help="freqtrade, ccxt or both, with a comma between")
-    parser.add_argument("--environment", type=Path, default=Path(tempfile.gettempdir()) / "threadx-benchmarks")
-    parser.add_argument("--json", type=Path, help="write every figure to this file")
+    parser.add_argument("--latency", type=float, default=0.08, help="seconds before each answer (0.08)")
+    parser.add_argument("--repeat", type=int, default=5, help="runs of each; the median counts (5; a year of ccxt: 1)")
+    parser.add_argument("--months", type=int, default=12, help="months from the archive (12)")
+    parser.add_argument("--symbols", type=int, default=10, help="symbols whose memory together is measured (10)")
+    parser.add_argument("--json", type=Path, help="where the results go; by default results/archive.json")
     return parser.parse_args()
 
 
+def _end(months: int) -> datetime:
+    end = START
+    for _ in range(months):
+        end = month_of(end).end
+    return end
+
+
 @contextmanager
-def _exchange(latency: float) -> Iterator[str]:
+def _exchange(options: argparse.Namespace, end: datetime, symbols: Sequence[str]) -> Iterator[str]:
     """A loopback exchange in its own process; its address."""
-    command = [sys.executable, "-m", "threadx_duck.simulator", "--symbols", SYMBOL, "--days", "372"]
-    command += ["--end", "2025-01-04T00:00", "--now", CLOCK, "--latency", str(latency), "--prepare"]
-    with subprocess.Popen([*command, "--prepare-archive"], stdout=subprocess.PIPE, text=True) as server:
+    last = max(end, MONTH[1]) + timedelta(days=3)
+    command = [sys.executable, "-m", "threadx_duck.simulator", "--symbols", ",".join(symbols)]
+    command += ["--days", str((last - START).days + 3), "--end", f"{last:%Y-%m-%dT%H:%M}"]
+    command += ["--now", f"{last + timedelta(days=16):%Y-%m-%dT%H:%M}", "--latency", str(options.latency)]
+    command += ["--prepare-archive", *(["--prepare"] if len(symbols) == 1 else [])]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
         assert server.stdout is not None
         try:
             yield server.stdout.readline().strip()
         finally:
             server.terminate()
+
+
+class _Contest:
+    """Runs the contenders and shows what each took."""
+
+    def __init__(self, url: str, work: Path, python: Path, repeat: int) -> None:
+        self._url = url
+        self._work = work
+        self._python = python
+        self._repeat = repeat
+        self._console = Console(width=None if sys.stdout.isatty() else 100, highlight=False, markup=False)
+
+    def ingest(self, name: str, task: Task, *options: str) -> float:
+        """Seconds of `threadx ingest` into a new store; the median."""
+        runs = [self._ingest(f"{name}-{number}", [SYMBOL], task, *options) for number in range(self._repeat)]
+        return self._show(runs, task.candles)
+
+    def ingest_many(self, results: Results, symbols: Sequence[str], task: Task) -> None:
+        """The memory and the rate of `threadx ingest` of many symbols into one new store."""
+        run = self._ingest("threadx, many", symbols, task)
+        self._show([run], task.candles * len(symbols))
+        results.add(Row(f"archive ingest of {len(symbols)} symbol-years, memory", "400 MB", run.peak_mb, 400, 1, "MB"))
+
+    def _ingest(self, name: str, symbols: Sequence[str], task: Task, *options: str) -> Run:
+        folder = self._work / name
+        folder.mkdir()
+        url = self._url
+        (folder / "paths.toml").write_text(f'[data.api]\nbase_url = "{url}"\n[data.archive]\nbase_url = "{url}"\n')
+        span = ["--start", f"{task.start:%Y-%m-%dT%H:%M}", "--end", f"{task.end:%Y-%m-%dT%H:%M}"]
+        command = [sys.executable, "-m", "threadx_duck", "ingest", *symbols, *span, *options, "--json"]
+        run = _run(name, command, folder)
+        _require_all(run, json.loads(run.output)["rows_added"], task.candles * len(symbols))
+        return run
+
+    def other(self, name: str, script: str, task: Task, repeat: int | None = None) -> float:
+        """Seconds of another program; the median."""
+        runs = []
+        for _ in range(repeat or self._repeat):
+            days = [f"{moment:%Y-%m-%d}" for moment in (task.start, task.end)]
+            output = str(self._work / f"{name}.feather")
+            run = _run(name, [str(self._python), str(HERE / script), self._url, SYMBOL, *days, output], self._work)
+            _require_all(run, int(run.output), task.candles)
+            runs.append(run)
+        return self._show(runs, task.candles)
+
+    def floor(self, task: Task) -> float:
+        """Seconds of unzip, parse and append alone, files in memory, one after another; shows each stage."""
+        stages = []
+        for number in range(self._repeat):
+            folder = self._work / f"floor-{number}"
+            folder.mkdir()
+            days = [f"{moment:%Y-%m-%d}" for moment in (task.start, task.end)]
+            command = [sys.executable, str(HERE / "archive_floor.py"), self._url, SYMBOL, *days, str(folder)]
+            stages.append(json.loads(_run("floor", command, folder).output))
+        median = {stage: statistics.median(one[stage] for one in stages) for stage in stages[0]}
+        parts = ", ".join(f"{stage} {seconds:.2f}" for stage, seconds in median.items())
+        self._console.print(f"floor: {sum(median.values()):.2f} s ({parts})")
+        return sum(median.values())
+
+    def _show(self, runs: Sequence[Run], candles: int) -> float:
+        wall, cpu, peak = (statistics.median(getattr(run, key) for run in runs) for key in ("wall", "cpu", "peak_mb"))
+        self._console.print(
+            f"{runs[0].name}: {wall:.2f} s, {cpu:.2f} s of CPU, {peak:.0f} MB, {candles / wall:,.0f} rows/s"
+        )
+        return wall
 
 
 def _run(name: str, command: Sequence[str], folder: Path) -> Run:
@@ -97,62 +202,9 @@ def _run(name: str, command: Sequence[str], folder: Path) -> Run:
     return Run(name, wall, usage.ru_utime + usage.ru_stime, peak, output)
 
 
-def _ingest(url: str, work: Path, number: int) -> Run:
-    folder = work / f"ingest{number}"
-    folder.mkdir()
-    (folder / "paths.toml").write_text(f'[data.api]\nbase_url = "{url}"\n[data.archive]\nbase_url = "{url}"\n')
-    arguments = ["ingest", SYMBOL, "--start", START, "--end", f"{END}T00:00", "--json"]
-    run = _run("threadx ingest", [sys.executable, "-m", "threadx_duck", *arguments], folder)
-    _require_all(run, json.loads(run.output)["rows_added"])
-    return run
-
-
-def _other(name: str, python: Path, script: str, url: str, work: Path) -> Run:
-    output = str(work / f"{name}.feather")
-    run = _run(name, [str(python), str(HERE / script), url, SYMBOL, START, END, output], work)
-    _require_all(run, int(run.output))
-    return run
-
-
-def _floor(url: str, work: Path, number: int) -> dict[str, float]:
-    folder = work / f"floor{number}"
-    folder.mkdir()
-    run = _run("floor", [sys.executable, str(HERE / "archive_floor.py"), url, SYMBOL, START, END, str(folder)], folder)
-    seconds: dict[str, float] = json.loads(run.output)
-    return seconds
-
-
-def _require_all(run: Run, candles: int) -> None:
-    if candles != CANDLES:
-        raise SystemExit(f"{run.name} brought {candles:,} candles of {CANDLES:,}.")
-
-
-def _environment(folder: Path, packages: Sequence[str]) -> Path:
-    """The Python of an environment that has the packages; made and filled only where it lacks them."""
-    python = folder / "bin" / "python"
-    if not python.exists():
-        subprocess.run([sys.executable, "-m", "venv", folder], check=True)
-    probe = "; ".join(f"import {name}" for name in packages)
-    if subprocess.run([python, "-c", probe], capture_output=True, check=False).returncode:
-        subprocess.run([python, "-m", "pip", "install", "--quiet", *packages], check=True)
-    return python
-
-
-def _print(runs: Sequence[Run], floor: dict[str, float]) -> None:
-    """One table: medians over the runs of each name; then the floor by stages, and the ratio."""
-    walls: dict[str, float] = {}
-    lines = [f"{'':16}{'wall s':>8}{'CPU s':>8}{'peak MB':>9}{'rows/s':>11}"]
-    for name in dict.fromkeys(run.name for run in runs):
-        mine = [run for run in runs if run.name == name]
-        wall, cpu, peak = (statistics.median(getattr(run, key) for run in mine) for key in ("wall", "cpu", "peak_mb"))
-        walls[name] = wall
-        lines.append(f"{name:16}{wall:8.2f}{cpu:8.2f}{peak:9.0f}{CANDLES / wall:11,.0f}")
-    total = sum(floor.values())
-    lines.append(f"{'floor':16}{total:8.2f}{'':8}{'':9}{CANDLES / total:11,.0f}")
-    lines += [f"  {stage:14}{seconds:8.2f}" for stage, seconds in floor.items()]
-    ours = walls["threadx ingest"]
-    lines += [f"threadx ingest / {name}: {ours / wall:.2f}" for name, wall in walls.items() if name != "threadx ingest"]
-    sys.stdout.write("\n".join(lines) + "\n")
+def _require_all(run: Run, candles: int, due: int) -> None:
+    if candles != due:
+        raise SystemExit(f"{run.name} brought {candles:,} candles of {due:,}.")
 
 
 if __name__ == "__main__":

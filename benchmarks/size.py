@@ -35,6 +35,7 @@ from common import (
 )  # fmt: skip
 
 from threadx_duck.ledger import OpenRequest, make_batches
+from threadx_duck.maintenance import compact
 from threadx_duck.store import Store
 
 
@@ -70,6 +71,9 @@ def main() -> None:
             if theirs:
                 count = candles.num_rows
                 results.add(Row(work, against, size / count, theirs / count, target, unit="B"))
+    compacted = compact(store_at(folder / "daily.duckdb")).bytes_after
+    sizes = [size / candles.num_rows for size in (compacted, bytes_of["parquet"])]
+    results.add(Row("bytes a candle after a year of daily ingests, compacted", "Parquet zstd", *sizes, 0.8, unit="B"))
     results.finish(chosen.json)
 
 

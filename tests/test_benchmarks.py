@@ -16,6 +16,7 @@ import pytest
 SCRIPTS = Path(__file__).resolve().parent.parent / "benchmarks"
 
 COMMANDS = {
+    "archive": ["--months", "1", "--repeat", "1", "--latency", "0", "--skip", "freqtrade,ccxt", "--symbols", "2"],
     "queries": ["--minutes", "6e3", "--pruning-minutes", "6e3", "--rounds", "1", "--without-peers"],
     "gaps_and_checks": ["--minutes", "6e3", "--large-minutes", "8e3", "--rounds", "1", "--without-peers"],
     "verify": ["--minutes", "6e3", "--rounds", "1"],
@@ -24,6 +25,12 @@ COMMANDS = {
     "start_up": ["--symbols", "3", "--days", "2", "--rounds", "1"],
     "growth": ["--sizes", "5e3,6e3", "--rounds", "1", "--without-peers"],
 }
+
+
+def test_tables_are_what_the_results_say() -> None:
+    command = [sys.executable, str(SCRIPTS / "report.py"), "--check"]
+    run = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (run.returncode, run.stdout) == (0, ""), run.stderr
 
 
 @pytest.mark.parametrize("script", COMMANDS)

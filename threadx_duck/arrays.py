@@ -29,12 +29,14 @@ def integers(values: Sequence[Any]) -> pa.Array:
 
 def texts(values: Sequence[Any]) -> pa.Array:
     """Texts as strings. Raises `ValueError` for anything else among them."""
-    if set(map(type, values)) - {str}:
-        raise ValueError("a cell that is no text")
-    encoded = [value.encode() for value in values]
-    offsets = array("i", accumulate(map(len, encoded), initial=0))
+    try:
+        content = "".join(values)
+    except TypeError as error:
+        raise ValueError("a cell that is no text") from error
+    sizes = map(len, values if content.isascii() else [value.encode() for value in values])
+    offsets = array("i", accumulate(sizes, initial=0))
     return pa.Array.from_buffers(
-        pa.string(), len(values), [None, pa.py_buffer(offsets), pa.py_buffer(b"".join(encoded))]
+        pa.string(), len(values), [None, pa.py_buffer(offsets), pa.py_buffer(content.encode())]
     )
 
 

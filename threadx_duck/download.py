@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import NamedTuple
 
 import pyarrow as pa
@@ -224,8 +225,7 @@ class Downloader:
         waiter = threading.Thread(target=pool.shutdown)
         waiter.start()
         while waiter.is_alive():
-            try:
-                self._queue.get(timeout=0.05)
-            except queue.Empty:
-                continue
-        waiter.join()
+            with suppress(queue.Empty):
+                while True:
+                    self._queue.get_nowait()
+            waiter.join(0.05)

@@ -73,9 +73,14 @@ class Session:
         if not comment:
             return
         kind = {"schema": "table", "macros": "macro table", "views": "view"}[file.name.partition("/")[0]]
-        self._connection.execute(f"comment on {kind} {file.relation} is {literal(file.title)}")
-        for column, text in file.columns.items() if columns and kind != "macro table" else ():
-            self._connection.execute(f"comment on column {file.relation}.{column} is {literal(text)}")
+        comments = [f"comment on {kind} {file.relation} is {literal(file.title)}"]
+        if columns and kind != "macro table":
+            comments += [
+                f"comment on column {file.relation}.{column} is {literal(text)}"
+                for column, text in file.columns.items()
+            ]
+        # At once: each call into DuckDB waits for the interpreter if other threads are at work.
+        self._connection.execute(";".join(comments))
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
