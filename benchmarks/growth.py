@@ -13,6 +13,7 @@ import tempfile
 from datetime import timedelta
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 from common import (
     HERE,
@@ -96,8 +97,16 @@ def append(path: Path, number: int) -> float:
 def draw(chosen: argparse.Namespace, points: dict[str, list[list[float]]]) -> None:
     """The curves, drawn by an environment of its own."""
     python = environment(chosen.plotting, chosen.data, "plotting", PLOTTING)
-    curves = json.dumps({WORK[name]: curve for name, curve in points.items()})
-    subprocess.run([str(python), str(HERE / "draw.py"), str(chosen.picture)], input=curves, text=True, check=True)
+    curves: list[dict[str, Any]] = [
+        {"name": WORK[name], "points": [[size, seconds / curve[0][1]] for size, seconds in curve]}
+        for name, curve in points.items()
+    ]
+    sizes = [size for size, _ in next(iter(points.values()))]
+    linear = [[size, size / sizes[0]] for size in sizes]
+    curves.append({"name": "linear", "points": linear, "style": ":", "colour": "grey", "marker": ""})
+    panel = {"x": "candles in the store", "y": f"time, relative to {sizes[0]:,} candles", "curves": curves}
+    command = [str(python), str(HERE / "draw.py"), str(chosen.picture)]
+    subprocess.run(command, input=json.dumps([panel]), text=True, check=True)
 
 
 if __name__ == "__main__":

@@ -14,10 +14,12 @@ import pyarrow.feather as feather
 import pyarrow.parquet as pq
 import pytest
 
-from threadx_duck import IngestionManager
+from threadx_duck import IngestionManager, exporting
 from threadx_duck.cli.main import run
 from threadx_duck.config import Settings
+from threadx_duck.errors import StoreError
 from threadx_duck.removal import remove_candles
+from threadx_duck.session import Session
 from threadx_duck.simulator import LoopbackExchange
 
 DAYS = ("2024-01-01", "2024-01-02")
@@ -151,6 +153,35 @@ def test_partition_of_weeks_follows_the_month_they_open_in(make_candles: object,
     (path,) = Path("out/1w").rglob("candles.parquet")
     assert path.parts[-3:-1] == ("year=2024", "month=1")
     assert pq.read_table(path, partitioning=None)["open_time"].to_pylist() == [datetime(2024, 1, 1)]
+
+
+def test_export_of_many_files_looks_through_the_whole_store_once(
+    manager: IngestionManager, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ran, run_file = [], Session.run
+
+    def noted(session: Session, name: str, **parameters: object) -> list[tuple[object, ...]]:
+        ran.append(name)
+        return run_file(session, name, **parameters)
+
+    monkeypatch.setattr(Session, "run", noted)
+    assert len(_statuses(manager, timeframes=["1m", "1h", "3h"])) == 6
+    assert ran.count("queries/symbol_spans") == 1
+
+
+def test_export_of_a_symbol_that_is_removed_meanwhile_is_told(
+    manager: IngestionManager, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    compute = exporting.compute_fingerprint
+
+    def removing(*args: object) -> object:
+        made = compute(*args)  # type: ignore[arg-type]
+        remove_candles(manager.store, "BTCUSDC")
+        return made
+
+    monkeypatch.setattr(exporting, "compute_fingerprint", removing)
+    with pytest.raises(StoreError, match="BTCUSDC was removed while it was exported"):
+        manager.export("out", symbols=["BTCUSDC"])
 
 
 def test_export_interrupted_is_completed_by_the_next(

@@ -168,10 +168,9 @@ class Exporter:
         name = "queries/candles_1m" if planned.timeframe is ONE_MINUTE else "queries/candles"
         width = {} if planned.timeframe is ONE_MINUTE else {"width": planned.timeframe.width}
         with self._store.reading() as session:
-            stored = {symbol: (first, last) for symbol, first, last in session.run("queries/symbol_spans")}
-            if planned.symbol not in stored:
+            first, last = session.run("queries/symbol_span", symbol=planned.symbol)[0]
+            if first is None:
                 raise StoreError(f"{planned.symbol} was removed while it was exported.")
-            first, last = stored[planned.symbol]
             first = max(planned.span.start, first - planned.timeframe.step)
             for year in range(first.year, min(planned.span.end - MINUTE, last).year + 1):
                 start, end = max(first, datetime(year, 1, 1)), min(planned.span.end, datetime(year + 1, 1, 1))

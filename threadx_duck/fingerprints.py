@@ -26,7 +26,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -84,8 +84,7 @@ def compute_fingerprint(
     """
     with store.reading() as session, ThreadPoolExecutor(1, thread_name_prefix="hash") as pool:
         spans = {
-            symbol: TimeRange(first, last + timedelta.resolution)
-            for symbol, first, last in session.run("queries/symbol_spans")
+            symbol: TimeRange(first, last + timedelta.resolution) for symbol, first, last in _spans(session, symbols)
         }
         unknown = [symbol for symbol in symbols if symbol not in spans]
         if unknown and not missing_ok:
@@ -102,6 +101,14 @@ def compute_fingerprint(
                     months.append(waiting.popleft().result())
         months += [future.result() for future in waiting]
     return Fingerprint(tuple(months))
+
+
+def _spans(session: Session, symbols: Sequence[str]) -> list[tuple[Any, ...]]:
+    """The first and last minute of the stored ones of some symbols, or of all; of some without reading the others."""
+    if not symbols:
+        return session.run("queries/symbol_spans")
+    rows = [(symbol, *session.run("queries/symbol_span", symbol=symbol)[0]) for symbol in dict.fromkeys(symbols)]
+    return [row for row in rows if row[1] is not None]
 
 
 def hash_candles(candles: pa.Table) -> str:
