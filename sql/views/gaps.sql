@@ -10,8 +10,7 @@
 create or replace view gaps as
 -- Days that are not whole give the absences. A sweep over these, each symbol's lifetime, the ledger and the
 -- rejected rows cuts time into pieces of equal evidence; one over all symbols finds the outages; a last one
--- gives the reasons, and what touches with one reason is one gap.
--- Materialized throughout: readers before DuckDB 1.2 would evaluate the chain anew at each use.
+-- gives the reasons. Materialized: readers before DuckDB 1.2 would evaluate the chain anew at each use.
 with days as materialized (
     -- Count and sum tell a whole day from the rest far cheaper than ordering all candles. By count alone
     -- a duplicate would stand for an absent minute; with the sum only two can, placed evenly around two.
@@ -26,16 +25,37 @@ with days as materialized (
     from candles_1m
     group by symbol, open_time::date
 ),
+hours as materialized (
+    -- The same for the hours of days that are not whole, which leaves few minutes to be ordered.
+    select
+        symbol,
+        date_trunc('hour', open_time) as hour,
+        date_trunc('minute', min(open_time)) as first_minute,
+        date_trunc('minute', max(open_time)) as last_minute,
+        count(*) = date_diff('minute', first_minute, last_minute) + 1
+            and 2 * sum(epoch_us(open_time))
+                = count(*)::hugeint * (epoch_us(min(open_time)) + epoch_us(max(open_time))) as is_whole,
+    from (
+        select candles.symbol, candles.open_time
+        from candles_1m as candles
+        join days on candles.symbol = days.symbol and candles.open_time::date = days.day and not days.is_whole
+    ) as candles
+    group by symbol, date_trunc('hour', open_time)
+),
 stretches as materialized (
     select symbol, first_minute, last_minute
     from days
     where is_whole
     union all
+    select symbol, first_minute, last_minute
+    from hours
+    where is_whole
+    union all
     -- A candle off the grid counts for the minute it lies in.
     select candles.symbol, date_trunc('minute', candles.open_time), date_trunc('minute', candles.open_time)
     from candles_1m as candles
-    join days on candles.symbol = days.symbol and candles.open_time::date = days.day
-    where not days.is_whole
+    join hours on candles.symbol = hours.symbol and date_trunc('hour', candles.open_time) = hours.hour
+    where not hours.is_whole
 ),
 absences as materialized (
     select
