@@ -35,6 +35,9 @@ DAYS = 731
 _BYTES = 60
 _RESERVE = 5e9
 
+# The new file, and what sorting spills, by the size of the old one.
+_COMPACTION = 4
+
 # Whatever takes longer is measured once.
 _LONG = 20.0
 
@@ -186,9 +189,10 @@ class Run:
             stored = symbols
             self.points.append(self._point(store, symbols, grown))
             self._write()
-            if size == self._chosen.export_at:
+            # Once: the files are the same, whichever store they come from.
+            if size == self._chosen.export_at and store.server is None:
                 self._once(store, "export", folder=str(self._folder / "export"))
-        if stored and self._has_room(2 * self.points[-1].bytes, f"{store.name}, compaction"):
+        if stored and self._has_room(_COMPACTION * self.points[-1].bytes, f"{store.name}, compaction"):
             self._once(store, "compaction")
             self.once[-1] |= {"files": store.call("state")["files"], "bytes": store.call("state")["bytes"]}
             self._write()

@@ -122,7 +122,6 @@ def _reckoned(stores: Mapping[str, Sequence[Point]], once: Mapping[tuple[str, st
     proportional: dict[str, Value] = {
         "GB on disk": lambda point: point["bytes"] / 1e9,
         "files": lambda point: None if point["files"] == 1 else point["files"],
-        "append of everything, hours": lambda point: point["candles"] / point["median_rate"] / 3600,
         "`compact`, hours": lambda point: once.get((point["store"], "compaction"), {}).get("seconds", 0) / 3600 or None,
     }
     rows = [
@@ -132,9 +131,15 @@ def _reckoned(stores: Mapping[str, Sequence[Point]], once: Mapping[tuple[str, st
     rows += [
         [text, "line", *(_short(_line(points, value)) for points in stores.values())] for text, value in lines.items()
     ]
-    exported = [once.get((store, "export")) for store in stores]
-    sizes = [_short(row["bytes"] / row["candles"] * MINUTES / 1e9 if row else None) for row in exported]
-    return _table(["", "how", *stores], [*rows[:1], ["Parquet export, GB", "proportional", *sizes], *rows[1:]])
+    rows.append(
+        ["append of everything, hours", "line, half way", *(_short(_hours(points)) for points in stores.values())]
+    )
+    # The files are the same, whichever store they come from.
+    exported = next((row for (_, work), row in once.items() if work == "export"), None)
+    size = _short(exported["bytes"] / exported["candles"] * MINUTES / 1e9 if exported else None)
+    return _table(
+        ["", "how", *stores], [*rows[:1], ["Parquet export, GB", "proportional", *[size] * len(stores)], *rows[1:]]
+    )
 
 
 def _backfill(file: Point, fetched: Mapping[str, Any]) -> str:
@@ -166,13 +171,19 @@ def _scaled(point: Point, value: Value) -> float | None:
     return None if measured is None else measured / point["candles"] * MINUTES
 
 
-def _line(points: Sequence[Point], value: Value) -> float | None:
+def _line(points: Sequence[Point], value: Value, minutes: float = MINUTES) -> float | None:
     """Where the straight line through the two largest sizes leads; what falls is taken for flat."""
     before, last = value(points[-2]), value(points[-1])
     if before is None or last is None:
         return None
     slope = (last - before) / (points[-1]["candles"] - points[-2]["candles"])
-    return last + max(0.0, slope) * (MINUTES - points[-1]["candles"])
+    return last + max(0.0, slope) * (minutes - points[-1]["candles"])
+
+
+def _hours(points: Sequence[Point]) -> float:
+    """Of the append of all: what a candle costs grows with what is stored, so it is the cost half way that counts."""
+    half = _line(points, lambda point: 1 / point["median_rate"], MINUTES / 2)
+    return MINUTES * (half or 0) / 3600
 
 
 def _short(value: float | None) -> str:
