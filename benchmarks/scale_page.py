@@ -150,7 +150,7 @@ def _backfill(file: Point, fetched: Mapping[str, Any]) -> str:
         ["REST at the exchange's limit", f"{limit:,} candles a minute", f"{MINUTES / limit / 60:.0f} hours an address"],
         ["REST at our default", f"{OUR_CALLS:,} calls a minute", f"{MINUTES / ours / 60:.0f} hours an address"],
         ["REST, over the network", f"{REST_BYTES} bytes a candle", f"{MINUTES * REST_BYTES / 1e9:.0f} GB"],
-        ["archive, on two cores, small store", f"{_short(rate)} candles a second", f"{MINUTES / rate / 3600:.1f} hours"],
+        ["archive, two cores, small store", f"{_short(rate)} candles a second", f"{MINUTES / rate / 3600:.1f} hours"],
         ["archive, over the network", f"{ZIP_BYTES} bytes a candle", f"{bits / 8e9:.0f} GB"],
         ["the same at 100 Mbit/s", "bytes / rate", f"{bits / 1e8 / 3600:.0f} hours"],
         ["a day's growth", f"{TRADING} symbols times 1,440", f"{DAY:,} candles, {DAY * size / 1e6:.0f} MB in the file"],
