@@ -27,9 +27,10 @@ from threadx_duck.cli.main import threadx
 from threadx_duck.config import Settings
 from threadx_duck.errors import BadResponseError, QueryError, ThreadxDuckError
 from threadx_duck.ingest import IngestionManager
-from threadx_duck.session import identifier, literal
+from threadx_duck.session import identifier
 from threadx_duck.simulator import LoopbackExchange
 from threadx_duck.sources.archive import read_archive_file
+from threadx_duck.sqlfiles import literal
 from threadx_duck.store import Store
 
 NAMES = [

@@ -12,10 +12,10 @@ from typing import Any, BinaryIO, TypeVar
 
 import duckdb
 
-from threadx_duck.errors import StoreError, StoreLockedError
-from threadx_duck.session import Session, literal, prepare
-from threadx_duck.sqlfiles import list_sql
-from threadx_duck.store_errors import CONTINUES, moved_error, open_error
+from threadx_duck.errors import CONTINUES, StoreError, StoreLockedError
+from threadx_duck.session import Session, prepare
+from threadx_duck.sqlfiles import list_sql, literal
+from threadx_duck.store_errors import moved_error, open_error
 from threadx_duck.storefile import held, holder, identity, is_open_here, link_file, temporary_beside
 
 # Storage v1.0.0 is readable by every client since DuckDB 1.0, at no cost in size or speed; DuckDB 2.0's

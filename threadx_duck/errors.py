@@ -27,6 +27,9 @@ Messages say which thing, what was found, and what to do; the command line print
 # What a run that was stopped says of each symbol that it could not finish.
 STOPPED = "The run was stopped."
 
+# What any failure of a store leaves behind.
+CONTINUES = "What was stored before stays; the same command continues from there."
+
 
 class ThreadxDuckError(Exception):
     """Base of all errors of this package."""

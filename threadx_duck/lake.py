@@ -19,11 +19,10 @@ import duckdb
 from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, stop_after_delay, wait_random_exponential
 
 from threadx_duck.addresses import LakeAddress
-from threadx_duck.errors import NoLakeError, StoreConflictError, StoreError, StoreLockedError
+from threadx_duck.errors import CONTINUES, NoLakeError, StoreConflictError, StoreError, StoreLockedError
 from threadx_duck.lake_attach import LAKE, attach_catalog, attach_lake, data_path, load_extensions
 from threadx_duck.session import Session, prepare
 from threadx_duck.sqlfiles import list_sql
-from threadx_duck.store_errors import CONTINUES
 
 logger = logging.getLogger("threadx_duck.lake")
 

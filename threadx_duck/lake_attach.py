@@ -10,6 +10,7 @@ import duckdb
 from threadx_duck.addresses import LakeAddress, is_remote
 from threadx_duck.errors import StoreError
 from threadx_duck.lake_errors import INSTALL
+from threadx_duck.sqlfiles import literal
 from threadx_duck.store_errors import one_line, open_error
 
 # Names in the connection. DuckLake calls a lake's catalog after the lake.
@@ -38,13 +39,13 @@ def attach_lake(
     if read_only:
         options.append("read_only")
     if address.data_path:
-        options.append(f"data_path {_literal(address.data_path)}")
+        options.append(f"data_path {literal(address.data_path)}")
     if not make:
         options.append("create_if_not_exists false")
     if address.password:
         options.append(f"metadata_parameters map {{'SECRET': '{_keep_password(connection, address, name)}'}}")
     written = f" ({', '.join(options)})" if options else ""
-    _do(connection, address, f"attach {_literal(address.connection)} as {name}{written}")
+    _do(connection, address, f"attach {literal(address.connection)} as {name}{written}")
     if not is_remote(address.data_path) and is_remote(data_path(connection, address, name)):
         _load(connection, "httpfs")
 
@@ -53,20 +54,20 @@ def attach_catalog(connection: duckdb.DuckDBPyConnection, address: LakeAddress) 
     """Attaches the database of the catalog alone, by the name it has beside a lake. Raises `StoreError`."""
     secret = f", secret {_keep_password(connection, address, LAKE)}" if address.password else ""
     text = address.connection.removeprefix("ducklake:postgres:")
-    _do(connection, address, f"attach {_literal(text)} as {CATALOG} (type postgres{secret})")
+    _do(connection, address, f"attach {literal(text)} as {CATALOG} (type postgres{secret})")
 
 
 def _keep_password(connection: duckdb.DuckDBPyConnection, address: LakeAddress, name: str) -> str:
     """Puts the password into a secret, because DuckDB shows the text that is attached to everybody who asks."""
     secret = f"catalog_of_{name}"
-    password = _literal(address.password)
+    password = literal(address.password)
     _do(connection, address, f"create or replace temporary secret {secret} (type postgres, password {password})")
     return secret
 
 
 def data_path(connection: duckdb.DuckDBPyConnection, address: LakeAddress, name: str) -> str:
     """Where an attached lake keeps its files."""
-    rows = _do(connection, address, f"select data_path from ducklake_settings({_literal(name)})")  # noqa: S608
+    rows = _do(connection, address, f"select data_path from ducklake_settings({literal(name)})")  # noqa: S608
     return str(rows[0][0])
 
 
@@ -96,7 +97,3 @@ def _do(connection: duckdb.DuckDBPyConnection, address: LakeAddress, statement: 
     except duckdb.Error as error:
         # The statement holds the password, and DuckDB quotes it.
         raise open_error(address, error) from None
-
-
-def _literal(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"

@@ -8,11 +8,9 @@ from __future__ import annotations
 import re
 
 from threadx_duck.addresses import LakeAddress
-from threadx_duck.errors import NoLakeError, StoreConflictError, StoreError
+from threadx_duck.errors import CONTINUES, NoLakeError, StoreConflictError, StoreError
 
 INSTALL = "pip install 'threadx_duck[lake]'"
-
-_CONTINUES = "What was stored before stays; the same command continues from there."
 
 # Of two transactions that begin at once the later one may fail so; it succeeds when it is repeated.
 _CONFLICT = re.compile(
@@ -53,18 +51,18 @@ _MEANINGS: list[tuple[str, str]] = [
             r"Connection refused|timeout expired|No route to host|Network is unreachable|accepting .*connections"
             r"|the database system is (starting up|shutting down|not yet accepting)"
         ),
-        f"PostgreSQL at {{host}} does not answer. Is it running, and may this machine reach it? {_CONTINUES}",
+        f"PostgreSQL at {{host}} does not answer. Is it running, and may this machine reach it? {CONTINUES}",
     ),
     (
         (
             r"closed the connection|terminating connection|no connection to the server|connection has been closed"
             r"|could not receive data|connection (was|has been) lost|execute query \"(ROLLBACK|COMMIT)\": *$"
         ),
-        f"PostgreSQL at {{host}} ended the connection: it was stopped, or the network failed. {_CONTINUES}",
+        f"PostgreSQL at {{host}} ended the connection: it was stopped, or the network failed. {CONTINUES}",
     ),
     (
         r"remaining connection slots|too many clients",
-        f"PostgreSQL at {{host}} has no connection left. Raise its max_connections. {_CONTINUES}",
+        f"PostgreSQL at {{host}} has no connection left. Raise its max_connections. {CONTINUES}",
     ),
     (
         r"permission denied for|must be owner",
@@ -76,7 +74,7 @@ _MEANINGS: list[tuple[str, str]] = [
     ),
     (
         r"No space left on device|Disk quota exceeded",
-        f"A disk is full: {{lake}} cannot grow. Make room first. {_CONTINUES}",
+        f"A disk is full: {{lake}} cannot grow. Make room first. {CONTINUES}",
     ),
     (
         r"HTTP Error|for HTTP [A-Z]+ to|HTTP \d\d\d|Could not establish connection|Could not connect to server",
@@ -93,7 +91,7 @@ def lake_error(address: LakeAddress, error: Exception) -> StoreError | None:
     """The error that a failure stands for; None if it is not about the lake itself."""
     text = address.scrub(str(error))
     if _CONFLICT.search(text):
-        return StoreConflictError(f"{address} was changed by another process at the same time. {_CONTINUES}")
+        return StoreConflictError(f"{address} was changed by another process at the same time. {CONTINUES}")
     host = address.part("host", "localhost")
     port = address.part("port", "")
     parts = {

@@ -13,7 +13,7 @@ import duckdb
 
 from threadx_duck.addresses import Address, LakeAddress
 from threadx_duck.errors import QueryError, StoreError
-from threadx_duck.sqlfiles import SqlFile, list_sql, read_sql
+from threadx_duck.sqlfiles import SqlFile, list_sql, literal, read_sql
 from threadx_duck.store_errors import one_line, open_error, store_error
 
 if TYPE_CHECKING:
@@ -243,11 +243,6 @@ def _collect(relation: duckdb.DuckDBPyRelation) -> pa.Table:
             raise QueryError(f"The result is larger than {_READ_ONLY_MEMORY}. Add a where or a limit.")
         batches.append(batch)
     return pa.Table.from_batches(batches, reader.schema)
-
-
-def literal(text: str) -> str:
-    """A text as SQL writes it, for the few statements that take no parameters."""
-    return "'" + text.replace("'", "''") + "'"
 
 
 def identifier(name: str) -> str:

@@ -74,6 +74,11 @@ def list_sql(folder: str) -> list[SqlFile]:
     return [read_sql(f"{folder}/{name.removesuffix('.sql')}") for name in names]
 
 
+def literal(text: str) -> str:
+    """A text as SQL writes it, for the few statements that take no parameters."""
+    return "'" + text.replace("'", "''") + "'"
+
+
 def parse_sql(name: str, text: str, shown: str | None = None) -> SqlFile:
     """Splits header and statement. Raises `SqlFileError` if the header does not open with the name.
 

@@ -187,8 +187,9 @@ class Store:
         return self.change(symbols_of(batches), lambda session: append_batches(session, batches))
 
     def _ensure_schema(self, session: Session) -> None:
-        version = self._schema_version(session)
-        self._require_original(session.info())
+        info = session.info()
+        version = self._schema_version(info)
+        self._require_original(info)
         if version == SCHEMA_VERSION:
             return
         with session.transaction():
@@ -203,7 +204,7 @@ class Store:
             )
 
     def _require_readable(self, session: Session) -> None:
-        version = self._schema_version(session)
+        version = self._schema_version(session.info())
         if version != SCHEMA_VERSION:
             raise StoreError(
                 f"{self.name} holds no candles of threadx_duck."
@@ -211,9 +212,8 @@ class Store:
                 else f"{self.name} is of schema {version}; the next ingest upgrades it to {SCHEMA_VERSION}."
             )
 
-    def _schema_version(self, session: Session) -> int | None:
+    def _schema_version(self, info: StoreInfo | None) -> int | None:
         """The store's version; None for a new file. Raises `StoreError` if it is newer, or of another market."""
-        info = session.info()
         if info is None:
             return None
         if info.schema_version > SCHEMA_VERSION:

@@ -9,9 +9,7 @@ import re
 from pathlib import Path
 
 from threadx_duck.addresses import Address, LakeAddress
-from threadx_duck.errors import StoreError, StoreLockedError
-
-CONTINUES = "What was stored before stays; the same command continues from there."
+from threadx_duck.errors import CONTINUES, StoreError, StoreLockedError
 
 _LOCK_HOLDER = re.compile(r"Conflicting lock is held in (?P<program>.+?) \(PID (?P<pid>\d+)\)")
 _RESTORE = "Put a backup in its place (threadx backup --help), or move it away and ingest again."
