@@ -1,4 +1,4 @@
-"""The order of candles in the file: what small appends have mixed is sorted when the next week or month begins."""
+"""The order of candles in the file: what small appends have mixed is sorted when the next week begins."""
 
 from __future__ import annotations
 
@@ -9,7 +9,10 @@ from typing import Any
 
 import duckdb
 import pyarrow as pa
+import pyarrow.compute as pc
+import pytest
 
+from threadx_duck import appending
 from threadx_duck.candles import REJECTED_SCHEMA
 from threadx_duck.config import StoreSettings
 from threadx_duck.ledger import OpenRequest, make_batches
@@ -17,7 +20,7 @@ from threadx_duck.sources.page import Page
 from threadx_duck.store import Store
 
 START = datetime(2024, 1, 1)
-SYMBOLS = ("BTCUSDC", "ETHUSDC", "SOLUSDC")
+SYMBOLS = ("BTCUSDC", "ETHUSDC", "SOLUSDC", "XRPUSDC")
 STEP = timedelta(days=2)
 
 
@@ -38,33 +41,50 @@ def rows(path: Path, sql: str) -> list[tuple[Any, ...]]:
         return connection.sql(sql).fetchall()
 
 
-def test_a_mixed_month_is_sorted_once_the_next_begins(store_path: Path, make_candles: Callable[..., pa.Table]) -> None:
+RUNS = """
+    select count(*)
+    from (
+        select symbol, lag(symbol) over (order by rowid) as previous
+        from candles_1m
+        where open_time >= $start and open_time < $end
+    )
+    where symbol is distinct from previous
+"""
+
+
+def runs(path: Path, start: datetime, end: datetime) -> int:
+    """How often the file changes the symbol between two times: once a symbol where it is in order."""
+    with duckdb.connect(str(path), read_only=True) as connection:
+        ((found,),) = connection.execute(RUNS, {"start": start, "end": end}).fetchall()
+        return int(found)
+
+
+def test_mixed_weeks_are_sorted_once_the_next_begins(store_path: Path, make_candles: Callable[..., pa.Table]) -> None:
     store = Store(StoreSettings(database=store_path))
-    for number in range(10):
+    for number in range(16):
         append(store, START + number * STEP, make_candles)
     before = rows(store_path, "select * from candles_1m order by all")
-    runs = """
-        select count(*)
-        from (select symbol, lag(symbol) over (order by rowid) as previous from candles_1m where month(open_time) = 1)
-        where symbol is distinct from previous
-    """
-    assert rows(store_path, runs) > [(3,)]
-    append(store, datetime(2024, 2, 1), make_candles)
-    assert rows(store_path, runs) == [(3,)]
-    assert rows(store_path, "select * from candles_1m where month(open_time) = 1 order by all") == before
+    # The week that ends on the eighth is the fourth of four, the one that ends on the 22nd the second of two.
+    assert runs(store_path, START, datetime(2024, 1, 8)) == len(SYMBOLS)
+    assert runs(store_path, datetime(2024, 1, 8), datetime(2024, 1, 22)) == len(SYMBOLS)
+    assert runs(store_path, datetime(2024, 1, 22), datetime(2024, 1, 29)) == len(SYMBOLS)
+    # On the fifth of February eight have ended, of which this store holds five.
+    for day in (2, 4, 6):
+        append(store, datetime(2024, 2, day), make_candles)
+    assert runs(store_path, START, datetime(2024, 2, 5)) == len(SYMBOLS)
+    assert rows(store_path, "select * from candles_1m where open_time < '2024-02-02' order by all") == before
     unordered = """
         select count(*)
         from (
             select open_time, lag(open_time) over (partition by symbol order by rowid) as previous
             from candles_1m
-            where month(open_time) = 1
         )
         where open_time <= previous
     """
     assert rows(store_path, unordered) == [(0,)]
 
 
-def test_a_sorted_month_stays_where_it_lies(store_path: Path, make_candles: Callable[..., pa.Table]) -> None:
+def test_what_is_in_order_stays_where_it_lies(store_path: Path, make_candles: Callable[..., pa.Table]) -> None:
     store = Store(StoreSettings(database=store_path))
     append(store, START, make_candles)
     where = "select symbol, open_time, rowid from candles_1m where month(open_time) = 1 order by rowid"
@@ -73,19 +93,53 @@ def test_a_sorted_month_stays_where_it_lies(store_path: Path, make_candles: Call
     assert rows(store_path, where) == before
 
 
-def test_a_mixed_week_is_sorted_within_its_month(store_path: Path, make_candles: Callable[..., pa.Table]) -> None:
+def test_the_running_week_stays_mixed(store_path: Path, make_candles: Callable[..., pa.Table]) -> None:
     store = Store(StoreSettings(database=store_path))
     for number in range(8):
         append(store, START + number * STEP, make_candles)
-    runs = """
-        select count(*)
-        from (select symbol, lag(symbol) over (order by rowid) as previous from candles_1m where open_time < $until)
-        where symbol is distinct from previous
-    """
-    with duckdb.connect(str(store_path), read_only=True) as connection:
-        # Sorted when the third Monday of January began.
-        assert connection.execute(runs, {"until": datetime(2024, 1, 15)}).fetchall() == [(3,)]
-        assert connection.execute(runs, {"until": datetime(2024, 1, 17)}).fetchall() == [(6,)]
+    assert runs(store_path, START, datetime(2024, 1, 8)) == len(SYMBOLS)
+    assert runs(store_path, datetime(2024, 1, 15), datetime(2024, 1, 17)) == len(SYMBOLS)
+    assert runs(store_path, datetime(2024, 1, 8), datetime(2024, 1, 17)) == 2 * len(SYMBOLS)
+
+
+def test_more_candles_than_a_sort_may_move_are_sorted_by_fewer_weeks(
+    store_path: Path, make_candles: Callable[..., pa.Table], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(appending, "_SORTED_ROWS", 100_000)
+    store = Store(StoreSettings(database=store_path))
+    for number in range(19):
+        append(store, START + number * STEP, make_candles)
+    # Eight weeks have ended on the fifth of February; all but the last lie in the file's first row group as well.
+    assert runs(store_path, datetime(2024, 1, 29), datetime(2024, 2, 5)) == len(SYMBOLS)
+    assert runs(store_path, datetime(2024, 1, 15), datetime(2024, 1, 29)) > 2 * len(SYMBOLS)
+
+
+def test_so_many_candles_that_no_week_can_be_sorted_stay_mixed(
+    store_path: Path, make_candles: Callable[..., pa.Table], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(appending, "_SORTED_ROWS", 1440)
+    store = Store(StoreSettings(database=store_path))
+    for number in range(5):
+        append(store, START + number * STEP, make_candles)
+    assert runs(store_path, START, datetime(2024, 1, 8)) == 4 * len(SYMBOLS)
+
+
+def test_sorting_leaves_no_free_space_before_it(store_path: Path, make_candles: Callable[..., pa.Table]) -> None:
+    def make_noise(*arguments: Any, **options: Any) -> pa.Table:
+        table = make_candles(*arguments, **options)
+        for name in ("volume", "quote_volume", "taker_buy_volume", "taker_buy_quote_volume"):
+            noise = pc.random(table.num_rows, initializer=arguments[1].toordinal())
+            table = table.set_column(table.schema.get_field_index(name), name, noise)
+        return table
+
+    store = Store(StoreSettings(database=store_path))
+    for number in range(18):
+        append(store, START + number * STEP, make_noise)
+    before = store_path.stat().st_size
+    append(store, START + 18 * STEP, make_noise)
+    # All five weeks have moved; moved once only, they would lie behind the place that they have left.
+    assert runs(store_path, START, datetime(2024, 2, 5)) == len(SYMBOLS)
+    assert store_path.stat().st_size < 1.1 * before
 
 
 def test_sorting_leaves_no_row_group_half_empty(store_path: Path, make_candles: Callable[..., pa.Table]) -> None:

@@ -119,6 +119,11 @@ def week_of(moment: datetime) -> TimeRange:
     return TimeRange(monday, monday + 7 * DAY)
 
 
+def week_number(monday: datetime) -> int:
+    """How many weeks have ended when one begins, counted from the first of the calendar."""
+    return (monday.toordinal() - datetime.min.toordinal()) // 7
+
+
 def floor_minute(moment: datetime) -> datetime:
     """The start of the minute a time lies in."""
     return moment.replace(second=0, microsecond=0)

@@ -1,4 +1,4 @@
--- remove_taken: Removes what take_candles has copied aside.
+-- delete_mixed: Removes the rows of the file that insert_sorted has written once more.
 -- Parameters:
 --   $first_row BIGINT: the first of the rows
 --   $last_row BIGINT: the last of them

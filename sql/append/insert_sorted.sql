@@ -1,8 +1,9 @@
--- take_candles: Copies some rows of the file aside.
+-- insert_sorted: Writes some rows of the file once more, in order.
 -- Parameters:
 --   $first_row BIGINT: the first of them
 --   $last_row BIGINT: the last of them
-create or replace temporary table taken as
+insert into candles_1m by name
 select *
 from candles_1m
 where rowid between $first_row and $last_row
+order by symbol, open_time
