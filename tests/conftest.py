@@ -17,7 +17,7 @@ import pytest
 from threadx_duck.candles import CANDLE_SCHEMA
 from threadx_duck.config import Settings, StoreSettings, get_settings
 from threadx_duck.simulator import LoopbackExchange, Market, generate_market
-from threadx_duck.sqlfiles import list_sql
+from threadx_duck.sqlfiles import list_definitions
 from threadx_duck.store import Store
 
 # The market of the exchange fixture: three days, by a clock that stands at their end.
@@ -33,9 +33,8 @@ def pytest_report_header() -> str:
 def database() -> Iterator[duckdb.DuckDBPyConnection]:
     """An empty database in memory with every table, macro and view of ``sql/``."""
     with duckdb.connect() as connection:
-        for folder in ("schema", "macros", "views"):
-            for file in list_sql(folder):
-                connection.execute(file.statement)
+        for file in list_definitions():
+            connection.execute(file.statement)
         yield connection
 
 

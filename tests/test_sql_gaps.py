@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from threadx_duck.sqlfiles import list_sql
+from threadx_duck.sqlfiles import list_definitions
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -156,9 +156,8 @@ def random_stores(draw: st.DrawFn) -> Store:
 def shared_database() -> Iterator[duckdb.DuckDBPyConnection]:
     """One database for all examples of a property, which replaces its rows each time."""
     with duckdb.connect() as connection:
-        for folder in ("schema", "macros", "views"):
-            for file in list_sql(folder):
-                connection.execute(file.statement)
+        for file in list_definitions():
+            connection.execute(file.statement)
         yield connection
 
 

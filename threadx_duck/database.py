@@ -14,7 +14,7 @@ import duckdb
 
 from threadx_duck.errors import CONTINUES, StoreError, StoreLockedError
 from threadx_duck.session import Session, prepare
-from threadx_duck.sqlfiles import list_sql, literal
+from threadx_duck.sqlfiles import list_definitions, literal
 from threadx_duck.store_errors import moved_error, open_error
 from threadx_duck.storefile import held, holder, identity, is_open_here, link_file, temporary_beside
 
@@ -110,9 +110,8 @@ class Database:
     @staticmethod
     def define_schema(session: Session) -> None:
         """Makes every table, macro and view."""
-        for folder in ("schema", "macros", "views"):
-            for file in list_sql(folder):
-                session.define(file)
+        for file in list_definitions():
+            session.define(file)
 
     def size(self) -> int:
         """Bytes of the file."""

@@ -67,7 +67,8 @@ class Demand:
         wanted = {symbol: _wanted(spans.get(symbol), start, last) for symbol in chosen}
         missing = {symbol: [span] for symbol, span in wanted.items() if span.start < span.end}
         if missing and spans and not refresh:
-            missing = self._due(self._missing(missing), clock)
+            with self._store.reading() as session:
+                missing = _due(session, _missing(session, missing), clock)
         planner = replace(planner, clock=clock, kept=self._kept(planner, missing))
         return planner, [_plan_symbol(planner, symbol, missing.get(symbol, []), spans.get(symbol)) for symbol in chosen]
 
@@ -88,27 +89,6 @@ class Demand:
             return frozenset()
         return frozenset().union(*(self._open_sources().archive.kept(symbol) for symbol in symbols))
 
-    def _missing(self, wanted: dict[str, list[TimeRange]]) -> dict[str, list[TimeRange]]:
-        """What is neither covered by a conclusive request nor stored: presence needs no proof."""
-        with self._store.reading() as session:
-            uncovered = _ranges(session.run("queries/uncovered_ranges", **_columns(wanted)))
-            if not uncovered:
-                return {}
-            columns = _columns(uncovered)
-            bounds = {"first": min(columns["starts"]), "last": max(columns["ends"])}
-            return _ranges(session.run("queries/absent_ranges", **columns, **bounds))
-
-    def _due(self, missing: dict[str, list[TimeRange]], clock: datetime) -> dict[str, list[TimeRange]]:
-        """What is missing, but for the end of symbols in BREAK that were asked for within a day of the clock."""
-        if not missing:
-            return missing
-        with self._store.reading() as session:
-            asked = dict(session.run("queries/symbols_in_break", since=clock - DAY))
-        return {
-            symbol: [span for span in spans if symbol not in asked or span.start < asked[symbol]]
-            for symbol, spans in missing.items()
-        }
-
     def _last_minute(self, end: datetime | None, planner: Planner) -> tuple[datetime, datetime]:
         """The wanted end, at most that of the last minute closed by the exchange's clock; and that clock."""
         if end is not None and end <= utc_now() - _SURELY_PAST:
@@ -122,6 +102,27 @@ class Demand:
 def stored_spans(session: Session) -> dict[str, TimeRange]:
     """From the first to the last stored minute of each symbol."""
     return {symbol: TimeRange(first, last + MINUTE) for symbol, first, last in session.run("queries/symbol_spans")}
+
+
+def _missing(session: Session, wanted: dict[str, list[TimeRange]]) -> dict[str, list[TimeRange]]:
+    """What is neither covered by a conclusive request nor stored: presence needs no proof."""
+    uncovered = _ranges(session.run("queries/uncovered_ranges", **_columns(wanted)))
+    if not uncovered:
+        return {}
+    columns = _columns(uncovered)
+    bounds = {"first": min(columns["starts"]), "last": max(columns["ends"])}
+    return _ranges(session.run("queries/absent_ranges", **columns, **bounds))
+
+
+def _due(session: Session, missing: dict[str, list[TimeRange]], clock: datetime) -> dict[str, list[TimeRange]]:
+    """What is missing, but for the end of symbols in BREAK that were asked for within a day of the clock."""
+    if not missing:
+        return missing
+    asked = dict(session.run("queries/symbols_in_break", since=clock - DAY))
+    return {
+        symbol: [span for span in spans if symbol not in asked or span.start < asked[symbol]]
+        for symbol, spans in missing.items()
+    }
 
 
 def _wanted(span: TimeRange | None, start: datetime | None, end: datetime) -> TimeRange:

@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from threadx_duck.archive_files import CHECKSUM_SUFFIX, ArchiveFile
+from threadx_duck.arrays import empty
 from threadx_duck.candles import REJECTED_SCHEMA, Klines, in_time_order
 from threadx_duck.config import StoreSettings
 from threadx_duck.errors import BadResponseError, ThreadxDuckError, UsageError
@@ -113,7 +114,7 @@ class Importer:
                     candles = session.query("queries/candles_1m", symbol=symbol, **span)
                     if not candles.num_rows:
                         continue
-                    page = _to_import(path, symbol, Klines(candles, REJECTED_SCHEMA.empty_table()), b"")
+                    page = _to_import(path, symbol, Klines(candles, empty(REJECTED_SCHEMA)), b"")
                     yield replace(page, bodies=(), sha256=sha256)
 
     def _examined(self, page: Page, result: ImportResult) -> Page:

@@ -22,7 +22,7 @@ from threadx_duck.addresses import LakeAddress
 from threadx_duck.errors import CONTINUES, NoLakeError, StoreConflictError, StoreError, StoreLockedError
 from threadx_duck.lake_attach import LAKE, attach_catalog, attach_lake, data_path, load_extensions
 from threadx_duck.session import Session, prepare
-from threadx_duck.sqlfiles import list_sql
+from threadx_duck.sqlfiles import list_definitions
 
 logger = logging.getLogger("threadx_duck.lake")
 
@@ -153,10 +153,9 @@ class Lake:
 
     def define_schema(self, session: Session) -> None:
         """Makes every table, macro and view, and lays the candles out by symbol and month."""
-        for folder in ("schema", "macros", "views"):
-            for file in list_sql(folder):
-                # A lake holds comments on tables and their columns and on views, on nothing else.
-                session.define(file, comment=folder != "macros", columns=folder == "schema")
+        for file in list_definitions():
+            # A lake holds comments on tables and their columns and on views, on nothing else.
+            session.define(file, comment=file.folder != "macros", columns=file.folder == "schema")
         session.run("lake/partition_candles")
         session.run("lake/sort_candles")
 

@@ -11,6 +11,7 @@ from typing import Any, Self
 
 import pyarrow as pa
 
+from threadx_duck.arrays import empty
 from threadx_duck.candles import CANDLE_SCHEMA, read_candles
 from threadx_duck.config import Settings, get_settings
 from threadx_duck.errors import UsageError
@@ -69,12 +70,12 @@ class LegacyAdapter:
         if start is None:
             first = self._source.fetch_first(symbol)
             if first is None:
-                return CANDLE_SCHEMA.empty_table()
+                return empty(CANDLE_SCHEMA)
             start = first.range_end - MINUTE
         if start < last:
             pages = list(self._source.fetch_range(symbol, ONE_MINUTE, TimeRange(start, last), REQUESTS_IN_FLIGHT))
         rejected = sum(page.rejected.num_rows for page in pages)
-        table = pa.concat_tables([CANDLE_SCHEMA.empty_table(), *(page.candles for page in pages)])
+        table = pa.concat_tables([empty(CANDLE_SCHEMA), *(page.candles for page in pages)])
         logger.info(
             "%s %s to %s: %s candles, %s rows rejected, %s requests, %.1f s",
             symbol,

@@ -13,7 +13,7 @@ import duckdb
 
 from threadx_duck.addresses import Address, LakeAddress
 from threadx_duck.errors import QueryError, StoreError
-from threadx_duck.sqlfiles import SqlFile, list_sql, literal, read_sql
+from threadx_duck.sqlfiles import SqlFile, list_definitions, literal, read_sql
 from threadx_duck.store_errors import one_line, open_error, store_error
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ class Session:
         self._execute(file, {})
         if not comment:
             return
-        kind = {"schema": "table", "macros": "macro table", "views": "view"}[file.name.partition("/")[0]]
+        kind = {"schema": "table", "macros": "macro table", "views": "view"}[file.folder]
         comments = [f"comment on {kind} {file.relation} is {literal(file.title)}"]
         if columns and kind != "macro table":
             comments += [
@@ -215,9 +215,8 @@ def scratch(candles: pa.Table) -> Iterator[Session]:
     with duckdb.connect() as connection:
         prepare(connection)
         session = Session(connection)
-        for folder in ("schema", "macros", "views"):
-            for file in list_sql(folder):
-                session.define(file, comment=False)
+        for file in list_definitions():
+            session.define(file, comment=False)
         with session.tables(incoming=candles):
             session.run("append/insert_scratch")
         yield session

@@ -47,6 +47,11 @@ class SqlFile:
     statement: str
 
     @property
+    def folder(self) -> str:
+        """The folder of ``sql/`` that the file lies in."""
+        return self.name.partition("/")[0]
+
+    @property
     def relation(self) -> str:
         """The file name alone: of a view or table file, also the name of what it makes."""
         return self.name.rpartition("/")[2]
@@ -72,6 +77,11 @@ def list_sql(folder: str) -> list[SqlFile]:
     """Every file of one folder of ``sql/``, sorted by name."""
     names = sorted(entry.name for entry in (sql_root() / folder).iterdir() if entry.name.endswith(".sql"))
     return [read_sql(f"{folder}/{name.removesuffix('.sql')}") for name in names]
+
+
+def list_definitions() -> list[SqlFile]:
+    """Every table, macro and view of a store, in an order in which they can be made."""
+    return [file for folder in ("schema", "macros", "views") for file in list_sql(folder)]
 
 
 def literal(text: str) -> str:
