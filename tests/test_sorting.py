@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -21,15 +22,15 @@ from threadx_duck.store import Store
 
 START = datetime(2024, 1, 1)
 SYMBOLS = ("BTCUSDC", "ETHUSDC", "SOLUSDC", "XRPUSDC")
-STEP = timedelta(days=2)
+STEP = timedelta(days=1)
 
 
-def append(store: Store, start: datetime, make_candles: Callable[..., pa.Table]) -> None:
-    minutes = STEP // timedelta(minutes=1)
+def append(store: Store, start: datetime, make_candles: Callable[..., pa.Table], step: timedelta = STEP) -> None:
+    minutes = step // timedelta(minutes=1)
     pages = [
         Page(
-            symbol, "1m", "rest", start, start + STEP, make_candles(symbol, start, minutes, close=10 + start.day / 16),
-            REJECTED_SCHEMA.empty_table(), "https://example.invalid", (b"",), start + 2 * STEP, 0.1,
+            symbol, "1m", "rest", start, start + step, make_candles(symbol, start, minutes, close=10 + start.day / 16),
+            REJECTED_SCHEMA.empty_table(), "https://example.invalid", (b"",), start + 2 * step, 0.1,
         )
         for symbol in SYMBOLS
     ]  # fmt: skip
@@ -61,7 +62,7 @@ def runs(path: Path, start: datetime, end: datetime) -> int:
 
 def test_mixed_weeks_are_sorted_once_the_next_begins(store_path: Path, make_candles: Callable[..., pa.Table]) -> None:
     store = Store(StoreSettings(database=store_path))
-    for number in range(16):
+    for number in range(32):
         append(store, START + number * STEP, make_candles)
     before = rows(store_path, "select * from candles_1m order by all")
     # The week that ends on the eighth is the fourth of four, the one that ends on the 22nd the second of two.
@@ -69,7 +70,7 @@ def test_mixed_weeks_are_sorted_once_the_next_begins(store_path: Path, make_cand
     assert runs(store_path, datetime(2024, 1, 8), datetime(2024, 1, 22)) == len(SYMBOLS)
     assert runs(store_path, datetime(2024, 1, 22), datetime(2024, 1, 29)) == len(SYMBOLS)
     # On the fifth of February eight have ended, of which this store holds five.
-    for day in (2, 4, 6):
+    for day in (2, 3, 4, 5):
         append(store, datetime(2024, 2, day), make_candles)
     assert runs(store_path, START, datetime(2024, 2, 5)) == len(SYMBOLS)
     assert rows(store_path, "select * from candles_1m where open_time < '2024-02-02' order by all") == before
@@ -93,13 +94,25 @@ def test_what_is_in_order_stays_where_it_lies(store_path: Path, make_candles: Ca
     assert rows(store_path, where) == before
 
 
+def test_the_months_of_a_backfill_stay_where_they_lie(store_path: Path, make_candles: Callable[..., pa.Table]) -> None:
+    store = Store(StoreSettings(database=store_path))
+    months = [datetime(2023, 12, 1), *(datetime(2024, month, 1) for month in range(1, 5))]
+    for start, end in pairwise(months):
+        append(store, start, make_candles, end - start)
+    where = "select symbol, open_time, rowid from candles_1m where open_time < '2024-04-01' order by rowid"
+    before = rows(store_path, where)
+    # Sixteen weeks have ended on the first of April: the longest span that is ever sorted.
+    append(store, datetime(2024, 4, 1), make_candles)
+    assert rows(store_path, where) == before
+
+
 def test_the_running_week_stays_mixed(store_path: Path, make_candles: Callable[..., pa.Table]) -> None:
     store = Store(StoreSettings(database=store_path))
-    for number in range(8):
+    for number in range(16):
         append(store, START + number * STEP, make_candles)
     assert runs(store_path, START, datetime(2024, 1, 8)) == len(SYMBOLS)
-    assert runs(store_path, datetime(2024, 1, 15), datetime(2024, 1, 17)) == len(SYMBOLS)
-    assert runs(store_path, datetime(2024, 1, 8), datetime(2024, 1, 17)) == 2 * len(SYMBOLS)
+    assert runs(store_path, datetime(2024, 1, 15), datetime(2024, 1, 17)) == 2 * len(SYMBOLS)
+    assert runs(store_path, datetime(2024, 1, 8), datetime(2024, 1, 17)) == 3 * len(SYMBOLS)
 
 
 def test_more_candles_than_a_sort_may_move_are_sorted_by_fewer_weeks(
@@ -107,11 +120,11 @@ def test_more_candles_than_a_sort_may_move_are_sorted_by_fewer_weeks(
 ) -> None:
     monkeypatch.setattr(appending, "_SORTED_ROWS", 100_000)
     store = Store(StoreSettings(database=store_path))
-    for number in range(19):
+    for number in range(36):
         append(store, START + number * STEP, make_candles)
     # Eight weeks have ended on the fifth of February; all but the last lie in the file's first row group as well.
     assert runs(store_path, datetime(2024, 1, 29), datetime(2024, 2, 5)) == len(SYMBOLS)
-    assert runs(store_path, datetime(2024, 1, 15), datetime(2024, 1, 29)) > 2 * len(SYMBOLS)
+    assert runs(store_path, datetime(2024, 1, 15), datetime(2024, 1, 29)) == 2 * len(SYMBOLS)
 
 
 def test_so_many_candles_that_no_week_can_be_sorted_stay_mixed(
@@ -119,9 +132,9 @@ def test_so_many_candles_that_no_week_can_be_sorted_stay_mixed(
 ) -> None:
     monkeypatch.setattr(appending, "_SORTED_ROWS", 1440)
     store = Store(StoreSettings(database=store_path))
-    for number in range(5):
+    for number in range(9):
         append(store, START + number * STEP, make_candles)
-    assert runs(store_path, START, datetime(2024, 1, 8)) == 4 * len(SYMBOLS)
+    assert runs(store_path, START, datetime(2024, 1, 8)) == 7 * len(SYMBOLS)
 
 
 def test_sorting_leaves_no_free_space_before_it(store_path: Path, make_candles: Callable[..., pa.Table]) -> None:
@@ -133,10 +146,10 @@ def test_sorting_leaves_no_free_space_before_it(store_path: Path, make_candles: 
         return table
 
     store = Store(StoreSettings(database=store_path))
-    for number in range(18):
+    for number in range(35):
         append(store, START + number * STEP, make_noise)
     before = store_path.stat().st_size
-    append(store, START + 18 * STEP, make_noise)
+    append(store, START + 35 * STEP, make_noise)
     # All five weeks have moved; moved once only, they would lie behind the place that they have left.
     assert runs(store_path, START, datetime(2024, 2, 5)) == len(SYMBOLS)
     assert store_path.stat().st_size < 1.1 * before
@@ -144,7 +157,7 @@ def test_sorting_leaves_no_free_space_before_it(store_path: Path, make_candles: 
 
 def test_sorting_leaves_no_row_group_half_empty(store_path: Path, make_candles: Callable[..., pa.Table]) -> None:
     store = Store(StoreSettings(database=store_path))
-    for number in range(45):
+    for number in range(90):
         append(store, START + number * STEP, make_candles)
     lying = """
         select sum(count)
@@ -154,4 +167,4 @@ def test_sorting_leaves_no_row_group_half_empty(store_path: Path, make_candles: 
     # Removed rows take their place in the file until their whole row group is gone.
     (stored,) = rows(store_path, "select count(*) from candles_1m")
     assert rows(store_path, lying) == [stored]
-    assert stored == (45 * 2880 * len(SYMBOLS),)
+    assert stored == (90 * 1440 * len(SYMBOLS),)

@@ -65,15 +65,16 @@ def _sort_finished(session: Session, first: datetime, end: datetime) -> None:
         if first_row is None:
             return
         if last_row - first_row < _SORTED_ROWS:
-            _sort(session, start, until)
+            _sort(session, start, until, weeks)
             return
         weeks //= 2
 
 
-def _sort(session: Session, start: datetime, end: datetime) -> None:
+def _sort(session: Session, start: datetime, end: datetime, weeks: int) -> None:
     symbols, chunks, pairs = session.run("append/count_chunks", start=start, end=end)[0]
-    # In order of symbol and time the file changes the symbol once a symbol, whatever else its chunks hold.
-    if pairs <= chunks + 1.5 * symbols:
+    # A chunk more than one symbol lies in is where one follows another. The months that a backfill leaves one after
+    # the other are long enough.
+    if pairs <= chunks + symbols * (2 + weeks / 4):
         return
     session.run("append/limit_sorting")
     blocks = _file_blocks(session)

@@ -4,7 +4,7 @@
 --   $end TIMESTAMP: end of the range, exclusive
 -- Returns: symbols, chunks of the file, and pairs of both that occur; one row.
 with pairs as (
-    select distinct symbol, rowid // 4096 as chunk
+    select distinct symbol, rowid // 1024 as chunk
     from candles_1m
     where open_time >= $start and open_time < $end
 )
