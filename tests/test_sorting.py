@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from itertools import pairwise
@@ -13,7 +14,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 
-from threadx_duck import appending
+from tests.processes import run_python
+from threadx_duck import sorting
 from threadx_duck.candles import REJECTED_SCHEMA
 from threadx_duck.config import StoreSettings
 from threadx_duck.ledger import OpenRequest, make_batches
@@ -118,7 +120,7 @@ def test_the_running_week_stays_mixed(store_path: Path, make_candles: Callable[.
 def test_more_candles_than_a_sort_may_move_are_sorted_by_fewer_weeks(
     store_path: Path, make_candles: Callable[..., pa.Table], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(appending, "_SORTED_ROWS", 100_000)
+    monkeypatch.setattr(sorting, "_SORTED_ROWS", 100_000)
     store = Store(StoreSettings(database=store_path))
     for number in range(36):
         append(store, START + number * STEP, make_candles)
@@ -130,21 +132,28 @@ def test_more_candles_than_a_sort_may_move_are_sorted_by_fewer_weeks(
 def test_so_many_candles_that_no_week_can_be_sorted_stay_mixed(
     store_path: Path, make_candles: Callable[..., pa.Table], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(appending, "_SORTED_ROWS", 1440)
+    monkeypatch.setattr(sorting, "_SORTED_ROWS", 1440)
     store = Store(StoreSettings(database=store_path))
     for number in range(9):
         append(store, START + number * STEP, make_candles)
     assert runs(store_path, START, datetime(2024, 1, 8)) == 7 * len(SYMBOLS)
 
 
-def test_sorting_leaves_no_free_space_before_it(store_path: Path, make_candles: Callable[..., pa.Table]) -> None:
-    def make_noise(*arguments: Any, **options: Any) -> pa.Table:
+@pytest.fixture
+def make_noise(make_candles: Callable[..., pa.Table]) -> Callable[..., pa.Table]:
+    """Makes candles that take space in the file."""
+
+    def make(*arguments: Any, **options: Any) -> pa.Table:
         table = make_candles(*arguments, **options)
         for name in ("volume", "quote_volume", "taker_buy_volume", "taker_buy_quote_volume"):
             noise = pc.random(table.num_rows, initializer=arguments[1].toordinal())
             table = table.set_column(table.schema.get_field_index(name), name, noise)
         return table
 
+    return make
+
+
+def test_sorting_leaves_no_free_space_before_it(store_path: Path, make_noise: Callable[..., pa.Table]) -> None:
     store = Store(StoreSettings(database=store_path))
     for number in range(35):
         append(store, START + number * STEP, make_noise)
@@ -157,7 +166,7 @@ def test_sorting_leaves_no_free_space_before_it(store_path: Path, make_candles: 
 
 def test_sorting_leaves_no_row_group_half_empty(store_path: Path, make_candles: Callable[..., pa.Table]) -> None:
     store = Store(StoreSettings(database=store_path))
-    for number in range(90):
+    for number in range(50):
         append(store, START + number * STEP, make_candles)
     lying = """
         select sum(count)
@@ -167,4 +176,71 @@ def test_sorting_leaves_no_row_group_half_empty(store_path: Path, make_candles: 
     # Removed rows take their place in the file until their whole row group is gone.
     (stored,) = rows(store_path, "select count(*) from candles_1m")
     assert rows(store_path, lying) == [stored]
-    assert stored == (90 * 1440 * len(SYMBOLS),)
+    assert stored == (50 * 1440 * len(SYMBOLS),)
+
+
+# Sorts the first week of the year; before one of its steps the process is killed, or from the start files are limited.
+_SORT = """
+import os, resource, signal, sys
+from datetime import datetime
+from pathlib import Path
+from threadx_duck.config import StoreSettings
+from threadx_duck.errors import StoreError
+from threadx_duck.session import Session
+from threadx_duck.sorting import sort_finished_weeks
+from threadx_duck.store import Store
+from tests.processes import run_python
+
+path, step, size = sys.argv[1:]
+run, checkpoint = Session.run, Session.checkpoint
+def run_or_die(session, name, **parameters):
+    if name == step:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return run(session, name, **parameters)
+def checkpoint_or_die(session):
+    if step == "checkpoint":
+        os.kill(os.getpid(), signal.SIGKILL)
+    checkpoint(session)
+Session.run, Session.checkpoint = run_or_die, checkpoint_or_die
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+if int(size):
+    resource.setrlimit(resource.RLIMIT_FSIZE, (int(size),) * 2)
+monday, tuesday = datetime(2024, 1, 8), datetime(2024, 1, 9)
+store = Store(StoreSettings(database=Path(path)))
+try:
+    store.change((), lambda session: None, lambda session: sort_finished_weeks(session, monday, tuesday))
+except StoreError as error:
+    sys.exit(str(error))
+"""
+
+
+@pytest.mark.parametrize("step", ["sort/insert_sorted", "sort/delete_mixed", "checkpoint"])
+def test_a_killed_sort_loses_nothing(
+    store_path: Path, make_candles: Callable[..., pa.Table], tmp_path: Path, step: str
+) -> None:
+    store = Store(StoreSettings(database=store_path))
+    for number in range(7):
+        append(store, START + number * STEP, make_candles)
+    before = rows(store_path, "select * from candles_1m order by all")
+    ran = run_python(_SORT, str(store_path), step, "0", folder=tmp_path)
+    assert ran.returncode == -signal.SIGKILL, ran.stderr
+    assert rows(store_path, "select * from candles_1m order by all") == before
+    append(store, START + 7 * STEP, make_candles)
+    assert runs(store_path, START, START + 7 * STEP) == len(SYMBOLS)
+    assert rows(store_path, "select * from candles_1m where open_time < '2024-01-08' order by all") == before
+
+
+def test_a_sort_on_a_full_disk_loses_nothing(
+    store_path: Path, make_noise: Callable[..., pa.Table], tmp_path: Path
+) -> None:
+    store = Store(StoreSettings(database=store_path))
+    for number in range(7):
+        append(store, START + number * STEP, make_noise)
+    before = rows(store_path, "select * from candles_1m order by all")
+    ran = run_python(_SORT, str(store_path), "", "400000", folder=tmp_path)
+    assert ran.returncode == 1
+    assert "The disk is full: " in ran.stderr
+    assert ran.stderr.count("\n") == 1
+    assert rows(store_path, "select * from candles_1m order by all") == before
+    append(store, START + 7 * STEP, make_noise)
+    assert runs(store_path, START, START + 7 * STEP) == len(SYMBOLS)

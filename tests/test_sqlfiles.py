@@ -11,7 +11,7 @@ from threadx_duck import sqlfiles
 from threadx_duck.errors import SqlFileError
 from threadx_duck.sqlfiles import list_sql, parse_sql, read_sql, sql_root
 
-FOLDERS = ("append", "checks", "macros", "queries", "schema", "views")
+FOLDERS = ("append", "checks", "macros", "queries", "schema", "sort", "views")
 EVERY_FILE = [
     pytest.param(file, id=file.name)
     for folder in FOLDERS

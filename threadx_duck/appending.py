@@ -1,4 +1,4 @@
-"""Appends answers to a session's store with all their evidence, and keeps a file's weeks in order."""
+"""Appends answers to a session's store with all their evidence."""
 
 from __future__ import annotations
 
@@ -7,17 +7,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from threadx_duck.archive_files import day_of
-from threadx_duck.times import DAY, week_number, week_of
+from threadx_duck.sorting import sort_finished_weeks
 
 if TYPE_CHECKING:
     from threadx_duck.ledger import Batch
     from threadx_duck.session import Session
-
-# About four seconds' work.
-_SORTED_ROWS = 5_000_000
-
-_SORTED_WEEKS = 16
 
 
 @dataclass(frozen=True)
@@ -36,66 +30,13 @@ def prepare_file(session: Session, batches: Sequence[Batch]) -> None:
     """What a file needs before `append_to_file`, outside the transaction; a lake sorts by itself."""
     bounds = [_bounds(batch) for batch in batches]
     if bounds:
-        _sort_finished(session, min(first for first, _ in bounds), max(end for _, end in bounds))
+        sort_finished_weeks(session, min(first for first, _ in bounds), max(end for _, end in bounds))
     session.run("append/use_one_thread")
 
 
 def append_to_file(session: Session, batches: Sequence[Batch]) -> list[Appended]:
     """Appends inside the transaction of the caller, sparing the memory that parsers need meanwhile."""
     return [row for batch in batches for row in _append(session, batch, spare_memory=True)]
-
-
-def _sort_finished(session: Session, first: datetime, end: datetime) -> None:
-    """Brings what lies before the week of an append's first minute into order of symbol and time, once a day.
-
-    Small appends mix the symbols, which takes twice the space. Every second week is sorted together with the one
-    before, every fourth with three, and so on: that is nearly as tight as sorting all, and moves a candle five times
-    at most. Only the order in the file changes. What is of very many symbols is left to ``compact``: sorting it would
-    hold the file for too long.
-    """
-    last = session.run("append/last_open_time")[0][0]
-    if last is None or end <= day_of(last).end:
-        return
-    until = week_of(first).start
-    ended = week_number(until)
-    weeks = min(ended & -ended, _SORTED_WEEKS)
-    while weeks:
-        start = until - 7 * weeks * DAY
-        first_row, last_row = session.run("append/sorted_span", start=start, end=until)[0]
-        if first_row is None:
-            return
-        if last_row - first_row < _SORTED_ROWS:
-            _sort(session, start, until, weeks)
-            return
-        weeks //= 2
-
-
-def _sort(session: Session, start: datetime, end: datetime, weeks: int) -> None:
-    symbols, chunks, pairs = session.run("append/count_chunks", start=start, end=end)[0]
-    # A chunk more than one symbol lies in is where one follows another. The months that a backfill leaves one after
-    # the other are long enough.
-    if pairs <= chunks + symbols * (2 + weeks / 4):
-        return
-    session.run("append/limit_sorting")
-    blocks = _file_blocks(session)
-    _move_sorted(session, start, end)
-    if _file_blocks(session) > blocks:
-        # Moved once more, the candles take the place that they have left, and the file ends where it did.
-        _move_sorted(session, start, end)
-    session.run("append/lift_memory_limit")
-
-
-def _move_sorted(session: Session, start: datetime, end: datetime) -> None:
-    with session.transaction():
-        first_row, last_row = session.run("append/sorted_span", start=start, end=end)[0]
-        session.run("append/insert_sorted", first_row=first_row, last_row=last_row)
-        session.run("append/delete_mixed", first_row=first_row, last_row=last_row)
-    # With the append behind it, the former place would stay taken until the next sorting.
-    session.checkpoint()
-
-
-def _file_blocks(session: Session) -> int:
-    return int(session.run("queries/file_state")[0][1])
 
 
 def append_batches(session: Session, batches: Sequence[Batch]) -> list[Appended]:
