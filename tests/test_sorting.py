@@ -1,4 +1,4 @@
-"""The order of candles in the file: what small appends have mixed is sorted when the next week begins."""
+"""The order of candles in the file: what small appends have mixed is sorted when the next day or week begins."""
 
 from __future__ import annotations
 
@@ -108,6 +108,19 @@ def test_the_months_of_a_backfill_stay_where_they_lie(store_path: Path, make_can
     assert rows(store_path, where) == before
 
 
+def test_a_day_of_small_appends_is_sorted_once_it_is_over(
+    store_path: Path, make_candles: Callable[..., pa.Table]
+) -> None:
+    store = Store(StoreSettings(database=store_path))
+    tuesday = START + STEP
+    for hour in range(24):
+        append(store, tuesday + timedelta(hours=hour), make_candles, timedelta(hours=1))
+    assert runs(store_path, tuesday, tuesday + STEP) == 24 * len(SYMBOLS)
+    append(store, tuesday + STEP, make_candles, timedelta(hours=1))
+    assert runs(store_path, tuesday, tuesday + STEP) == len(SYMBOLS)
+    assert runs(store_path, tuesday, tuesday + 2 * STEP) == 2 * len(SYMBOLS)
+
+
 def test_the_running_week_stays_mixed(store_path: Path, make_candles: Callable[..., pa.Table]) -> None:
     store = Store(StoreSettings(database=store_path))
     for number in range(16):
@@ -187,7 +200,7 @@ from pathlib import Path
 from threadx_duck.config import StoreSettings
 from threadx_duck.errors import StoreError
 from threadx_duck.session import Session
-from threadx_duck.sorting import sort_finished_weeks
+from threadx_duck.sorting import sort_finished
 from threadx_duck.store import Store
 from tests.processes import run_python
 
@@ -208,7 +221,7 @@ if int(size):
 monday, tuesday = datetime(2024, 1, 8), datetime(2024, 1, 9)
 store = Store(StoreSettings(database=Path(path)))
 try:
-    store.change((), lambda session: None, lambda session: sort_finished_weeks(session, monday, tuesday))
+    store.change((), lambda session: None, lambda session: sort_finished(session, monday, tuesday))
 except StoreError as error:
     sys.exit(str(error))
 """

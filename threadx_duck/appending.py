@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from threadx_duck.sorting import sort_finished_weeks
+from threadx_duck.sorting import sort_finished
 
 if TYPE_CHECKING:
     from threadx_duck.ledger import Batch
@@ -30,7 +30,7 @@ def prepare_file(session: Session, batches: Sequence[Batch]) -> None:
     """What a file needs before `append_to_file`, outside the transaction; a lake sorts by itself."""
     bounds = [_bounds(batch) for batch in batches]
     if bounds:
-        sort_finished_weeks(session, min(first for first, _ in bounds), max(end for _, end in bounds))
+        sort_finished(session, min(first for first, _ in bounds), max(end for _, end in bounds))
     session.run("append/use_one_thread")
 
 
