@@ -139,11 +139,8 @@ def make_candles() -> Callable[..., pa.Table]:
     ) -> pa.Table:
         usual = {"symbol": symbol, "open": 10.0, "high": 12.0, "low": 9.0, "close": 11.0, "volume": 2.0}
         usual |= {"quote_volume": 20.0, "trade_count": 5, "taker_buy_volume": 1.0, "taker_buy_quote_volume": 10.0}
-        rows = [
-            {"open_time": start + timedelta(minutes=number), **usual, **columns}
-            for number in range(minutes)
-            if number not in skip
-        ]
-        return pa.Table.from_pylist(rows, CANDLE_SCHEMA)
+        times = [start + timedelta(minutes=number) for number in range(minutes) if number not in skip]
+        values = {name: pa.repeat(pa.scalar(value), len(times)) for name, value in (usual | columns).items()}
+        return pa.table({"open_time": times, **values}).select(CANDLE_SCHEMA.names).cast(CANDLE_SCHEMA)
 
     return make
