@@ -32,6 +32,7 @@ def sort_finished(session: Session, first: datetime, end: datetime) -> None:
     last = session.run("sort/last_open_time")[0][0]
     if last is None or end <= day_of(last).end:
         return
+    session.run("sort/find_row_groups")
     monday = week_of(first).start
     ended = week_number(monday)
     weeks = min(ended & -ended, _SORTED_WEEKS)
@@ -77,6 +78,7 @@ def _move_sorted(session: Session, start: datetime, end: datetime) -> None:
         session.run("sort/delete_mixed", first_row=first_row, last_row=last_row)
     # With the append behind it, the former place would stay taken until the next sorting.
     session.checkpoint()
+    session.run("sort/find_row_groups")
 
 
 def _file_blocks(session: Session) -> int:
