@@ -8,7 +8,7 @@ from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
-from threadx_duck.archive_files import ArchiveFile, month_of
+from threadx_duck.archive_files import ArchiveFile
 from threadx_duck.candles import in_time_order
 from threadx_duck.config import get_settings
 from threadx_duck.ledger import Buffer, make_batches
@@ -16,7 +16,7 @@ from threadx_duck.sources.archive import to_page
 from threadx_duck.sources.klines_csv import read_kline_csv
 from threadx_duck.sources.unzip import open_plain, open_zip
 from threadx_duck.store import Store
-from threadx_duck.times import TimeRange, split_ranges
+from threadx_duck.times import TimeRange, month_of, split_ranges
 
 url, symbol, start, end, folder = sys.argv[1:]
 year = TimeRange(datetime.fromisoformat(start), datetime.fromisoformat(end))

@@ -32,6 +32,7 @@ from threadx_duck.ledger import COMMIT_ROWS, Buffer, make_batches
 from threadx_duck.simulator import generate_market
 from threadx_duck.sources.page import Page
 from threadx_duck.store import Store
+from threadx_duck.times import month_of
 
 HERE = Path(__file__).resolve().parent
 START = datetime(2024, 1, 1)
@@ -110,7 +111,7 @@ def months(candles: pa.Table, start: datetime, end: datetime) -> Iterable[tuple[
     """The candles by month, as the archive has them."""
     opened = candles["open_time"].combine_chunks().cast(pa.int64()).to_numpy()
     while start < end:
-        until = min(end, (start.replace(day=1) + timedelta(days=32)).replace(day=1))
+        until = min(end, month_of(start).end)
         first, last = opened.searchsorted([_us(start), _us(until)])
         yield candles.slice(first, last - first), start, until
         start = until

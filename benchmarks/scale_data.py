@@ -16,6 +16,7 @@ from common import make_minutes, make_page, symbols_of
 from threadx_duck.candles import CANDLE_SCHEMA
 from threadx_duck.ledger import COMMIT_ROWS, Buffer
 from threadx_duck.sources.page import Page
+from threadx_duck.times import month_of
 
 START = datetime(2023, 1, 1)
 
@@ -71,7 +72,7 @@ def _pages(walks: Path, first: int, last: int, end: datetime) -> Iterator[Page]:
         opened = [(number, symbols[number], pa.OSFile(str(files[number % len(files)]))) for number in group]
         start = START
         while start < end:
-            until = min(end, (start.replace(day=1) + timedelta(days=32)).replace(day=1))
+            until = min(end, month_of(start).end)
             for number, symbol, file in opened:
                 yield make_page(symbol, _month(file, number, symbol, start, until), start, until)
             start = until

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Literal, NamedTuple
 from urllib.parse import quote, unquote
 
-from threadx_duck.times import DAY, TimeRange
+from threadx_duck.times import TimeRange, day_of, month_of
 
 FileSource = Literal["archive_monthly", "archive_daily"]
 CHECKSUM_SUFFIX = ".CHECKSUM"
@@ -50,18 +50,6 @@ class ArchiveFile(NamedTuple):
     def key(self) -> str:
         """Its path below the archive's root."""
         return f"data/spot/{_FOLDERS[self.source]}/klines/{_encoded(self.symbol)}/1m/{self.name}"
-
-
-def month_of(moment: datetime) -> TimeRange:
-    """The UTC month a time lies in."""
-    first = datetime(moment.year, moment.month, 1)
-    return TimeRange(first, (first + timedelta(days=31)).replace(day=1))
-
-
-def day_of(moment: datetime) -> TimeRange:
-    """The UTC day a time lies in."""
-    first = datetime(moment.year, moment.month, moment.day)
-    return TimeRange(first, first + DAY)
 
 
 def _encoded(symbol: str) -> str:

@@ -23,7 +23,7 @@ from threadx_duck.fingerprints import MonthFingerprint, compute_fingerprint, mon
 from threadx_duck.store import Store
 from threadx_duck.storefile import replace_file, temporary_beside
 from threadx_duck.timeframes import ONE_MINUTE, Timeframe
-from threadx_duck.times import MINUTE, TimeRange
+from threadx_duck.times import MINUTE, TimeRange, month_of
 
 MANIFEST = "threadx-export.json"
 
@@ -229,5 +229,5 @@ def _crosses_months(timeframe: Timeframe) -> bool:
 def _newest_whole(timeframe: Timeframe, until: datetime) -> datetime:
     """The latest open time of a candle that is over at a moment."""
     if timeframe.minutes is None:
-        return datetime(until.year, until.month, 1) - MINUTE
+        return month_of(until).start - MINUTE
     return until - timeframe.step

@@ -33,7 +33,7 @@ import pyarrow.compute as pc
 
 from threadx_duck.candles import VALUE_FIELDS
 from threadx_duck.errors import UsageError
-from threadx_duck.times import TimeRange
+from threadx_duck.times import TimeRange, month_of
 
 if TYPE_CHECKING:
     from threadx_duck.store import Session, Store
@@ -124,8 +124,7 @@ def hash_candles(candles: pa.Table) -> str:
 
 def month_range(month: str) -> TimeRange:
     """The range of a month such as ``2024-01``."""
-    start = datetime.strptime(month, "%Y-%m")  # noqa: DTZ007 - naive means UTC
-    return TimeRange(start, _next_month(start))
+    return month_of(datetime.strptime(month, "%Y-%m"))  # noqa: DTZ007 - naive means UTC
 
 
 def _months(session: Session, symbol: str, span: TimeRange) -> Iterator[tuple[str, pa.Table]]:
@@ -136,7 +135,7 @@ def _months(session: Session, symbol: str, span: TimeRange) -> Iterator[tuple[st
         year = _sorted(session.query("queries/candle_values", symbol=symbol, start=start, end=end))
         done = 0
         while start < end:
-            month, start = f"{start:%Y-%m}", min(_next_month(start), end)
+            month, start = f"{start:%Y-%m}", min(month_of(start).end, end)
             reached = pc.sum(pc.less(year["open_time"], start)).as_py() or 0
             if reached > done:
                 yield month, year.slice(done, reached - done)
@@ -145,10 +144,6 @@ def _months(session: Session, symbol: str, span: TimeRange) -> Iterator[tuple[st
 
 def _fingerprint_month(symbol: str, month: str, candles: pa.Table) -> MonthFingerprint:
     return MonthFingerprint(symbol, month, candles.num_rows, hash_candles(candles))
-
-
-def _next_month(moment: datetime) -> datetime:
-    return (datetime(moment.year, moment.month, 1) + timedelta(days=31)).replace(day=1)
 
 
 def _sorted(candles: pa.Table) -> pa.Table:

@@ -12,11 +12,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, NamedTuple
 
-from threadx_duck.archive_files import month_of
 from threadx_duck.differences import is_same
 from threadx_duck.errors import StoreError, UsageError
 from threadx_duck.fingerprints import Fingerprint, compute_fingerprint
-from threadx_duck.times import MINUTE, TimeRange
+from threadx_duck.times import MINUTE, TimeRange, month_of
 
 if TYPE_CHECKING:
     from threadx_duck.store import Session, Store

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
-from threadx_duck.archive_files import ArchiveFile, FileSource, day_of, month_of
+from threadx_duck.archive_files import ArchiveFile, FileSource
 from threadx_duck.exchange import KLINES_WEIGHT, PAGE_CANDLES
-from threadx_duck.times import DAY, MINUTE, TimeRange, merge_ranges, split_ranges
+from threadx_duck.times import DAY, MINUTE, TimeRange, day_of, merge_ranges, month_of, split_ranges
 
 Source = Literal["archive_monthly", "archive_daily", "rest"]
 SourceChoice = Literal["auto", "rest", "archive"]

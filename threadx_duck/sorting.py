@@ -9,8 +9,7 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from threadx_duck.archive_files import day_of
-from threadx_duck.times import DAY, week_number, week_of
+from threadx_duck.times import DAY, day_of, week_number, week_of
 
 if TYPE_CHECKING:
     from threadx_duck.session import Session

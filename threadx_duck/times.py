@@ -113,10 +113,22 @@ def format_time(moment: datetime) -> str:
     return moment.isoformat(timespec="seconds") + "Z"
 
 
+def day_of(moment: datetime) -> TimeRange:
+    """The UTC day a time lies in."""
+    midnight = datetime(moment.year, moment.month, moment.day)
+    return TimeRange(midnight, midnight + DAY)
+
+
 def week_of(moment: datetime) -> TimeRange:
     """The UTC week, from Monday on, that a time lies in."""
-    monday = datetime(moment.year, moment.month, moment.day) - moment.weekday() * DAY
+    monday = day_of(moment).start - moment.weekday() * DAY
     return TimeRange(monday, monday + 7 * DAY)
+
+
+def month_of(moment: datetime) -> TimeRange:
+    """The UTC month a time lies in."""
+    first = datetime(moment.year, moment.month, 1)
+    return TimeRange(first, (first + 31 * DAY).replace(day=1))
 
 
 def week_number(monday: datetime) -> int:

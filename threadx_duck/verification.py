@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from threadx_duck.comparison import AskedAt, Comparer, Comparison, DifferingMinutes, Mismatch, Wanted, require_native
@@ -16,7 +16,7 @@ from threadx_duck.errors import DownloadError
 from threadx_duck.exchange import PAGE_CANDLES
 from threadx_duck.ledger import make_batches
 from threadx_duck.timeframes import ONE_MINUTE, TIMEFRAMES, Timeframe
-from threadx_duck.times import TimeRange, format_time, join_ranges
+from threadx_duck.times import TimeRange, format_time, join_ranges, month_of
 
 if TYPE_CHECKING:
     from threadx_duck.store import Store
@@ -90,7 +90,7 @@ def verify_ranges(
 def candle_range(timeframe: Timeframe, open_time: datetime) -> TimeRange:
     """The minutes of a candle, given when it opens."""
     if timeframe.minutes is None:
-        return TimeRange(open_time, (open_time + timedelta(days=31)).replace(day=1))
+        return month_of(open_time)
     return TimeRange(open_time, open_time + timeframe.step)
 
 

@@ -26,7 +26,7 @@ from threadx_duck.sources.page import Page
 from threadx_duck.sources.statuses import raise_for_status, read_json
 from threadx_duck.sources.symbols import read_symbols
 from threadx_duck.timeframes import ONE_MINUTE, Timeframe
-from threadx_duck.times import EPOCH, MINUTE, TimeRange, floor_minute
+from threadx_duck.times import EPOCH, MINUTE, TimeRange, floor_minute, month_of
 
 logger = logging.getLogger("threadx_duck.sources")
 
@@ -302,7 +302,7 @@ def _is_jump(before: _Fetched, after: _Fetched) -> bool:
 def _newest_closed(timeframe: Timeframe, moment: datetime) -> datetime:
     """The latest open time of a candle that is closed at a moment of the exchange's clock."""
     if timeframe.minutes is None:
-        return floor_minute(moment).replace(day=1, hour=0, minute=0) - MINUTE
+        return month_of(moment).start - MINUTE
     return moment - timedelta(minutes=timeframe.minutes)
 
 
