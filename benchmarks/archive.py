@@ -62,11 +62,11 @@ def main() -> None:
     year = Task(START, _end(options.months))
     month = Task(*MONTH)
     peers = [name for name in ("freqtrade", "ccxt") if name not in options.skip.split(",")]
-    python = environment(options.peers, options.data, "downloaders", peers) if peers else Path()
     # Without the notebook's and the tests' packages: pyarrow imports numpy wherever it is installed.
-    installed = environment(options.ours, options.data, "threadx", ["--editable", str(HERE.parent)])
+    own = environment(options.ours, options.data, "threadx", ["--editable", str(HERE.parent)])
+    others = environment(options.peers, options.data, "downloaders", peers) if peers else Path()
     with tempfile.TemporaryDirectory() as folder, _exchange(options, year.end, [SYMBOL]) as url:
-        contest = _Contest(url, Path(folder), installed, python, options.repeat)
+        contest = _Contest(url, Path(folder), own, others, options.repeat)
         ours = contest.ingest("threadx, archive", year)
         floor = contest.floor(year)
         over_rest = contest.ingest("threadx, REST month", month, "--source", "rest")
@@ -82,13 +82,13 @@ def main() -> None:
     results.add(Row("archive ingest of one symbol-year", "unzip, parse and append", ours, floor, None, unit="s"))
     many = [f"S{number}USDC" for number in range(options.symbols)]
     with tempfile.TemporaryDirectory() as folder, _exchange(options, year.end, many) as url:
-        _Contest(url, Path(folder), installed, python, 1).ingest_many(results, many, year)
+        _Contest(url, Path(folder), own, others, 1).ingest_many(results, many, year)
     results.finish(options.json)
 
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--data", type=Path, default=HERE / "data", help="where the peers' environment is kept")
+    parser.add_argument("--data", type=Path, default=HERE / "data", help="where environments are kept")
     parser.add_argument("--ours", type=Path, help="a Python that has threadx_duck; else one is made with nothing else")
     parser.add_argument("--peers", type=Path, help="a Python that has freqtrade and ccxt; else one is made")
     parser.add_argument("--skip", default="", help="freqtrade, ccxt or both, with a comma between")
@@ -126,11 +126,11 @@ def _exchange(options: argparse.Namespace, end: datetime, symbols: Sequence[str]
 class _Contest:
     """Runs the contenders and shows what each took."""
 
-    def __init__(self, url: str, work: Path, ours: Path, theirs: Path, repeat: int) -> None:
+    def __init__(self, url: str, work: Path, own: Path, others: Path, repeat: int) -> None:
         self._url = url
         self._work = work
-        self._ours = ours
-        self._theirs = theirs
+        self._own = own
+        self._others = others
         self._repeat = repeat
         self._console = Console(width=None if sys.stdout.isatty() else 100, highlight=False, markup=False)
 
@@ -151,7 +151,7 @@ class _Contest:
         url = self._url
         (folder / "paths.toml").write_text(f'[data.api]\nbase_url = "{url}"\n[data.archive]\nbase_url = "{url}"\n')
         span = ["--start", f"{task.start:%Y-%m-%dT%H:%M}", "--end", f"{task.end:%Y-%m-%dT%H:%M}"]
-        command = [str(self._ours), "-m", "threadx_duck", "ingest", *symbols, *span, *options, "--json"]
+        command = [str(self._own), "-m", "threadx_duck", "ingest", *symbols, *span, *options, "--json"]
         run = _run(name, command, folder)
         _require_all(run, json.loads(run.output)["rows_added"], task.candles * len(symbols))
         return run
@@ -162,7 +162,7 @@ class _Contest:
         for _ in range(repeat or self._repeat):
             days = [f"{moment:%Y-%m-%d}" for moment in (task.start, task.end)]
             output = str(self._work / f"{name}.feather")
-            run = _run(name, [str(self._theirs), str(HERE / script), self._url, SYMBOL, *days, output], self._work)
+            run = _run(name, [str(self._others), str(HERE / script), self._url, SYMBOL, *days, output], self._work)
             _require_all(run, int(run.output), task.candles)
             runs.append(run)
         return self._show(runs, task.candles)
@@ -174,7 +174,7 @@ class _Contest:
             folder = self._work / f"floor-{number}"
             folder.mkdir()
             days = [f"{moment:%Y-%m-%d}" for moment in (task.start, task.end)]
-            command = [str(self._ours), str(HERE / "archive_floor.py"), self._url, SYMBOL, *days, str(folder)]
+            command = [str(self._own), str(HERE / "archive_floor.py"), self._url, SYMBOL, *days, str(folder)]
             stages.append(json.loads(_run("floor", command, folder).output))
         median = {stage: statistics.median(one[stage] for one in stages) for stage in stages[0]}
         parts = ", ".join(f"{stage} {seconds:.2f}" for stage, seconds in median.items())

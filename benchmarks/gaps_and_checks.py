@@ -67,8 +67,8 @@ def measure_gaps(results: Results, chosen: argparse.Namespace, path: Path, minut
         with Worker(python) as ours, Worker(python) as theirs:
             best = best_of(
                 chosen.rounds,
-                gaps=lambda: ours.seconds("duckdb_fetched", path=path, sql="from gaps"),
-                lead=lambda: theirs.seconds("duckdb_fetched", path=path, sql=LEAD),
+                gaps=lambda: ours.seconds("duckdb_rows", path=path, sql="from gaps", arrow=False),
+                lead=lambda: theirs.seconds("duckdb_rows", path=path, sql=LEAD, arrow=False),
             )
             peaks = [worker.call("nothing")["peak"] / 1e6 for worker in (ours, theirs)]
         work = f"gaps, {minutes / 1e6:g} M"

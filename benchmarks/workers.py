@@ -36,19 +36,15 @@ def _duckdb(path: str) -> Any:
     return connection
 
 
-def duckdb_rows(path: str, sql: str) -> tuple[float, int]:
-    """A statement's rows as an Arrow table, on an open connection."""
+def duckdb_rows(path: str, sql: str, arrow: bool = True) -> tuple[float, int]:
+    """A statement's rows as an Arrow table, on an open connection.
+
+    Few rows may come as Python's instead: pyarrow would add its 50 MB to the most memory held.
+    """
     connection = _duckdb(path)
     began = time.perf_counter()
-    rows = connection.sql(sql).to_arrow_table().num_rows
-    return time.perf_counter() - began, rows
-
-
-def duckdb_fetched(path: str, sql: str) -> tuple[float, int]:
-    """A statement's few rows as Python's: pyarrow would add its 50 MB to the most memory held."""
-    connection = _duckdb(path)
-    began = time.perf_counter()
-    rows = len(connection.sql(sql).fetchall())
+    relation = connection.sql(sql)
+    rows = relation.to_arrow_table().num_rows if arrow else len(relation.fetchall())
     return time.perf_counter() - began, rows
 
 
@@ -178,8 +174,7 @@ def _peak() -> int:
 FUNCTIONS: dict[str, Callable[..., tuple[float, int]]] = {
     made.__name__: made
     for made in (
-        duckdb_rows, duckdb_fetched, arctic_fill, arctic_hours, polars_hours, pandas_hours, chdb_load, chdb_hours,
-        folder_size, nothing,
+        duckdb_rows, arctic_fill, arctic_hours, polars_hours, pandas_hours, chdb_load, chdb_hours, folder_size, nothing,
     )
 }  # fmt: skip
 

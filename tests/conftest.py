@@ -29,12 +29,25 @@ def pytest_report_header() -> str:
     return f"duckdb {duckdb.__version__}"
 
 
+def define_all(connection: duckdb.DuckDBPyConnection) -> None:
+    """Makes every table, macro and view of ``sql/`` through a plain connection, as any client may."""
+    for file in list_definitions():
+        connection.execute(file.statement)
+
+
 @pytest.fixture
 def database() -> Iterator[duckdb.DuckDBPyConnection]:
     """An empty database in memory with every table, macro and view of ``sql/``."""
     with duckdb.connect() as connection:
-        for file in list_definitions():
-            connection.execute(file.statement)
+        define_all(connection)
+        yield connection
+
+
+@pytest.fixture(scope="module")
+def shared_database() -> Iterator[duckdb.DuckDBPyConnection]:
+    """One such database for all examples of a property, which replaces its rows each time."""
+    with duckdb.connect() as connection:
+        define_all(connection)
         yield connection
 
 

@@ -15,9 +15,11 @@ import pytest
 
 SCRIPTS = Path(__file__).resolve().parent.parent / "benchmarks"
 
-ONE_MONTH = ["--months", "1", "--repeat", "1", "--latency", "0"]
 COMMANDS = {
-    "archive": [*ONE_MONTH, "--skip", "freqtrade,ccxt", "--symbols", "2", "--ours", sys.executable],
+    "archive": [
+        *("--months", "1", "--repeat", "1", "--latency", "0", "--symbols", "2"),
+        *("--skip", "freqtrade,ccxt", "--ours", sys.executable),
+    ],
     "queries": ["--minutes", "6e3", "--pruning-minutes", "6e3", "--rounds", "1", "--without-peers"],
     "gaps_and_checks": ["--minutes", "6e3", "--large-minutes", "8e3", "--rounds", "1", "--without-peers"],
     "verify": ["--minutes", "6e3", "--rounds", "1"],

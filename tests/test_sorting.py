@@ -202,7 +202,6 @@ from threadx_duck.errors import StoreError
 from threadx_duck.session import Session
 from threadx_duck.sorting import sort_finished
 from threadx_duck.store import Store
-from tests.processes import run_python
 
 path, step, size = sys.argv[1:]
 run, checkpoint = Session.run, Session.checkpoint

@@ -15,10 +15,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from threadx_duck.sqlfiles import list_definitions
-
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable
 
 utc = datetime.fromisoformat  # naive, as the store holds it
 MINUTE = timedelta(minutes=1)
@@ -150,15 +148,6 @@ def random_stores(draw: st.DrawFn) -> Store:
         store.asked[symbol] = everything + draw(st.lists(a_range, max_size=4))
         store.rejected[symbol] = draw(st.sets(st.integers(0, last), max_size=4))
     return store
-
-
-@pytest.fixture(scope="module")
-def shared_database() -> Iterator[duckdb.DuckDBPyConnection]:
-    """One database for all examples of a property, which replaces its rows each time."""
-    with duckdb.connect() as connection:
-        for file in list_definitions():
-            connection.execute(file.statement)
-        yield connection
 
 
 @settings(deadline=None, max_examples=150)

@@ -15,7 +15,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from threadx_duck.sqlfiles import list_definitions, list_sql
+from tests.conftest import define_all
+from threadx_duck.sqlfiles import list_sql
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -169,15 +170,6 @@ def random_candles(draw: st.DrawFn) -> list[Candle]:
         for symbol in draw(st.sampled_from([["A"], ["A", "B"]]))
         for minute in draw(st.lists(near | far, min_size=1, max_size=40, unique=True))
     ]  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def shared_database() -> Iterator[duckdb.DuckDBPyConnection]:
-    """One database for all examples of a property, which replaces its candles each time."""
-    with duckdb.connect() as connection:
-        for file in list_definitions():
-            connection.execute(file.statement)
-        yield connection
 
 
 @settings(deadline=None, max_examples=25)
@@ -354,8 +346,7 @@ def test_coverage_counts_from_the_first_to_the_last_candle(database: duckdb.Duck
 def test_views_answer_through_an_attached_file(tmp_path: Path) -> None:
     path = tmp_path / "store.duckdb"
     with duckdb.connect(path, config={"storage_compatibility_version": "v1.0.0"}) as store:
-        for file in list_definitions():
-            store.execute(file.statement)
+        define_all(store)
         candles = make_candles(START, 300)
         replace_candles(store, [*candles[:30], *candles[40:]])
         views = [file.relation for file in list_sql("views")]
@@ -433,8 +424,7 @@ def test_view_equals_the_exchange_also_in_a_real_outage(
 def real_database() -> Iterator[duckdb.DuckDBPyConnection]:
     """The recorded candles, and the table ``compared`` of our buckets beside the exchange's own."""
     with duckdb.connect() as connection:
-        for file in list_definitions():
-            connection.execute(file.statement)
+        define_all(connection)
         connection.execute(
             f"insert into candles_1m by name select *, 1 as request_id from '{NATIVE / 'candles_1m.parquet'}'"
         )

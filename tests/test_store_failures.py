@@ -350,8 +350,8 @@ from threadx_duck import checks, download, doctor, ingest, maintenance, publishi
 from threadx_duck.cli import output
 from threadx_duck.cli.main import run
 import click, rich.table, rich.console, tenacity, pyarrow.csv, pyarrow.compute
-for folder in ("append", "checks", "maintenance", "queries", "remove", "schema", "macros", "sort", "views"):
-    sqlfiles.list_sql(folder)
+for folder in sqlfiles.sql_root().iterdir():
+    sqlfiles.list_sql(folder.name)
 if os.geteuid() == 0:
     os.setgroups([]), os.setgid(65534), os.setuid(65534)
 sys.exit(run(sys.argv[1:]))
