@@ -1,0 +1,169 @@
+/* Draws the candles of the page with lightweight-charts; times are UTC. */
+(() => {
+  "use strict";
+  const data = JSON.parse(document.getElementById("data").textContent);
+  const L = window.LightweightCharts;
+  const host = document.getElementById("chart");
+  const dark = matchMedia("(prefers-color-scheme: dark)");
+  const css = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+  const reasonColour = (reason) => data.colours[reason][dark.matches ? 1 : 0];
+  const words = (reason) => reason.replace("_", " ");
+
+  const count = data.open.length;
+  const times = new Array(count);
+  times[0] = data.first;
+  for (let i = 1; i < count; i++) times[i] = times[i - 1] + data.steps[i - 1];
+  const [gapStart, gapEnd, gapMissing, gapReason] = data.gaps;
+  const lacking = new Map(data.incomplete[0].map((index, n) => [index, [data.incomplete[1][n], data.incomplete[2][n]]]));
+
+  const chart = L.createChart(host, {
+    autoSize: true,
+    localization: { locale: "en-GB" },
+    timeScale: { timeVisible: data.width === null || data.width < 86400, secondsVisible: false, minBarSpacing: 0.02 },
+    crosshair: { mode: L.CrosshairMode.Normal },
+  });
+  const price = chart.addSeries(L.CandlestickSeries, {
+    priceFormat: { type: "price", precision: data.decimals, minMove: 10 ** -data.decimals },
+    borderVisible: false,
+  });
+  const volume = chart.addSeries(L.HistogramSeries, { priceFormat: { type: "volume" }, priceLineVisible: false, lastValueVisible: false }, 1);
+  const panes = chart.panes();
+  panes[0].setStretchFactor(4);
+  panes[1].setStretchFactor(1);
+
+  /* Bands behind the candles, one a gap, at least as wide as a hair. */
+  class Bands {
+    constructor() { this._view = { zOrder: () => "bottom", renderer: () => ({ draw: (target) => this._draw(target) }) }; }
+    attached({ chart: drawn }) { this._chart = drawn; }
+    paneViews() { return [this._view]; }
+    _x(time) {
+      // Where a time lies between two candles, so does its place; what is absent has no place of its own.
+      let low = 0, high = count;
+      while (low < high) { const middle = (low + high) >> 1; if (times[middle] <= time) low = middle + 1; else high = middle; }
+      const index = low - 1;
+      const start = times[Math.max(index, 0)];
+      const width = data.width || (index + 1 < count ? times[index + 1] - start : 2592000);
+      const part = index < 0 ? 0 : Math.min(1, (time - start) / width);
+      return this._chart.timeScale().logicalToCoordinate(Math.max(index, 0)) + (part - 0.5) * this._chart.timeScale().options().barSpacing;
+    }
+    _draw(target) {
+      const range = this._chart.timeScale().getVisibleLogicalRange();
+      if (!range || !gapStart.length) return;
+      const from = times[Math.max(0, Math.min(count - 1, Math.floor(range.from) - 1))];
+      const to = times[Math.max(0, Math.min(count - 1, Math.ceil(range.to) + 1))] + (data.width || 2678400);
+      target.useBitmapCoordinateSpace((scope) => {
+        const draw = scope.context;
+        for (let i = 0; i < gapStart.length; i++) {
+          if (gapEnd[i] < from || gapStart[i] > to) continue;
+          const left = this._x(gapStart[i]) * scope.horizontalPixelRatio;
+          const right = this._x(gapEnd[i]) * scope.horizontalPixelRatio;
+          draw.fillStyle = reasonColour(gapReason[i]);
+          draw.globalAlpha = 0.3;
+          draw.fillRect(left, 0, Math.max(right - left, 1.5 * scope.horizontalPixelRatio), scope.bitmapSize.height);
+        }
+        draw.globalAlpha = 1;
+      });
+    }
+  }
+  price.attachPrimitive(new Bands());
+  const marks = L.createSeriesMarkers(price, []);
+
+  function paint() {
+    const up = css("--up"), down = css("--down"), line = css("--line"), mark = css("--mark");
+    chart.applyOptions({
+      layout: { background: { color: css("--back") }, textColor: css("--faint"), attributionLogo: true,
+                panes: { separatorColor: line } },
+      grid: { vertLines: { color: line }, horzLines: { color: line } },
+      rightPriceScale: { borderColor: line },
+    });
+    chart.timeScale().applyOptions({ borderColor: line });
+    price.applyOptions({ upColor: up, downColor: down, wickUpColor: up, wickDownColor: down });
+    const bars = new Array(count), amounts = new Array(count);
+    for (let i = 0; i < count; i++) {
+      const time = times[i], open = data.open[i], close = data.close[i];
+      bars[i] = { time, open, high: data.high[i], low: data.low[i], close };
+      amounts[i] = { time, value: data.volume[i], color: (close >= open ? up : down) + "99" };
+    }
+    price.setData(bars);
+    volume.setData(amounts);
+    marks.setMarkers([...lacking.keys()].map((index) => ({
+      time: times[index], position: "belowBar", shape: "arrowUp", color: mark, size: 0.8,
+    })));
+    legend();
+  }
+
+  /* The values of the candle under the pointer, else of the last one. */
+  const values = document.createElement("div");
+  values.id = "values";
+  values.setAttribute("aria-live", "off");
+  host.append(values);
+  const number = (value, decimals) => value.toLocaleString("en-US", { minimumFractionDigits: decimals, maximumFractionDigits: decimals });
+  const stamp = (time) => new Date(time * 1000).toISOString().slice(0, 16).replace("T", " ");
+  function tell(index) {
+    const open = data.open[index], close = data.close[index], change = 100 * (close / open - 1);
+    const parts = [["", stamp(times[index]) + " UTC"]];
+    for (const [name, key] of [["O", "open"], ["H", "high"], ["L", "low"], ["C", "close"]]) parts.push([name, number(data[key][index], data.decimals)]);
+    parts.push(["", (change < 0 ? "" : "+") + change.toFixed(2) + " %", close >= open ? "up" : "down"]);
+    parts.push(["V", data.volume[index].toLocaleString("en-US", { maximumFractionDigits: 8 })]);
+    if (lacking.has(index)) parts.push(["", "incomplete: " + lacking.get(index).map((n) => n.toLocaleString("en-US")).join(" of ") + " minutes", "mark"]);
+    const until = index + 1 < count ? times[index + 1] : times[index] + (data.width || 2678400);
+    for (let i = 0; i < gapStart.length; i++) {
+      if (gapStart[i] < until && gapEnd[i] > times[index]) {
+        parts.push(["", `gap, ${words(gapReason[i])}: ${gapMissing[i].toLocaleString("en-US")} minutes from ${stamp(gapStart[i])}`, "mark"]);
+        break;
+      }
+    }
+    values.replaceChildren(...parts.map(([name, text, kind]) => {
+      const span = document.createElement("span");
+      if (kind) span.className = kind;
+      if (name) { const bold = document.createElement("b"); bold.textContent = name + " "; span.append(bold); }
+      span.append(text);
+      return span;
+    }));
+  }
+  chart.subscribeCrosshairMove((event) => {
+    const index = event.logical === undefined || event.logical === null ? count - 1 : Math.round(event.logical);
+    tell(Math.max(0, Math.min(count - 1, index)));
+  });
+
+  function legend() {
+    const entries = [...new Set(gapReason)].map((reason) => [reasonColour(reason) + "80", "gap: " + words(reason)]);
+    if (lacking.size) entries.push([css("--mark"), "incomplete candle"]);
+    document.getElementById("legend").replaceChildren(...entries.map(([colour, text]) => {
+      const item = document.createElement("li"), box = document.createElement("i");
+      box.style.background = colour;
+      item.append(box, text);
+      return item;
+    }));
+  }
+
+  /* Buttons for the last day, week, month, year, and all. */
+  const nav = document.querySelector("nav");
+  const last = times[count - 1];
+  for (const [label, seconds] of [["1D", 86400], ["1W", 604800], ["1M", 2678400], ["1Y", 31622400], ["All", Infinity]]) {
+    if (seconds !== Infinity && (seconds >= last - times[0] || (data.width || 2678400) * 5 > seconds)) continue;
+    const button = document.createElement("button");
+    button.textContent = label;
+    button.addEventListener("click", () => {
+      if (seconds === Infinity) chart.timeScale().fitContent();
+      else chart.timeScale().setVisibleRange({ from: Math.max(times[0], last - seconds), to: last });
+    });
+    nav.append(button);
+  }
+  const log = document.createElement("button");
+  log.textContent = "log";
+  log.setAttribute("aria-pressed", "false");
+  log.addEventListener("click", () => {
+    const on = log.getAttribute("aria-pressed") !== "true";
+    log.setAttribute("aria-pressed", String(on));
+    price.priceScale().applyOptions({ mode: on ? L.PriceScaleMode.Logarithmic : L.PriceScaleMode.Normal });
+  });
+  nav.append(log);
+
+  paint();
+  dark.addEventListener("change", paint);
+  chart.timeScale().fitContent();
+  tell(count - 1);
+  window.threadxChart = { chart, price, volume };
+  requestAnimationFrame(() => requestAnimationFrame(() => { document.documentElement.dataset.drawn = String(count); }));
+})();

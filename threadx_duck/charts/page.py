@@ -1,0 +1,79 @@
+"""One HTML page that needs nothing else: its style, its scripts and its data stand in it."""
+
+from __future__ import annotations
+
+import html
+import os
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from threadx_duck.errors import UsageError
+
+# Colours of the reasons of absent minutes, on a light and on a dark screen; as in the Data Manager.
+REASON_COLOURS = {
+    "not_downloaded": ("#f0b429", "#d99e1c"),
+    "rejected": ("#b5179e", "#e05ccb"),
+    "outage": ("#2f6fde", "#5d95f5"),
+    "not_published": ("#8b95a1", "#737c88"),
+}
+
+# The page may run its own scripts and ask nobody for anything.
+_POLICY = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data:"
+
+_PAGE = """<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark">
+<meta http-equiv="Content-Security-Policy" content="{policy}">
+<title>{title}</title>
+<style>
+{style}</style>
+</head>
+<body>
+<header><h1>{title}</h1><p>{note}</p></header>
+{body}
+<script type="application/json" id="data">{data}</script>
+<script>
+{script}</script>
+</body>
+</html>
+"""
+
+
+def asset(name: str) -> str:
+    """The text of a file of ``charts/assets``."""
+    return (resources.files("threadx_duck.charts") / "assets" / name).read_text(encoding="utf-8")
+
+
+def make_page(*, title: str, note: str, body: str, styles: tuple[str, ...], scripts: tuple[str, ...], data: Any) -> str:
+    """The page. ``styles`` and ``scripts`` name assets, ``body`` is HTML, ``title`` and ``note`` are plain text.
+
+    ``data`` is what `orjson` writes; scripts read it from the element ``data``.
+    """
+    # Within a script element only its end tag and a comment could be taken for markup.
+    text = orjson.dumps(data).decode().replace("<", "\\u003c")
+    return _PAGE.format(
+        policy=html.escape(_POLICY),
+        title=html.escape(title),
+        note=html.escape(note),
+        style="".join(map(asset, styles)),
+        body=body,
+        data=text,
+        script="\n".join(map(asset, scripts)),
+    )
+
+
+def write_page(file: Path, text: str) -> None:
+    """Writes a page in one step. Raises `UsageError`."""
+    half = file.with_name(f".{file.name}.{os.getpid()}.tmp")
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        half.write_text(text, encoding="utf-8")
+        half.replace(file)
+    except OSError as error:
+        raise UsageError(f"Cannot write {file}: {error.strerror or error}.") from error
