@@ -14,6 +14,7 @@ import duckdb
 import pyarrow as pa
 import pytest
 
+from tests.browser import Browser, find_program, launched
 from threadx_duck.candles import CANDLE_SCHEMA
 from threadx_duck.config import Settings, StoreSettings, get_settings
 from threadx_duck.simulator import LoopbackExchange, Market, generate_market
@@ -141,6 +142,16 @@ def settings(tmp_path: Path, exchange: LoopbackExchange) -> Settings:
         "[data.archive]\nenabled = false\n"
     )
     return get_settings()
+
+
+@pytest.fixture
+def browser() -> Iterator[Browser]:
+    """A headless browser; the test is skipped on a machine without one."""
+    program = find_program()
+    if program is None:
+        pytest.skip("no Chromium on this machine")
+    with launched(program) as started:
+        yield started
 
 
 @pytest.fixture

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import re
-import shutil
-import subprocess
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 import pytest
 
+from tests.browser import Browser
+from tests.test_charts import data_of
 from threadx_duck import IngestionManager
 from threadx_duck.cli.main import run
 from threadx_duck.config import Settings
-from threadx_duck.coverage_map import state_of
 
 
 @pytest.fixture
@@ -28,26 +25,21 @@ def stored(settings: Settings) -> Settings:
     return settings
 
 
-def _heatmap(page: str) -> dict[str, Any]:
-    start = page.rindex("Plotly.newPlot(")
-    data, _ = json.JSONDecoder().raw_decode(page, page.index("[", start))
-    return next(trace for trace in data if trace["type"] == "heatmap")
-
-
 @pytest.mark.usefixtures("stored")
 def test_coverage_map_tells_outages_from_what_was_not_downloaded(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run(["coverage-map", "-o", "map.html", "--no-open"]) == 0
     assert "of 2 symbols in 2 months; 960 minutes are missing, 720 of them not downloaded." in capsys.readouterr().err
-    heatmap = _heatmap((tmp_path / "map.html").read_text())
-    assert heatmap["y"] == ["BTCUSDC", "ETHUSDC"]
-    assert heatmap["x"] == ["2024-01"]
-    assert heatmap["z"] == [[2], [4]]
-    assert heatmap["customdata"] == [
-        [["4,200", "4,320", "97.22 %", "120", "0", "0", "0"]],
-        [["3,480", "4,320", "80.56 %", "120", "0", "0", "720"]],
-    ]
+    data = data_of((tmp_path / "map.html").read_text())
+    assert data["symbols"] == ["BTCUSDC", "ETHUSDC"]
+    assert data["symbol"] == [0, 1]
+    assert data["month"] == [2024 * 12] * 2
+    assert data["expected"] == [4_320, 4_320]
+    assert data["candles"] == [4_200, 3_480]
+    assert data["reasons"] == {
+        "not_published": [0, 0], "outage": [120, 120], "rejected": [0, 0], "not_downloaded": [0, 720],
+    }  # fmt: skip
 
 
 @pytest.mark.usefixtures("stored")
@@ -58,17 +50,41 @@ def test_coverage_map_asks_for_nothing_from_the_network(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("stored")
-def test_coverage_map_draws_in_a_browser_without_errors(tmp_path: Path) -> None:
-    browser = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-    if browser is None:
-        pytest.skip("no browser on this machine")
+def test_month_is_filled_in_proportion(browser: Browser, tmp_path: Path) -> None:
     run(["--quiet", "coverage-map", "-o", "map.html", "--no-open"])
-    command = [browser, "--headless", "--no-sandbox", "--disable-gpu", "--dump-dom", "--virtual-time-budget=8000"]
-    page = subprocess.run(
-        [*command, (tmp_path / "map.html").as_uri()], capture_output=True, text=True, check=True, timeout=60
-    ).stdout
-    assert "not downloaded" in page
-    assert 'class="hm"' in page
+    page = browser.open(tmp_path / "map.html")
+    page.wait_for_function("[...document.querySelectorAll('canvas')].every((canvas) => canvas.drawn)")
+    shares = page.evaluate("""() => [...document.querySelectorAll("canvas")].map((canvas) => {
+        const pixels = canvas.getContext("2d").getImageData(0, 5, canvas.width, 1).data, counts = {};
+        for (let i = 0; i < pixels.length; i += 4) {
+            const colour = [pixels[i], pixels[i + 1], pixels[i + 2]].join();
+            if (pixels[i + 3] === 255) counts[colour] = (counts[colour] || 0) + 1;
+        }
+        return counts;
+    })""")
+    green, blue, amber = "76,175,125", "47,111,222", "240,180,41"
+    # Three days of January are a tenth of it; two hours are a hair, which is never left out.
+    assert all(5 <= row[green] <= 7 and 1 <= row[blue] <= 2 for row in shares)
+    assert amber not in shares[0]
+    assert 1 <= shares[1][amber] <= 2
+    assert browser.complaints == []
+
+
+@pytest.mark.usefixtures("stored")
+def test_map_tells_the_numbers_under_the_pointer_and_finds_symbols(browser: Browser, tmp_path: Path) -> None:
+    run(["--quiet", "coverage-map", "-o", "map.html", "--no-open"])
+    page = browser.open(tmp_path / "map.html", width=390, height=780, scheme="dark")
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    page.locator("canvas").nth(1).hover(position={"x": 8, "y": 8})
+    assert page.locator("#told").inner_text().splitlines() == [
+        "ETHUSDC  Jan 2024",
+        "3,480 of 4,320 minutes, 80.55 %",
+        "outage: 120",
+        "not downloaded: 720",
+    ]
+    page.locator("#filter").fill("btc")
+    assert page.locator(".row:visible .name").all_inner_texts() == ["BTCUSDC\n97.22 %"]
+    assert page.locator("#shown").inner_text() == "1 of 2"
 
 
 def test_months_of_several_symbols_are_counted_between_first_and_last_candle(stored: Settings) -> None:
@@ -78,19 +94,6 @@ def test_months_of_several_symbols_are_counted_between_first_and_last_candle(sto
         ("BTCUSDC", datetime(2024, 1, 1), 4_320),
         ("ETHUSDC", datetime(2024, 1, 1), 4_320),
     ]
-
-
-@pytest.mark.parametrize(
-    ("missing", "state"),
-    [
-        pytest.param({}, "complete", id="nothing"),
-        pytest.param({"outage": 3, "not_published": 9}, "outage", id="an outage"),
-        pytest.param({"outage": 300, "not_downloaded": 1}, "not_downloaded", id="a minute not downloaded"),
-    ],
-)
-def test_month_is_coloured_by_what_needs_somebody(missing: dict[str, int], state: str) -> None:
-    none = dict.fromkeys(("outage", "not_published", "rejected", "not_downloaded"), 0)
-    assert state_of(none | missing) == state
 
 
 def test_coverage_map_of_nothing_is_refused(settings: Settings, capsys: pytest.CaptureFixture[str]) -> None:

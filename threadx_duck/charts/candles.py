@@ -70,9 +70,9 @@ def write_chart(
 
 def _describe(candles: pa.Table, gaps: pa.Table, left_out: int, first: datetime, last: datetime) -> str:
     incomplete = _incomplete(candles).num_rows
+    span = f"from {first:%Y-%m-%d %H:%M} to {last:%Y-%m-%d %H:%M} UTC"
     parts = [
-        f"{candles.num_rows:,} candle{'' if candles.num_rows == 1 else 's'} "
-        f"from {first:%Y-%m-%d %H:%M} to {last:%Y-%m-%d %H:%M} UTC",
+        f"{candles.num_rows:,} candle{'' if candles.num_rows == 1 else 's'} {span}",
         f"{incomplete:,} incomplete",
         f"{gaps.num_rows:,} gap{'' if gaps.num_rows == 1 else 's'}",
     ]

@@ -43,7 +43,7 @@ def chart(
       threadx chart BTCUSDC 1h --start 2024-01-01 --end 2024-12-31
       threadx chart BTCUSDC 1d -o btc.html --no-open
     """
-    from threadx_duck.charts import write_chart
+    from threadx_duck.charts.candles import write_chart
     from threadx_duck.ingest import IngestionManager
 
     # A symbol is the exchange's string; in a file's name only what every system takes is kept of it.
@@ -78,7 +78,7 @@ def coverage_map(app: App, output: Path | None, *, no_open: bool) -> None:
     Example:
       threadx coverage-map -o coverage.html
     """
-    from threadx_duck.coverage_map import write_coverage_map
+    from threadx_duck.charts.coverage import write_coverage_map
 
     file = output or app.settings.data.processed_data_path / "charts" / "coverage.html"
     app.note(write_coverage_map(app.store(), file))

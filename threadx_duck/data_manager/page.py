@@ -145,7 +145,7 @@ class DataManagerPage(ttk.Frame):
         folder = self.settings.data.processed_data_path / "charts"
 
         def draw() -> Path:
-            from threadx_duck.charts import write_chart
+            from threadx_duck.charts.candles import write_chart
 
             file = folder / f"{symbols[0]}_{timeframe}.html"
             write_chart(self.downloads.manager, symbols[0], timeframe, wanted.start, wanted.end, file=file)

@@ -14,6 +14,18 @@
   times[0] = data.first;
   for (let i = 1; i < count; i++) times[i] = times[i - 1] + data.steps[i - 1];
   const [gapStart, gapEnd, gapMissing, gapReason] = data.gaps;
+
+  /* The places on the axis: absent candles have one too, so that a gap is as wide as it is long. Of a gap longer than
+     this, only so many places. */
+  const MOST_ABSENT = 2000;
+  const points = [], candleAt = [];
+  for (let i = 0; i < count; i++) {
+    points.push(times[i]);
+    candleAt.push(i);
+    if (data.width === null || i + 1 === count) continue;
+    const absent = Math.round((times[i + 1] - times[i]) / data.width) - 1;
+    for (let n = 1; n <= Math.min(absent, MOST_ABSENT); n++) { points.push(times[i] + n * data.width); candleAt.push(-1); }
+  }
   const lacking = new Map(data.incomplete[0].map((index, n) => [index, [data.incomplete[1][n], data.incomplete[2][n]]]));
 
   const chart = L.createChart(host, {
@@ -37,20 +49,21 @@
     attached({ chart: drawn }) { this._chart = drawn; }
     paneViews() { return [this._view]; }
     _x(time) {
-      // Where a time lies between two candles, so does its place; what is absent has no place of its own.
-      let low = 0, high = count;
-      while (low < high) { const middle = (low + high) >> 1; if (times[middle] <= time) low = middle + 1; else high = middle; }
-      const index = low - 1;
-      const start = times[Math.max(index, 0)];
-      const width = data.width || (index + 1 < count ? times[index + 1] - start : 2592000);
-      const part = index < 0 ? 0 : Math.min(1, (time - start) / width);
-      return this._chart.timeScale().logicalToCoordinate(Math.max(index, 0)) + (part - 0.5) * this._chart.timeScale().options().barSpacing;
+      // The last place at or before the time, and the part of its width that has passed.
+      let low = 0, high = points.length;
+      while (low < high) { const middle = (low + high) >> 1; if (points[middle] <= time) low = middle + 1; else high = middle; }
+      const index = Math.max(low - 1, 0);
+      const width = data.width || (index + 1 < points.length ? points[index + 1] - points[index] : 2592000);
+      const part = low === 0 ? 0 : Math.min(1, (time - points[index]) / width);
+      const scale = this._chart.timeScale();
+      return scale.logicalToCoordinate(index) + (part - 0.5) * scale.options().barSpacing;
     }
     _draw(target) {
       const range = this._chart.timeScale().getVisibleLogicalRange();
       if (!range || !gapStart.length) return;
-      const from = times[Math.max(0, Math.min(count - 1, Math.floor(range.from) - 1))];
-      const to = times[Math.max(0, Math.min(count - 1, Math.ceil(range.to) + 1))] + (data.width || 2678400);
+      const place = (logical) => Math.max(0, Math.min(points.length - 1, logical));
+      const from = points[place(Math.floor(range.from) - 1)];
+      const to = points[place(Math.ceil(range.to) + 1)] + (data.width || 2678400);
       target.useBitmapCoordinateSpace((scope) => {
         const draw = scope.context;
         for (let i = 0; i < gapStart.length; i++) {
@@ -78,11 +91,13 @@
     });
     chart.timeScale().applyOptions({ borderColor: line });
     price.applyOptions({ upColor: up, downColor: down, wickUpColor: up, wickDownColor: down });
-    const bars = new Array(count), amounts = new Array(count);
-    for (let i = 0; i < count; i++) {
-      const time = times[i], open = data.open[i], close = data.close[i];
-      bars[i] = { time, open, high: data.high[i], low: data.low[i], close };
-      amounts[i] = { time, value: data.volume[i], color: (close >= open ? up : down) + "99" };
+    const bars = new Array(points.length), amounts = new Array(points.length);
+    for (let i = 0; i < points.length; i++) {
+      const time = points[i], at = candleAt[i];
+      if (at < 0) { bars[i] = amounts[i] = { time }; continue; }
+      const open = data.open[at], close = data.close[at];
+      bars[i] = { time, open, high: data.high[at], low: data.low[at], close };
+      amounts[i] = { time, value: data.volume[at], color: (close >= open ? up : down) + "99" };
     }
     price.setData(bars);
     volume.setData(amounts);
@@ -99,17 +114,21 @@
   host.append(values);
   const number = (value, decimals) => value.toLocaleString("en-US", { minimumFractionDigits: decimals, maximumFractionDigits: decimals });
   const stamp = (time) => new Date(time * 1000).toISOString().slice(0, 16).replace("T", " ");
-  function tell(index) {
-    const open = data.open[index], close = data.close[index], change = 100 * (close / open - 1);
-    const parts = [["", stamp(times[index]) + " UTC"]];
-    for (const [name, key] of [["O", "open"], ["H", "high"], ["L", "low"], ["C", "close"]]) parts.push([name, number(data[key][index], data.decimals)]);
-    parts.push(["", (change < 0 ? "" : "+") + change.toFixed(2) + " %", close >= open ? "up" : "down"]);
-    parts.push(["V", data.volume[index].toLocaleString("en-US", { maximumFractionDigits: 8 })]);
-    if (lacking.has(index)) parts.push(["", "incomplete: " + lacking.get(index).map((n) => n.toLocaleString("en-US")).join(" of ") + " minutes", "mark"]);
-    const until = index + 1 < count ? times[index + 1] : times[index] + (data.width || 2678400);
+  const grouped = (value) => value.toLocaleString("en-US", { maximumFractionDigits: 8 });
+  function tell(place) {
+    const at = candleAt[place], time = points[place];
+    const parts = [["", stamp(time) + " UTC"]];
+    if (at >= 0) {
+      const open = data.open[at], close = data.close[at], change = 100 * (close / open - 1);
+      for (const [name, key] of [["O", "open"], ["H", "high"], ["L", "low"], ["C", "close"]]) parts.push([name, number(data[key][at], data.decimals)]);
+      parts.push(["", (change < 0 ? "" : "+") + change.toFixed(2) + " %", close >= open ? "up" : "down"]);
+      parts.push(["V", grouped(data.volume[at])]);
+      if (lacking.has(at)) parts.push(["", "incomplete: " + lacking.get(at).map(grouped).join(" of ") + " minutes", "mark"]);
+    }
+    const until = place + 1 < points.length ? points[place + 1] : time + (data.width || 2678400);
     for (let i = 0; i < gapStart.length; i++) {
-      if (gapStart[i] < until && gapEnd[i] > times[index]) {
-        parts.push(["", `gap, ${words(gapReason[i])}: ${gapMissing[i].toLocaleString("en-US")} minutes from ${stamp(gapStart[i])}`, "mark"]);
+      if (gapStart[i] < until && gapEnd[i] > time) {
+        parts.push(["", `gap, ${words(gapReason[i])}: ${grouped(gapMissing[i])} minutes from ${stamp(gapStart[i])}`, "mark"]);
         break;
       }
     }
@@ -122,8 +141,8 @@
     }));
   }
   chart.subscribeCrosshairMove((event) => {
-    const index = event.logical === undefined || event.logical === null ? count - 1 : Math.round(event.logical);
-    tell(Math.max(0, Math.min(count - 1, index)));
+    const end = points.length - 1;
+    tell(event.logical === undefined || event.logical === null ? end : Math.max(0, Math.min(end, Math.round(event.logical))));
   });
 
   function legend() {
@@ -163,7 +182,7 @@
   paint();
   dark.addEventListener("change", paint);
   chart.timeScale().fitContent();
-  tell(count - 1);
+  tell(points.length - 1);
   window.threadxChart = { chart, price, volume };
   requestAnimationFrame(() => requestAnimationFrame(() => { document.documentElement.dataset.drawn = String(count); }));
 })();
