@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from threadx_duck.config import Settings
 from threadx_duck.errors import UsageError
-from threadx_duck.exchange import FIRST_MINUTE
+from threadx_duck.exchange import FIRST_MINUTE, LATE_CANDLES
 from threadx_duck.planning import SOURCES, Costs, Planner, SourceChoice, SymbolPlan
 from threadx_duck.times import DAY, EPOCH, MINUTE, TimeRange, floor_minute, intersect_ranges, utc_now
 
@@ -55,8 +55,9 @@ class Demand:
         """What to ask for each symbol, and the planner with all that was found out for it.
 
         Without symbols, for every stored one; without a start, from the last stored minute or the listing;
-        without an end, to the last closed minute. ``refresh`` asks for what is covered, too. Raises
-        `UsageError`, `StoreError`, and `DownloadError` if the exchange cannot tell the time.
+        without an end, to the last closed minute. ``refresh`` asks for what is covered, too. A symbol in
+        BREAK is left alone for a day only where neither a start nor an end is named. Raises `UsageError`,
+        `StoreError`, and `DownloadError` if the exchange cannot tell the time.
         """
         planner = self._planner(source)
         spans = self.stored_spans()
@@ -68,7 +69,9 @@ class Demand:
         missing = {symbol: [span] for symbol, span in wanted.items() if span.start < span.end}
         if missing and spans and not refresh:
             with self._store.reading() as session:
-                missing = _due(session, _missing(session, missing), clock)
+                missing = _missing(session, missing)
+                if start is None and end is None:
+                    missing = _due(session, missing, clock)
         planner = replace(planner, clock=clock, kept=self._kept(planner, missing))
         return planner, [_plan_symbol(planner, symbol, missing.get(symbol, []), spans.get(symbol)) for symbol in chosen]
 
@@ -115,10 +118,13 @@ def _missing(session: Session, wanted: dict[str, list[TimeRange]]) -> dict[str, 
 
 
 def _due(session: Session, missing: dict[str, list[TimeRange]], clock: datetime) -> dict[str, list[TimeRange]]:
-    """What is missing, but for the end of symbols in BREAK that were asked for within a day of the clock."""
+    """What is missing, without the end of symbols in BREAK that were asked for up to the clock within a day.
+
+    Only for a run without a start and an end: a range that somebody names is asked for.
+    """
     if not missing:
         return missing
-    asked = dict(session.run("queries/symbols_in_break", since=clock - DAY))
+    asked = dict(session.run("queries/symbols_in_break", since=clock - DAY, late=LATE_CANDLES + MINUTE))
     return {
         symbol: [span for span in spans if symbol not in asked or span.start < asked[symbol]]
         for symbol, spans in missing.items()
