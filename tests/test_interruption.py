@@ -115,6 +115,9 @@ def test_an_interrupted_statement_is_no_error_of_the_store(store: Path) -> None:
             def sql(self, *_: object, **__: object) -> None:
                 raise RuntimeError("Query interrupted")
 
+            def interrupt(self) -> None:
+                pass
+
         session._connection, real = Connection(), session._connection  # type: ignore[assignment]
         with pytest.raises(KeyboardInterrupt):
             session.query("queries/status", symbols=[])

@@ -58,7 +58,7 @@ class Session:
         """The rows that ``sql/<name>.sql`` returns. Raises `StoreError` naming the file."""
         file = read_sql(name)
         try:
-            with _interruptible():
+            with self._interruptible():
                 relation = self._connection.sql(file.statement, params=parameters or None)
                 return relation.to_arrow_table()
         except duckdb.Error as error:
@@ -67,7 +67,7 @@ class Session:
     def check(self, file: SqlFile, symbols: Sequence[str] = ()) -> pa.Table:
         """The rows that a check finds, of some symbols only if any are named. Raises `StoreError` naming the file."""
         try:
-            with _interruptible():
+            with self._interruptible():
                 if self._is_shut_in and not self._only_reads(file.statement):
                     raise StoreError(f"{file.shown}: a check is one select.")
                 relation = self._connection.sql(file.statement)
@@ -165,13 +165,31 @@ class Session:
             # DuckDB lets whoever may read a folder write to it too.
             if self._allowed_folders and not self._only_reads(statement):
                 raise QueryError("A lake takes one select here; to write a file: threadx query -o FILE.")
-            with _interruptible():
+            with self._interruptible():
                 relation = self._connection.sql(statement)
                 if relation is None:
                     raise QueryError("The statement returns no rows; query is for reading.")
                 return _collect(relation, self._memory())
         except duckdb.Error as error:
             raise QueryError(self._plain(one_line(error))) from self._cause(error)
+
+    @contextmanager
+    def _interruptible(self) -> Iterator[None]:
+        """Raises `KeyboardInterrupt` for a statement that was interrupted, in whichever words DuckDB says so."""
+        try:
+            yield
+        except duckdb.InterruptException as error:
+            raise KeyboardInterrupt from error
+        except KeyboardInterrupt:
+            # DuckDB's own threads may still be at the statement, and closing the connection waits for them.
+            self.interrupt()
+            raise
+        except RuntimeError as error:
+            # DuckDB's client saw the signal itself and lost what Python's handler had raised.
+            if str(error) != _INTERRUPTED:
+                raise
+            self.interrupt()
+            raise KeyboardInterrupt from error
 
     @staticmethod
     def _only_reads(statement: str) -> bool:
@@ -222,7 +240,7 @@ class Session:
     def _do(self, statement: str, address: Address) -> list[tuple[Any, ...]]:
         """One of the few statements whose names cannot be parameters; ``address`` is the store it is about."""
         try:
-            with _interruptible():
+            with self._interruptible():
                 return self._connection.execute(statement).fetchall()
         except duckdb.Error as error:
             raise open_error(address, error, duckdb.__version__) from self._cause(error)
@@ -241,7 +259,7 @@ class Session:
 
     def _execute(self, file: SqlFile, parameters: dict[str, Any]) -> list[tuple[Any, ...]]:
         try:
-            with _interruptible():
+            with self._interruptible():
                 return self._connection.execute(file.statement, parameters or None).fetchall()
         except duckdb.Error as error:
             raise self._error(file, error) from self._cause(error)
@@ -257,20 +275,6 @@ def interrupt_all() -> None:
         sessions = list(_open)
     for session in sessions:
         session.interrupt()
-
-
-@contextmanager
-def _interruptible() -> Iterator[None]:
-    """Raises `KeyboardInterrupt` for a statement that was interrupted, in whichever words DuckDB says so."""
-    try:
-        yield
-    except duckdb.InterruptException as error:
-        raise KeyboardInterrupt from error
-    except RuntimeError as error:
-        # DuckDB's client saw the signal itself and lost what Python's handler had raised.
-        if str(error) != _INTERRUPTED:
-            raise
-        raise KeyboardInterrupt from error
 
 
 @contextmanager
