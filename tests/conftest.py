@@ -14,6 +14,7 @@ import duckdb
 import pyarrow as pa
 import pytest
 
+from tests.recordings import OPTION, SMALL, Recordings
 from threadx_duck.candles import CANDLE_SCHEMA
 from threadx_duck.config import Settings, StoreSettings, get_settings
 from threadx_duck.simulator import LoopbackExchange, Market, generate_market
@@ -23,6 +24,27 @@ from threadx_duck.store import Store
 # The market of the exchange fixture: three days, by a clock that stands at their end.
 START, END = datetime(2024, 1, 1), datetime(2024, 1, 4)
 OUTAGE = (datetime(2024, 1, 1, 5), datetime(2024, 1, 1, 7))
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        OPTION, type=Path, metavar="DIR", help="Also test on the larger set of the exchange's candles in this folder."
+    )
+
+
+@pytest.fixture(scope="session", params=["small", "whole"])
+def recordings(request: pytest.FixtureRequest) -> Recordings:
+    """The small set of real candles in the repository; then the larger one, if it is named."""
+    if request.param == "small":
+        return Recordings(SMALL, is_whole=False)
+    folder = request.config.getoption(OPTION)
+    if folder is None:
+        pytest.skip(f"only the small set of real candles was tried; {OPTION} DIR names a larger one")
+    # From where pytest was started: every test runs in a folder of its own.
+    made = Recordings(request.config.invocation_params.dir / folder, is_whole=True)
+    if not made.candles.is_file():
+        pytest.fail(f"{OPTION} {folder} holds no {made.candles.name}")
+    return made
 
 
 def pytest_report_header() -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import html
-import os
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,6 +11,7 @@ from threadx_duck.errors import MissingExtraError, UsageError
 from threadx_duck.ingest import IngestionManager
 from threadx_duck.timeframes import parse_timeframe
 from threadx_duck.times import TimeLike
+from threadx_duck.whole_files import require_no_database, write_whole
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -68,6 +68,7 @@ def write_chart(
     cannot be written.
     """
     require_plotly()
+    require_no_database(file)
     minutes = parse_timeframe(timeframe).minutes
     candles = manager.candles(symbol, timeframe, start_date, end_date)
     if not candles.num_rows:
@@ -246,10 +247,7 @@ def _stacked(table: pa.Table, columns: tuple[str, ...]) -> Any:
 
 def write_page(file: Path, text: str) -> None:
     """Writes a page in one step. Raises `UsageError`."""
-    half = file.with_name(f".{file.name}.{os.getpid()}.tmp")
     try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        half.write_text(text, encoding="utf-8")
-        half.replace(file)
+        write_whole(file, text.encode())
     except OSError as error:
         raise UsageError(f"Cannot write {file}: {error.strerror or error}.") from error

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from threadx_duck.charts import PAGE, REASON_COLOURS, require_plotly, write_page
 from threadx_duck.errors import UsageError
 from threadx_duck.store import Store
+from threadx_duck.whole_files import require_no_database
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -33,6 +34,7 @@ def write_coverage_map(store: Store, file: Path) -> str:
     cannot be written, `StoreError`.
     """
     require_plotly()
+    require_no_database(file)
     rows = store.query("queries/coverage_by_month").to_pylist()
     if not rows:
         raise UsageError(f"Nothing is stored in {store.name} yet. Run: threadx ingest BTCUSDC")

@@ -7,7 +7,9 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from threading import Lock
 from typing import TYPE_CHECKING, Any
+from weakref import WeakSet
 
 import duckdb
 
@@ -20,8 +22,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 _READING = {duckdb.StatementType.SELECT}
-_READ_ONLY_MEMORY = "2GB"
 _READ_ONLY_BYTES = 2_000_000_000
+_INTERRUPTED = "Query interrupted"
 
 
 @dataclass(frozen=True)
@@ -42,24 +44,37 @@ class Session:
         self._connection = connection
         self._address = address
         self._allowed_folders: list[str] = []
+        self._is_shut_in = False
+        with _open_lock:
+            _open.add(self)
+
+    def interrupt(self) -> None:
+        """Ends the statement that runs, if one does, with `KeyboardInterrupt`; called from another thread."""
+        # A connection that was closed meanwhile runs nothing.
+        with suppress(duckdb.Error):
+            self._connection.interrupt()
 
     def query(self, name: str, **parameters: Any) -> pa.Table:
         """The rows that ``sql/<name>.sql`` returns. Raises `StoreError` naming the file."""
         file = read_sql(name)
         try:
-            relation = self._connection.sql(file.statement, params=parameters or None)
-            return relation.to_arrow_table()
+            with self._interruptible():
+                relation = self._connection.sql(file.statement, params=parameters or None)
+                return relation.to_arrow_table()
         except duckdb.Error as error:
             raise self._error(file, error) from self._cause(error)
 
     def check(self, file: SqlFile, symbols: Sequence[str] = ()) -> pa.Table:
         """The rows that a check finds, of some symbols only if any are named. Raises `StoreError` naming the file."""
         try:
-            relation = self._connection.sql(file.statement)
-            if symbols:
-                wanted = [duckdb.ConstantExpression(symbol) for symbol in symbols]
-                relation = relation.filter(duckdb.ColumnExpression("symbol").isin(*wanted))
-            return relation.to_arrow_table()
+            with self._interruptible():
+                if self._is_shut_in and not self._only_reads(file.statement):
+                    raise StoreError(f"{file.shown}: a check is one select.")
+                relation = self._connection.sql(file.statement)
+                if symbols:
+                    wanted = [duckdb.ConstantExpression(symbol) for symbol in symbols]
+                    relation = relation.filter(duckdb.ColumnExpression("symbol").isin(*wanted))
+                return relation.to_arrow_table()
         except duckdb.Error as error:
             raise self._error(file, error) from self._cause(error)
 
@@ -121,30 +136,69 @@ class Session:
         """Lets `query_user_sql` read a folder in which the store's own files lie."""
         self._allowed_folders.append(folder)
 
-    def query_user_sql(self, statement: str) -> pa.Table:
-        """The rows of a statement that somebody typed; afterwards the connection is good for nothing else.
+    def shut_in(self) -> None:
+        """Keeps every statement from here on from files, network, extensions and settings; it cannot be undone.
 
-        No file, network, extension or setting is within its reach, and no more memory than a few gigabytes.
-        Raises `QueryError`.
+        They get two gigabytes of memory at most, or what the machine has for DuckDB if that is less.
         """
         for setting in (
-            f"memory_limit = '{_READ_ONLY_MEMORY}'",
+            f"memory_limit = '{self._memory()}B'",
             "temp_directory = ''",
             *(f"allowed_directories = [{literal(folder)}]" for folder in self._allowed_folders),
             "enable_external_access = false",
             "lock_configuration = true",
         ):
-            self._connection.execute(f"set {setting}")
+            try:
+                self._connection.execute(f"set {setting}")
+            except duckdb.NotImplementedException:
+                # The folder of this connection's own statements is in use already, and no select reaches it.
+                if not setting.startswith("temp_directory"):
+                    raise
+            except duckdb.Error as error:
+                raise self._error(None, error) from self._cause(error)
+        self._is_shut_in = True
+
+    def query_user_sql(self, statement: str) -> pa.Table:
+        """The rows of a statement that somebody typed, run as `shut_in` says. Raises `QueryError`."""
+        self.shut_in()
         try:
             # DuckDB lets whoever may read a folder write to it too.
-            if self._allowed_folders and {s.type for s in duckdb.extract_statements(statement)} != _READING:
+            if self._allowed_folders and not self._only_reads(statement):
                 raise QueryError("A lake takes one select here; to write a file: threadx query -o FILE.")
-            relation = self._connection.sql(statement)
-            if relation is None:
-                raise QueryError("The statement returns no rows; query is for reading.")
-            return _collect(relation)
+            with self._interruptible():
+                relation = self._connection.sql(statement)
+                if relation is None:
+                    raise QueryError("The statement returns no rows; query is for reading.")
+                return _collect(relation, self._memory())
         except duckdb.Error as error:
             raise QueryError(self._plain(one_line(error))) from self._cause(error)
+
+    @contextmanager
+    def _interruptible(self) -> Iterator[None]:
+        """Raises `KeyboardInterrupt` for a statement that was interrupted, in whichever words DuckDB says so."""
+        try:
+            yield
+        except duckdb.InterruptException as error:
+            raise KeyboardInterrupt from error
+        except KeyboardInterrupt:
+            # DuckDB's own threads may still be at the statement, and closing the connection waits for them.
+            self.interrupt()
+            raise
+        except RuntimeError as error:
+            # DuckDB's client saw the signal itself and lost what Python's handler had raised.
+            if str(error) != _INTERRUPTED:
+                raise
+            self.interrupt()
+            raise KeyboardInterrupt from error
+
+    @staticmethod
+    def _only_reads(statement: str) -> bool:
+        return {part.type for part in duckdb.extract_statements(statement)} == _READING
+
+    def _memory(self) -> int:
+        """How many bytes a statement that somebody else wrote may take."""
+        own = self._connection.execute("select parse_formatted_bytes(current_setting('memory_limit'))").fetchall()
+        return min(_READ_ONLY_BYTES, int(own[0][0]))
 
     def attach(self, other: Address, name: str) -> None:
         """Lets statements read another store under a name. Raises `StoreError` if it cannot be opened."""
@@ -186,7 +240,8 @@ class Session:
     def _do(self, statement: str, address: Address) -> list[tuple[Any, ...]]:
         """One of the few statements whose names cannot be parameters; ``address`` is the store it is about."""
         try:
-            return self._connection.execute(statement).fetchall()
+            with self._interruptible():
+                return self._connection.execute(statement).fetchall()
         except duckdb.Error as error:
             raise open_error(address, error, duckdb.__version__) from self._cause(error)
 
@@ -204,9 +259,22 @@ class Session:
 
     def _execute(self, file: SqlFile, parameters: dict[str, Any]) -> list[tuple[Any, ...]]:
         try:
-            return self._connection.execute(file.statement, parameters or None).fetchall()
+            with self._interruptible():
+                return self._connection.execute(file.statement, parameters or None).fetchall()
         except duckdb.Error as error:
             raise self._error(file, error) from self._cause(error)
+
+
+_open: WeakSet[Session] = WeakSet()
+_open_lock = Lock()
+
+
+def interrupt_all() -> None:
+    """Ends the statement of every session of this process; may be called from any thread."""
+    with _open_lock:
+        sessions = list(_open)
+    for session in sessions:
+        session.interrupt()
 
 
 @contextmanager
@@ -230,7 +298,7 @@ def prepare(connection: duckdb.DuckDBPyConnection) -> None:
         connection.execute("set enable_progress_bar = false")
 
 
-def _collect(relation: duckdb.DuckDBPyRelation) -> pa.Table:
+def _collect(relation: duckdb.DuckDBPyRelation, most: int) -> pa.Table:
     """All rows, unless they are more than a memory should hold at once."""
     import pyarrow as pa
 
@@ -238,8 +306,8 @@ def _collect(relation: duckdb.DuckDBPyRelation) -> pa.Table:
     batches, size = [], 0
     for batch in reader:
         size += batch.nbytes
-        if size > _READ_ONLY_BYTES:
-            raise QueryError(f"The result is larger than {_READ_ONLY_MEMORY}. Add a where or a limit.")
+        if size > most:
+            raise QueryError(f"The result is larger than {most / 1e9:.2g}GB. Add a where or a limit.")
         batches.append(batch)
     return pa.Table.from_batches(batches, reader.schema)
 

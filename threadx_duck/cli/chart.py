@@ -7,7 +7,16 @@ from pathlib import Path
 
 import click
 
-from threadx_duck.cli.context import App, end_option, pass_app, shown, start_option, symbol_argument, timeframe_argument
+from threadx_duck.cli.context import (
+    App,
+    ResultFile,
+    end_option,
+    pass_app,
+    shown,
+    start_option,
+    symbol_argument,
+    timeframe_argument,
+)
 
 
 @click.command()
@@ -18,7 +27,7 @@ from threadx_duck.cli.context import App, end_option, pass_app, shown, start_opt
 @click.option(
     "-o",
     "--output",
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=ResultFile(),
     help="The HTML file; by default SYMBOL_TIMEFRAME.html under processed_data_path.",
 )
 @click.option("--no-open", is_flag=True, help="Write the file and do not open it in the browser.")
@@ -63,7 +72,7 @@ def chart(
 @click.option(
     "-o",
     "--output",
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=ResultFile(),
     help="The HTML file; by default coverage.html under processed_data_path.",
 )
 @click.option("--no-open", is_flag=True, help="Write the file and do not open it in the browser.")

@@ -15,6 +15,7 @@ from threadx_duck.cli.context import (
     end_option,
     json_option,
     pass_app,
+    print_error,
     start_option,
     symbols_argument,
 )
@@ -72,7 +73,7 @@ def verify(
     else:
         _print_verification(app, result)
     for symbol, error in result.failed.items():
-        click.echo(f"threadx: error: {symbol}: {error}", err=True)
+        print_error(f"{symbol}: {error}")
     if result.failed:
         app.end(ExitCode.FAILED)
     if result.mismatches:

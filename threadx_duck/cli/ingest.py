@@ -18,6 +18,7 @@ from threadx_duck.cli.context import (
     end_option,
     json_option,
     pass_app,
+    print_error,
     start_option,
     symbols_argument,
 )
@@ -215,6 +216,6 @@ def _print(app: App, results: Sequence[SymbolResult], seconds: float) -> None:
             differing = f", {len(found.mismatches):,} values differ" if found.mismatches else ""
             app.note(f"{result.symbol} {label}: {found.candles:,} candles{differing}")
         if result.error:
-            click.echo(f"threadx: error: {result.symbol}: {result.error}", err=True)
+            print_error(f"{result.symbol}: {result.error}")
     added = sum(result.rows_added for result in results)
     app.note(f"{counted(added, 'candle')} in {seconds:.1f} seconds.")

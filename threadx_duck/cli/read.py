@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
@@ -24,10 +23,9 @@ from threadx_duck.cli.context import (
     timeframe_argument,
 )
 from threadx_duck.cli.output import print_json, print_table, write_rows
+from threadx_duck.cli.values import as_records
 from threadx_duck.errors import UsageError
-
-if TYPE_CHECKING:
-    pass
+from threadx_duck.visible import visible
 
 _AGE = re.compile(r"([1-9][0-9]{0,4})([smhd])")
 _AGE_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
@@ -157,7 +155,7 @@ def check(app: App, symbols: tuple[str, ...], folder: Path | None, *, as_json: b
                 "name": finding.name,
                 "description": finding.description,
                 "rows": finding.rows.num_rows,
-                "found": finding.rows.slice(0, _SHOWN_FAULTS).to_pylist(),
+                "found": as_records(finding.rows.slice(0, _SHOWN_FAULTS)),
             }
             for finding in findings
         ]
@@ -169,7 +167,7 @@ def check(app: App, symbols: tuple[str, ...], folder: Path | None, *, as_json: b
         )
         for finding in findings:
             if finding.rows.num_rows:
-                click.echo(f"\n{finding.name}: the first of {finding.rows.num_rows:,} rows")
+                click.echo(f"\n{visible(finding.name)}: the first of {finding.rows.num_rows:,} rows")
                 write_rows(finding.rows.slice(0, _SHOWN_FAULTS), "table", None)
     if total:
         app.end(ExitCode.FOUND)

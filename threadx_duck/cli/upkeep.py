@@ -9,6 +9,7 @@ import click
 from threadx_duck.cli.context import App, ExitCode, counted, json_option, pass_app
 from threadx_duck.cli.output import print_json
 from threadx_duck.errors import UsageError
+from threadx_duck.visible import visible
 
 _MARKS = {"ok": "ok     ", "note": "note   ", "problem": "PROBLEM"}
 
@@ -117,8 +118,8 @@ def doctor(app: App, *, as_json: bool) -> None:
     for finding in examine(app.settings):
         findings.append(finding)
         if not as_json:
-            advice = f"\n        -> {finding.advice}" if finding.advice else ""
-            click.echo(f"{_MARKS[finding.state]} {finding.topic}: {finding.text}{advice}")
+            advice = f"\n        -> {visible(finding.advice)}" if finding.advice else ""
+            click.echo(f"{_MARKS[finding.state]} {finding.topic}: {visible(finding.text)}{advice}")
     problems = sum(finding.state == "problem" for finding in findings)
     if as_json:
         fields = ("topic", "state", "text", "advice")
