@@ -232,11 +232,12 @@ class IngestionManager:
         *,
         repair: bool = False,
     ) -> Verification:
-        """Compares derived candles that open in a range with the exchange's own, as far as ranges are conclusive.
+        """Compares derived candles that open in a range with the exchange's own.
 
-        The exchange's candles are asked for where they are not stored yet; ``repair`` asks again for what
-        differs, on both sides. Without symbols, every stored one. Raises `UsageError`, `StoreError`, and
-        `DownloadError` if the exchange refuses all requests.
+        Each closed candle is compared whose minutes are all stored, imported ones too, or known to be absent;
+        the result's ``uncompared`` counts the others. The exchange's candles are asked for where they are not
+        stored yet; ``repair`` asks again for what differs, on both sides. Without symbols, every stored one.
+        Raises `UsageError`, `StoreError`, and `DownloadError` if the exchange refuses all requests.
         """
         from threadx_duck.comparison import stored_candles
         from threadx_duck.verification import verify_ranges

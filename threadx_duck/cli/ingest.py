@@ -214,7 +214,11 @@ def _print(app: App, results: Sequence[SymbolResult], seconds: float) -> None:
     for result in results:
         for label, found in result.timeframes.items():
             differing = f", {len(found.mismatches):,} values differ" if found.mismatches else ""
-            app.note(f"{result.symbol} {label}: {found.candles:,} candles{differing}")
+            uncompared = f", {found.uncompared:,} could not be" if found.uncompared else ""
+            app.note(
+                f"{result.symbol} {label}: {counted(found.candles, 'candle')}, "
+                f"{found.compared:,} compared{uncompared}{differing}"
+            )
         if result.error:
             print_error(f"{result.symbol}: {result.error}")
     added = sum(result.rows_added for result in results)

@@ -80,6 +80,15 @@ def status(app: App, symbols: tuple[str, ...], max_age: str | None, *, as_json: 
             ],
         )
         app.note(f"{counted(candles, 'candle')}, {size / 1e6:,.1f} MB in {shown(store.address)}; times are UTC.")
+        unproven = {row["symbol"]: row["unproven"] for row in rows if row["unproven"]}
+        if unproven:
+            named = ", ".join(f"{symbol} {count:,}" for symbol, count in list(unproven.items())[:_SHOWN_FAULTS])
+            more = f" and {len(unproven) - _SHOWN_FAULTS:,} more" if len(unproven) > _SHOWN_FAULTS else ""
+            app.note(
+                f"Imported and never asked of the exchange: {counted(sum(unproven.values()), 'minute')} "
+                f"({named}{more}). Compare them: threadx verify -t 1h --repair. Or ask for them: "
+                "threadx ingest --refresh, with their --start."
+            )
         if copied_at is not None:
             app.note(f"A read copy of {origin}, taken {(utc_now() - copied_at) // MINUTE:,} minutes ago.")
     if age is not None:
