@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import errno
+import math
 import os
 import threading
+import time
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterator
 from contextlib import ExitStack, contextmanager, suppress
@@ -16,7 +19,8 @@ from threadx_duck.errors import CONTINUES, StoreError, StoreLockedError
 from threadx_duck.session import Session, prepare
 from threadx_duck.sqlfiles import list_definitions, literal
 from threadx_duck.store_errors import moved_error, open_error
-from threadx_duck.storefile import held, holder, identity, is_open_here, link_file, temporary_beside
+from threadx_duck.storefile import FileState, held, holder, identity, is_open_here, link_file, resolved, state_of
+from threadx_duck.temporaries import temporary_beside
 
 # Storage v1.0.0 is readable by every client since DuckDB 1.0, at no cost in size or speed; DuckDB 2.0's
 # own default is readable by no client before 2.0.
@@ -25,6 +29,9 @@ _STORAGE: dict[str, Any] = {"storage_compatibility_version": "v1.0.0"}
 # One turn for each file in this process, whoever made the `Database`: connections of different modes to one file
 # exclude each other, and copying the file while one is open would drop DuckDB's lock.
 _turns: defaultdict[Path, threading.RLock] = defaultdict(threading.RLock)
+
+# Seconds between two looks at a file that another process holds: of who has just come, of who has waited long.
+_LONGEST_PAUSE, _SHORTEST_PAUSE = 0.3, 0.004
 
 Opened = TypeVar("Opened")
 Result = TypeVar("Result")
@@ -37,10 +44,11 @@ class Database:
     """
 
     def __init__(self, path: Path, lock_timeout: float, on_wait: Callable[[str], None]) -> None:
-        self.path = path
+        # Not a link to it: what replaces the file would replace the link, and DuckDB's log lies beside the file.
+        self.path = resolved(path)
         self._lock_timeout = lock_timeout
         self.on_wait = on_wait
-        self._turn = _turns[path.resolve()]
+        self._turn = _turns[self.path]
         self._new: bytes | None = None
 
     @property
@@ -107,6 +115,11 @@ class Database:
         with self.connected(read_only=True) as session:
             yield session
 
+    @contextmanager
+    def upgrading(self) -> Iterator[None]:
+        """Keeps others out while the schema changes: whoever writes to a file does so already."""
+        yield
+
     @staticmethod
     def define_schema(session: Session) -> None:
         """Makes every table, macro and view."""
@@ -123,6 +136,10 @@ class Database:
             return self.path.stat().st_mtime
         except OSError:
             return 0.0
+
+    def state(self) -> FileState:
+        """Tells the file from what it was before."""
+        return state_of(self.path)
 
     @contextmanager
     def connected(self, *, read_only: bool, alone: bool = False) -> Iterator[Session]:
@@ -181,26 +198,28 @@ class Database:
             if not self._lock_timeout:
                 raise
             self.on_wait(f"{error} Waiting for up to {self._lock_timeout:g} seconds.")
-        # Imported where it is needed: most commands never wait.
-        from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_random_exponential
-
-        patience: Retrying = Retrying(
-            retry=retry_if_exception_type(StoreLockedError),
-            stop=stop_after_delay(self._lock_timeout),
-            wait=wait_random_exponential(multiplier=0.02, max=1.0),
-            reraise=True,
-        )
+        began = time.monotonic()
+        while (waited := time.monotonic() - began) < self._lock_timeout:
+            time.sleep(min(_pause(waited), self._lock_timeout - waited))
+            with suppress(StoreLockedError):
+                return open_file()
         try:
-            return patience(open_file)
+            return open_file()
         except StoreLockedError as error:
             raise StoreLockedError(f"{error} Gave up after {self._lock_timeout:g} seconds. {CONTINUES}") from error
 
     def _make(self, file: Path, fill: Callable[[Session], None]) -> None:
         with duckdb.connect(str(file), config=_STORAGE) as connection:
-            fill(_prepared(connection, self.path))
+            session = _prepared(connection, self.path)
+            fill(session)
+            # Closing does it too, but swallows a failure: the file would lie there without what is in the log.
+            session.checkpoint()
 
     def _open(self, *, read_only: bool) -> duckdb.DuckDBPyConnection:
         before = identity(self.path)
+        if before is None and not self.exists:
+            # DuckDB would make an empty database of it.
+            raise open_error(self.path, FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT)))
         try:
             connection = duckdb.connect(str(self.path), read_only=read_only, config=_STORAGE)
         except duckdb.Error as error:
@@ -215,7 +234,7 @@ class Database:
 
     def _attach_old(self, target: Path) -> duckdb.DuckDBPyConnection:
         self._apply_log()
-        before, log = identity(self.path), _state(self.log)
+        before, log = identity(self.path), state_of(self.log)
         connection = duckdb.connect(config=_STORAGE)
         try:
             connection.execute(f"set temp_directory = {literal(str(target.with_name(f'{target.name}.spill')))}")
@@ -223,7 +242,7 @@ class Database:
         except duckdb.Error as error:
             connection.close()
             raise open_error(self.path, error, duckdb.__version__) from error
-        if identity(self.path) != before or _state(self.log) != log:
+        if identity(self.path) != before or state_of(self.log) != log:
             connection.close()
             raise StoreLockedError(f"{self.path} was just written by another process.")
         # What is still there after a checkpoint holds nothing, and must not lie beside the new file.
@@ -233,7 +252,7 @@ class Database:
     def _hold(self) -> tuple[ExitStack, BinaryIO]:
         """The closed file, locked against writers; the lock goes with the stack."""
         self._apply_log()
-        log = _state(self.log)
+        log = state_of(self.log)
         stack = ExitStack()
         try:
             stream = stack.enter_context(held(self.path))
@@ -243,7 +262,7 @@ class Database:
         except OSError as error:
             raise open_error(self.path, error, duckdb.__version__) from error
         found = os.fstat(stream.fileno())
-        if (found.st_dev, found.st_ino) != identity(self.path) or _state(self.log) != log:
+        if (found.st_dev, found.st_ino) != identity(self.path) or state_of(self.log) != log:
             stack.close()
             raise StoreLockedError(f"{self.path} was just written by another process.")
         return stack, stream
@@ -267,10 +286,13 @@ def _prepared(connection: duckdb.DuckDBPyConnection, path: Path) -> Session:
     return Session(connection, path)
 
 
-def _state(path: Path) -> tuple[int, ...]:
-    """Tells a file from what it was before; opens nothing."""
-    try:
-        found = path.stat()
-    except OSError:
-        return ()
-    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns
+def _pause(waited: float) -> float:
+    """How long to wait before asking again for a file, in seconds, after so many.
+
+    Who has waited longer asks more often, and so is the first to find the file free: whoever comes later cannot pass
+    by for long, however many they are. Nothing needs to be written for it, nor agreed upon between machines.
+    """
+    # Imported here, because most commands never wait.
+    import random
+
+    return random.uniform(0.5, 1.0) * max(_SHORTEST_PAUSE, _LONGEST_PAUSE * math.exp2(-waited))

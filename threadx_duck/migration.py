@@ -71,6 +71,8 @@ def migrate(source: Store, target: Store, progress: Progress = lambda _done, _to
     """
     if is_same(source, target):
         raise UsageError(f"{target.name} is this very store. Name another one.")
+    source.upgrade_first()
+    target.upgrade_first()
     there, here = _read(source), _read(target) if target.exists else _Content({}, {})
     _require_begun(target, there, here)
     ranges = {symbol: _missing(source, target, symbol, there, here) for symbol in sorted(there.symbols)}
