@@ -19,7 +19,17 @@ from threadx_duck.errors import CONTINUES, StoreError, StoreLockedError
 from threadx_duck.session import Session, prepare
 from threadx_duck.sqlfiles import list_definitions, literal
 from threadx_duck.store_errors import moved_error, open_error
-from threadx_duck.storefile import FileState, held, holder, identity, is_open_here, link_file, resolved, state_of
+from threadx_duck.storefile import (
+    FileState,
+    held,
+    holder,
+    identity,
+    is_held,
+    is_open_here,
+    link_file,
+    resolved,
+    state_of,
+)
 from threadx_duck.temporaries import temporary_beside
 
 # Storage v1.0.0 is readable by every client since DuckDB 1.0, at no cost in size or speed; DuckDB 2.0's
@@ -31,7 +41,10 @@ _STORAGE: dict[str, Any] = {"storage_compatibility_version": "v1.0.0"}
 _turns: defaultdict[Path, threading.RLock] = defaultdict(threading.RLock)
 
 # Seconds between two looks at a file that another process holds: of who has just come, of who has waited long.
-_LONGEST_PAUSE, _SHORTEST_PAUSE = 0.3, 0.004
+_LONGEST_PAUSE, _SHORTEST_PAUSE = 0.4, 0.002
+
+# When this process last let go of a file that it had written to, by `time.monotonic`.
+_written: defaultdict[Path, float] = defaultdict(lambda: -math.inf)
 
 Opened = TypeVar("Opened")
 Result = TypeVar("Result")
@@ -149,7 +162,7 @@ class Database:
         """
         del alone
         with self._turn:
-            connection = self._patiently(lambda: self._open(read_only=read_only))
+            connection = self._patiently(lambda: self._open(read_only=read_only), shared=read_only)
             opened = identity(self.path)
             try:
                 yield _prepared(connection, self.path)
@@ -157,13 +170,15 @@ class Database:
                     raise moved_error(self.path)
             finally:
                 connection.close()
+                if not read_only:
+                    _written[self.path] = time.monotonic()
 
     @contextmanager
     def closed(self) -> Iterator[BinaryIO]:
         """The bytes of the closed file, its log written into it, with every writer kept out meanwhile."""
         with self._turn:
             self._require_closed_here()
-            stack, stream = self._patiently(self._hold)
+            stack, stream = self._patiently(self._hold, shared=True)
             with stack:
                 yield stream
 
@@ -181,7 +196,7 @@ class Database:
         """A session in memory on this file as ``old``, read-only and so held, and a new file as ``new``."""
         with self._turn:
             self._require_closed_here()
-            connection = self._patiently(lambda: self._attach_old(target))
+            connection = self._patiently(lambda: self._attach_old(target), shared=True)
             try:
                 connection.execute(f"attach {literal(str(target))} as new (storage_version 'v1.0.0')")
                 yield _prepared(connection, self.path)
@@ -190,8 +205,9 @@ class Database:
             finally:
                 connection.close()
 
-    def _patiently(self, open_file: Callable[[], Opened]) -> Opened:
+    def _patiently(self, open_file: Callable[[], Opened], *, shared: bool) -> Opened:
         """Opens the file, waiting for another process that holds it. Raises `StoreLockedError` in the end."""
+        self._let_others_in()
         try:
             return open_file()
         except StoreLockedError as error:
@@ -201,12 +217,17 @@ class Database:
         began = time.monotonic()
         while (waited := time.monotonic() - began) < self._lock_timeout:
             time.sleep(min(_pause(waited), self._lock_timeout - waited))
-            with suppress(StoreLockedError):
-                return open_file()
+            if not is_held(self.path, shared=shared):
+                with suppress(StoreLockedError):
+                    return open_file()
         try:
             return open_file()
         except StoreLockedError as error:
             raise StoreLockedError(f"{error} Gave up after {self._lock_timeout:g} seconds. {CONTINUES}") from error
+
+    def _let_others_in(self) -> None:
+        """Stays away from a file that was just written here for as long as whoever waits longest looks away."""
+        time.sleep(max(0.0, _written[self.path] + 2 * _SHORTEST_PAUSE - time.monotonic()))
 
     def _make(self, file: Path, fill: Callable[[Session], None]) -> None:
         with duckdb.connect(str(file), config=_STORAGE) as connection:
@@ -295,4 +316,4 @@ def _pause(waited: float) -> float:
     # Imported here, because most commands never wait.
     import random
 
-    return random.uniform(0.5, 1.0) * max(_SHORTEST_PAUSE, _LONGEST_PAUSE * math.exp2(-waited))
+    return random.uniform(0.5, 1.0) * max(_SHORTEST_PAUSE, _LONGEST_PAUSE * math.exp(-waited / 2))

@@ -124,6 +124,8 @@ def _is_outdated(store: Store, target: Path) -> bool:
 
 def _mark(copy: Store, moment: datetime, origin: str, wanted: list[tuple[str, int]] | None) -> None:
     """Makes a file a read copy, and looks whether it is one and has its rows. Raises `StoreError`."""
+    if not copy.exists:
+        raise StoreError(f"The copy for {copy.path} was removed while it was made. Run the same command again.")
     with copy.reading() as session:
         rows = session.run("maintenance/count_rows")
     _require_rows(copy, wanted or rows, rows)

@@ -104,6 +104,24 @@ def holder(path: Path) -> str | None:
     return f"{program} (process {process})"
 
 
+def is_held(path: Path, *, shared: bool) -> bool:
+    """Whether another process keeps one out who would lock the file, shared or not; False if there is no telling.
+
+    Takes a hundredth of what it takes to let DuckDB try.
+    """
+    if sys.platform != "linux" or is_open_here(path):
+        return False
+    import fcntl
+
+    wanted = struct.pack(_FLOCK, fcntl.F_RDLCK if shared else fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0)
+    try:
+        with path.open("rb") as stream:
+            kind: int = struct.unpack(_FLOCK, fcntl.fcntl(stream, fcntl.F_GETLK, wanted))[0]
+    except OSError:
+        return False
+    return kind != fcntl.F_UNLCK
+
+
 def copy_stream(stream: BinaryIO, target: Path) -> str:
     """Copies an open file to a new one and onto the disk; returns the hash of what was read."""
     digest = hashlib.sha256()
