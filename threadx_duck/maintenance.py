@@ -72,6 +72,7 @@ def compact(store: Store) -> Compacted:
 
 
 def _compact_lake(store: Store, lake: Lake) -> Compacted:
+    store.upgrade_first()
     # Whether it is a store of this project.
     with store.reading():
         files_before, before = lake.files()
