@@ -10,12 +10,15 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import click
 import duckdb
 import pyarrow as pa
 import pytest
+from click.testing import CliRunner, Result
 
 from tests.recordings import OPTION, SMALL, Recordings
 from threadx_duck.candles import CANDLE_SCHEMA
+from threadx_duck.cli.main import run
 from threadx_duck.config import Settings, StoreSettings, get_settings
 from threadx_duck.simulator import LoopbackExchange, Market, generate_market
 from threadx_duck.sqlfiles import list_definitions
@@ -163,6 +166,24 @@ def settings(tmp_path: Path, exchange: LoopbackExchange) -> Settings:
         "[data.archive]\nenabled = false\n"
     )
     return get_settings()
+
+
+Invoke = Callable[..., Result]
+
+
+@pytest.fixture
+def invoke(monkeypatch: pytest.MonkeyPatch) -> Invoke:
+    """Runs a command line in this process just as a shell would: ``invoke("ingest", "BTCUSDC")``.
+
+    The result has its exit code, what it wrote to stdout and stderr, and no exception.
+    """
+
+    @click.command(context_settings={"ignore_unknown_options": True, "help_option_names": []})
+    @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+    def shell(arguments: tuple[str, ...]) -> None:
+        raise SystemExit(run(list(arguments)))
+
+    return lambda *arguments: CliRunner().invoke(shell, ["--", *map(str, arguments)])
 
 
 @pytest.fixture

@@ -10,14 +10,17 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from threadx_duck import schema
 from threadx_duck.addresses import is_remote
 from threadx_duck.checks import run_checks
 from threadx_duck.config import ApiSettings, Settings
 from threadx_duck.errors import DownloadError, StoreLockedError, ThreadxDuckError
+from threadx_duck.publishing import newest_copy
 from threadx_duck.sources.http import HttpClient
 from threadx_duck.sources.rest import RestSource
 from threadx_duck.store import Store
-from threadx_duck.storefile import leftovers
+from threadx_duck.storefile import resolved
+from threadx_duck.temporaries import leftovers
 from threadx_duck.times import format_time, utc_now
 
 if TYPE_CHECKING:
@@ -80,6 +83,10 @@ def _store(store: Store, settings: Settings) -> list[Finding]:
     if info is not None and info.published_at is not None:
         text = f"This is a read copy of {info.published_from}, taken {format_time(info.published_at)}."
         found.append(Finding("store", "note", text))
+    if info is not None and info.schema_version < schema.SCHEMA_VERSION:
+        text = f"An earlier threadx_duck wrote it (schema {info.schema_version}, here {schema.SCHEMA_VERSION})."
+        is_copy = info.published_from is not None
+        found.append(Finding("store", "note", text, "threadx publish" if is_copy else "The next ingest upgrades it."))
     wasted = free * block
     is_much = free > _WASTED_SHARE * total and wasted > _WASTED_BYTES
     share = f"{100 * free / max(total, 1):.0f} %"
@@ -132,23 +139,25 @@ def _checks(store: Store, _: Settings) -> list[Finding]:
 
 
 def _leftovers(store: Store, settings: Settings) -> list[Finding]:
-    if store.lake is not None:
-        return []
-    targets = [store.path, *([Path(settings.store.read_copy)] if settings.store.read_copy else [])]
-    found = [str(path) for target in targets if target.parent.is_dir() for path in leftovers(target)]
+    folders = {Path(settings.data.processed_data_path)}
+    if store.lake is None:
+        folders.add(store.path.parent)
+        if settings.store.read_copy:
+            folders.add(resolved(Path(settings.store.read_copy)).parent)
+    found = sorted({str(path) for folder in folders for path in leftovers(folder)})
     if not found:
         return []
     text = f"Left by killed processes: {', '.join(found)}."
-    return [Finding("leftovers", "note", text, "threadx compact and threadx publish remove them.")]
+    return [Finding("leftovers", "note", text, "The next command that writes there removes them.")]
 
 
 def _read_copy(_: Store, settings: Settings) -> list[Finding]:
-    path = settings.store.read_copy
-    if not path:
+    if not settings.store.read_copy:
         return []
-    if not Path(path).exists():
+    path = newest_copy(resolved(Path(settings.store.read_copy)))
+    if not path.exists():
         return [Finding("read copy", "note", f"There is no read copy at {path} yet.", "threadx publish")]
-    info = Store(replace(settings.store, database=Path(path), lock_timeout_seconds=0.0)).info()
+    info = Store(replace(settings.store, database=path, lock_timeout_seconds=0.0)).info()
     if info is None or info.published_at is None:
         return [Finding("read copy", "problem", f"{path} is no read copy.", "Name another: [data.store] read_copy.")]
     return [Finding("read copy", "ok", f"{path} was taken {format_time(info.published_at)}.")]

@@ -21,7 +21,8 @@ from threadx_duck.errors import StoreError, UsageError
 from threadx_duck.export_formats import WRITERS, Format, file_name, freqtrade_name
 from threadx_duck.fingerprints import MonthFingerprint, compute_fingerprint, month_range
 from threadx_duck.store import Store
-from threadx_duck.storefile import replace_file, temporary_beside
+from threadx_duck.storefile import replace_file
+from threadx_duck.temporaries import temporary_beside
 from threadx_duck.timeframes import ONE_MINUTE, Timeframe
 from threadx_duck.times import MINUTE, TimeRange, month_of
 from threadx_duck.whole_files import require_no_database, write_whole

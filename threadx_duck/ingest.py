@@ -112,6 +112,8 @@ class IngestionManager:
         timeframes = [parse_timeframe(label) for label in dict.fromkeys(target_timeframes)]
         # Here and not where the download begins: a stop that comes while planning must hold.
         self._stop.clear()
+        if not dry_run:
+            self.store.upgrade_first()
         planner, plans = self._demand.plan(source, symbols, *parse_range(start_date, end_date), refresh=refresh)
         self.results = {
             plan.symbol: SymbolResult(plan.symbol, "planned" if dry_run and plan.requests else "up_to_date", plan=plan)
@@ -244,6 +246,7 @@ class IngestionManager:
 
         width, (start, end) = parse_timeframe(timeframe), parse_range(start_date, end_date)
         self._stop.clear()
+        self.store.upgrade_first()
         wanted = stored_candles(symbols, start, end, width)
         with published_after(self.store, self.settings.store, self._progress.note) if repair else nullcontext():
             return verify_ranges(self.store, self._comparer(), wanted, width, repair=repair)
@@ -264,6 +267,7 @@ class IngestionManager:
         """
         from threadx_duck.importing import Importer
 
+        self.store.upgrade_first()
         importer = Importer(self.store, self.settings.store, self._progress)
         return importer.run([Path(path) for path in paths], symbol, columns)
 

@@ -81,7 +81,13 @@ class Lake:
                     # Before the views are there: with one in the lake DuckLake 1.0 (DuckDB 1.5.5) crashes here.
                     session.run("lake/inline_small_commits", lake=LAKE)
                     session.run("lake/compress_files", lake=LAKE)
-                fill(session)
+                    fill(session)
+
+    @contextmanager
+    def upgrading(self) -> Iterator[None]:
+        """Keeps every other process from changing the schema, or from compacting."""
+        with self.connected(read_only=False) as holder, self._locked(holder, (_WHOLE,)):
+            yield
 
     def prepare(self, fill: Callable[[Session], None]) -> None:
         """Has the extensions loaded, which takes a while. Whether there is a lake is found out later."""

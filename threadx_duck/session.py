@@ -211,10 +211,29 @@ class Session:
             return
         self._do(f"attach {literal(str(other))} as {name} (read_only)", other)
 
-    def copy_table(self, schema: str, table: str, order: str) -> None:
-        """Copies the rows of a table from the database ``old`` to ``new``, in order of some columns if any."""
+    def copy_table(self, schema: str, table: str, columns: Sequence[tuple[str, str | None]], order: str) -> None:
+        """Copies the rows of a table from the database ``old`` to ``new``, in order of some columns if any.
+
+        ``columns`` are its columns with their defaults; one that is computed from others is computed anew.
+        """
         name = f"{identifier(schema)}.{identifier(table)}"
-        self._do(f"insert into new.{name} from old.{name}" + (f" order by {order}" if order else ""), self._address)
+        kept = [
+            identifier(column)
+            for column, default in columns
+            if default is None or not self._is_generated(name, identifier(column))
+        ]
+        listed = ", ".join(kept)
+        statement = f"insert into new.{name} ({listed}) select {listed} from old.{name}"  # noqa: S608
+        self._do(statement + (f" order by {order}" if order else ""), self._address)
+
+    def _is_generated(self, table: str, column: str) -> bool:
+        # DuckDB 1.5 tells it nowhere but in the text of the table's definition.
+        try:
+            statement = f"insert into new.{table} ({column}) select {column} from old.{table} limit 0"  # noqa: S608
+            self._connection.execute(f"explain {statement}")
+        except duckdb.BinderException:
+            return True
+        return False
 
     def digest(self, database: str, schema: str, table: str) -> tuple[int, int]:
         """How many rows a table has, and a number that is equal for equal rows in any order."""
@@ -310,6 +329,11 @@ def _collect(relation: duckdb.DuckDBPyRelation, most: int) -> pa.Table:
             raise QueryError(f"The result is larger than {most / 1e9:.2g}GB. Add a where or a limit.")
         batches.append(batch)
     return pa.Table.from_batches(batches, reader.schema)
+
+
+def is_absence(error: Exception) -> bool:
+    """Whether a statement failed because a table, view, macro or column that it names is not there."""
+    return isinstance(error.__cause__, duckdb.CatalogException | duckdb.BinderException)
 
 
 def identifier(name: str) -> str:

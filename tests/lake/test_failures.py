@@ -9,6 +9,7 @@ import pytest
 from tests.lake.conftest import Threadx, write_settings
 from tests.lake.server import PASSWORD, Server
 from threadx_duck.config import Settings
+from threadx_duck.schema import SCHEMA_VERSION
 from threadx_duck.simulator import LoopbackExchange
 from threadx_duck.store import Store
 
@@ -124,3 +125,23 @@ def test_schema_of_a_newer_version_is_refused(lake_settings: Settings, threadx: 
         answer = threadx(*arguments)
         assert answer.code == 1
         assert "written by a newer threadx_duck (schema 99" in answer.err
+
+
+@pytest.mark.parametrize("command", [("ingest",), ("compact",), ("follow", "--once")], ids=lambda command: command[0])
+def test_lake_of_an_older_version_is_read_as_it_is_and_upgraded_by_what_writes(
+    lake_settings: Settings, threadx: Threadx, command: tuple[str, ...]
+) -> None:
+    assert threadx(*INGEST).code == 0
+    Store(lake_settings.store).change(
+        (), lambda session: session._connection.execute("drop view gaps; update store_info set schema_version = 0")
+    )
+    assert threadx("status").code == 0
+    answer = threadx("gaps")
+    assert answer.code == 1
+    assert "lacks what this needs. It is added by: threadx ingest" in answer.err
+    answer = threadx(*command)
+    assert answer.code == 0, answer.err
+    assert threadx("gaps").code == 0
+    info = Store(lake_settings.store).info()
+    assert info is not None
+    assert info.schema_version == SCHEMA_VERSION
