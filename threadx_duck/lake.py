@@ -23,6 +23,7 @@ from threadx_duck.errors import CONTINUES, NoLakeError, StoreConflictError, Stor
 from threadx_duck.lake_attach import LAKE, attach_catalog, attach_lake, data_path, load_extensions
 from threadx_duck.session import Session, prepare
 from threadx_duck.sqlfiles import list_definitions
+from threadx_duck.store_errors import open_error
 
 logger = logging.getLogger("threadx_duck.lake")
 
@@ -101,10 +102,15 @@ class Lake:
                 attach_lake(cursor, self.address, _NAMES[read_only], read_only=read_only)
             else:
                 cursor = stack.enter_context(self._cursor(read_only=read_only))
-            cursor.execute(f"use {_NAMES[read_only]}")
-            prepare(cursor)
-            if read_only:
-                cursor.execute("begin transaction")
+            # If PostgreSQL is gone, DuckDB aborts the process that closes a connection with its transaction open.
+            stack.callback(_roll_back, cursor)
+            try:
+                cursor.execute(f"use {_NAMES[read_only]}")
+                prepare(cursor)
+                if read_only:
+                    cursor.execute("begin transaction")
+            except duckdb.Error as error:
+                raise open_error(self.address, error) from None
             yield Session(cursor, self.address)
 
     def change(
@@ -255,6 +261,11 @@ class Lake:
 def _warn_of_secrets(address: LakeAddress) -> None:
     if address.secrets:
         logger.warning("The address of %s holds a password in clear; ~/.pgpass or a service file need none.", address)
+
+
+def _roll_back(cursor: duckdb.DuckDBPyConnection) -> None:
+    with suppress(duckdb.Error):
+        cursor.execute("rollback")
 
 
 def _key(symbol: str) -> int:

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 _READING = {duckdb.StatementType.SELECT}
+# As which DuckDB tells that a lake's catalog or files cannot be used; the others are the statement's own fault.
+_LAKE_FAILURES = (duckdb.IOException, duckdb.TransactionException, duckdb.FatalException, duckdb.InvalidInputException)
 _READ_ONLY_MEMORY = "2GB"
 _READ_ONLY_BYTES = 2_000_000_000
 
@@ -80,12 +82,12 @@ class Session:
                 for column, text in file.columns.items()
             ]
         # At once: each call into DuckDB waits for the interpreter if other threads are at work.
-        self._connection.execute(";".join(comments))
+        self._control(";".join(comments))
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        """Everything inside or nothing."""
-        self._connection.execute("begin transaction")
+        """Everything inside or nothing. Raises `StoreError` if it cannot begin or be committed."""
+        self._control("begin transaction")
         try:
             yield
             self._connection.execute("commit")
@@ -99,8 +101,8 @@ class Session:
 
     @contextmanager
     def rolled_back(self) -> Iterator[None]:
-        """A transaction that changes nothing, whatever runs in it."""
-        self._connection.execute("begin transaction")
+        """A transaction that changes nothing, whatever runs in it. Raises `StoreError` if it cannot begin."""
+        self._control("begin transaction")
         try:
             yield
         finally:
@@ -110,8 +112,11 @@ class Session:
     @contextmanager
     def tables(self, **tables: pa.Table) -> Iterator[None]:
         """Lets statements read Arrow tables by name; after a failure until the session ends."""
-        for name, table in tables.items():
-            self._connection.register(name, table)
+        try:
+            for name, table in tables.items():
+                self._connection.register(name, table)
+        except duckdb.Error as error:
+            raise self._error(None, error) from self._cause(error)
         yield
         # Not after a failure: DuckDB refuses everything but the rollback then.
         for name in tables:
@@ -134,17 +139,42 @@ class Session:
             "enable_external_access = false",
             "lock_configuration = true",
         ):
-            self._connection.execute(f"set {setting}")
+            self._control(f"set {setting}")
         try:
-            # DuckDB lets whoever may read a folder write to it too.
-            if self._allowed_folders and {s.type for s in duckdb.extract_statements(statement)} != _READING:
-                raise QueryError("A lake takes one select here; to write a file: threadx query -o FILE.")
+            if isinstance(self._address, LakeAddress):
+                self._require_reading(statement)
             relation = self._connection.sql(statement)
             if relation is None:
                 raise QueryError("The statement returns no rows; query is for reading.")
             return _collect(relation)
         except duckdb.Error as error:
+            if isinstance(error, _LAKE_FAILURES) and isinstance(self._address, LakeAddress):
+                failure = store_error(self._address, error)
+                if failure is not None:
+                    raise failure from self._cause(error)
             raise QueryError(self._plain(one_line(error))) from self._cause(error)
+
+    def _require_reading(self, statement: str) -> None:
+        """Raises `QueryError` unless a statement for a lake is one select that can only read.
+
+        DuckDB lets whoever may read a folder write to it too, and functions of its extensions write to a lake
+        that is attached for reading only.
+        """
+        if {s.type for s in duckdb.extract_statements(statement)} != _READING:
+            raise QueryError("A lake takes one select here; to write a file: threadx query -o FILE.")
+        # Not on the lake's own connection: its transaction would end with a statement that cannot be parsed.
+        with duckdb.connect() as parser:
+            Session(parser)._require_known_sources(statement, self._macros())
+
+    def _macros(self) -> list[str]:
+        return [row[0] for row in self.run("lake/macros")]
+
+    def _require_known_sources(self, statement: str, macros: list[str]) -> None:
+        for kind, name in self.run("lake/unknown_sources", statement=statement, macros=macros):
+            raise QueryError(
+                f"A lake is read here by its tables and views and by functions that read; {name} is a {kind} that "
+                "is not among them: docs/lake.md."
+            )
 
     def attach(self, other: Address, name: str) -> None:
         """Lets statements read another store under a name. Raises `StoreError` if it cannot be opened."""
@@ -189,6 +219,13 @@ class Session:
             return self._connection.execute(statement).fetchall()
         except duckdb.Error as error:
             raise open_error(address, error, duckdb.__version__) from self._cause(error)
+
+    def _control(self, statement: str) -> None:
+        """A statement that is no file's own: of a transaction, a setting, comments. Raises `StoreError`."""
+        try:
+            self._connection.execute(statement)
+        except duckdb.Error as error:
+            raise self._error(None, error) from self._cause(error)
 
     def _error(self, file: SqlFile | None, error: duckdb.Error) -> StoreError:
         name = file.shown if file else str(self._address)
