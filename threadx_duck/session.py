@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 _READING = {duckdb.StatementType.SELECT}
-# As which DuckDB tells that a lake's catalog or files cannot be used; the others are the statement's own fault.
-_LAKE_FAILURES = (duckdb.IOException, duckdb.TransactionException, duckdb.FatalException, duckdb.InvalidInputException)
+# What is wrong with a statement itself, never with the catalog or the files of a lake.
+_OWN_FAULTS = (duckdb.ParserException, duckdb.BinderException, duckdb.CatalogException, duckdb.DataError)
 _READ_ONLY_MEMORY = "2GB"
 _READ_ONLY_BYTES = 2_000_000_000
 
@@ -148,7 +148,7 @@ class Session:
                 raise QueryError("The statement returns no rows; query is for reading.")
             return _collect(relation)
         except duckdb.Error as error:
-            if isinstance(error, _LAKE_FAILURES) and isinstance(self._address, LakeAddress):
+            if isinstance(self._address, LakeAddress) and not isinstance(error, _OWN_FAULTS):
                 failure = store_error(self._address, error)
                 if failure is not None:
                     raise failure from self._cause(error)
@@ -162,15 +162,7 @@ class Session:
         """
         if {s.type for s in duckdb.extract_statements(statement)} != _READING:
             raise QueryError("A lake takes one select here; to write a file: threadx query -o FILE.")
-        # Not on the lake's own connection: its transaction would end with a statement that cannot be parsed.
-        with duckdb.connect() as parser:
-            Session(parser)._require_known_sources(statement, self._macros())
-
-    def _macros(self) -> list[str]:
-        return [row[0] for row in self.run("lake/macros")]
-
-    def _require_known_sources(self, statement: str, macros: list[str]) -> None:
-        for kind, name in self.run("lake/unknown_sources", statement=statement, macros=macros):
+        for kind, name in self.run("lake/unknown_sources", statement=statement):
             raise QueryError(
                 f"A lake is read here by its tables and views and by functions that read; {name} is a {kind} that "
                 "is not among them: docs/lake.md."
@@ -186,6 +178,12 @@ class Session:
             attach_lake(self._connection, other, name, read_only=True)
             return
         self._do(f"attach {literal(str(other))} as {name} (read_only)", other)
+
+    def load(self, extension: str) -> None:
+        """Loads one of DuckDB's extensions. Raises `StoreError` naming what to install."""
+        from threadx_duck.lake_attach import load_extensions
+
+        load_extensions(self._connection, extension)
 
     def copy_table(self, schema: str, table: str, order: str) -> None:
         """Copies the rows of a table from the database ``old`` to ``new``, in order of some columns if any."""

@@ -3,7 +3,6 @@
 -- write to the lake, some run what they are given as text, and those of the extension postgres ask any server.
 -- Parameters:
 --   $statement VARCHAR: one select
---   $macros VARCHAR[]: the table macros of the lake, in lower case
 -- Returns: kind, name.
 with parsed as (
     select json_serialize_sql($statement::varchar) as tree
@@ -42,7 +41,12 @@ where
         'glob', 'parquet_file_metadata', 'parquet_kv_metadata', 'parquet_metadata', 'parquet_scan',
         'parquet_schema', 'read_parquet'
     )
-    and not list_contains($macros::varchar[], function_name)
+    -- Whoever may write to the lake has made these.
+    and function_name not in (
+        select lower(function_name)
+        from duckdb_functions()
+        where function_type = 'table_macro' and database_name = current_database() and not internal
+    )
 union all
 -- The catalog's database as a whole: a superuser would see the hashes of its passwords there.
 select 'table of PostgreSQL' as kind, table_name as name

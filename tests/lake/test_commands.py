@@ -292,7 +292,9 @@ def test_query_reads_by_what_can_only_read(filled: Settings, threadx: Threadx, s
 
 def test_query_uses_the_macros_of_other_people(filled: Settings, threadx: Threadx) -> None:
     def define(session: Session) -> None:
-        session._connection.execute("create macro days() as table select distinct open_time::date as day from candles_1m")
+        session._connection.execute(
+            "create macro days() as table select distinct open_time::date as day from candles_1m"
+        )
 
     Store(filled.store).change((), define)
     answer = threadx("query", "select count(*) as n from Days()", "--format", "csv")
