@@ -1,6 +1,7 @@
 -- symbols_between: The symbols of which anything is stored, in a range of names.
 -- Parameters:
---   $first VARCHAR, $last VARCHAR: the range, both included
+--   $first VARCHAR: the first symbol of the range
+--   $last VARCHAR: the last one, included
 -- Returns: symbol, in order.
 from (
     select distinct symbol from requests

@@ -1,5 +1,4 @@
--- broken_ranges: Where candles name a request that the ledger lacks, and what was asked by requests whose candles are
--- gone.
+-- broken_ranges: Where candles name a request that the ledger lacks, or a request lacks the candles that it brought.
 -- Parameters:
 --   $emptied BIGINT[]: the requests that brought more candles than are still there
 -- Returns: symbol, start, end (exclusive), UTC; of the requests one row for each, of the candles one for each UTC day.
