@@ -15,6 +15,7 @@ from threadx_duck.addresses import is_remote
 from threadx_duck.checks import run_checks
 from threadx_duck.config import ApiSettings, Settings
 from threadx_duck.errors import DownloadError, StoreLockedError, ThreadxDuckError
+from threadx_duck.losses import find_lost, find_unlisted
 from threadx_duck.publishing import newest_copy
 from threadx_duck.sources.http import HttpClient
 from threadx_duck.sources.rest import RestSource
@@ -108,6 +109,37 @@ def _lake(lake: Lake, store: Store, settings: Settings) -> list[Finding]:
     ]
 
 
+def _lake_files(store: Store, _: Settings) -> list[Finding]:
+    """Whether the lake's data path holds what its catalog lists, and nothing else."""
+    if store.lake is None:
+        return []
+    try:
+        path = store.lake.data_path()
+    except ThreadxDuckError:
+        # Said already.
+        return []
+    if not is_remote(path) and not Path(path).is_dir():
+        text = f"There is no folder {path}, where the lake keeps its files."
+        return [Finding("files", "problem", text, "Mount it under the same name on every machine.")]
+    lost, unlisted = find_lost(store), find_unlisted(store)
+    found = []
+    if lost:
+        advice = "Put them back, or have their minutes asked again: threadx compact --give-up-lost"
+        found.append(Finding("files", "problem", f"Lost: {', '.join(map(str, lost))}.", advice))
+    own = [file for file in unlisted if file.is_own]
+    if own:
+        text = (
+            f"{len(own):,} files ({_megabytes(sum(file.bytes for file in own))}) of commits that failed, or still run."
+        )
+        found.append(Finding("files", "note", text, "threadx compact deletes those that are older than a day."))
+    foreign = [file.path for file in unlisted if not file.is_own]
+    if foreign:
+        text = f"Not the lake's, but below its data path: {', '.join(foreign)}."
+        advice = "Move them away: as long as they are there, compact does not delete what failed commits have left."
+        found.append(Finding("files", "note", text, advice))
+    return found or [Finding("files", "ok", f"All files of the lake are under {path}, and no others.")]
+
+
 def _holder(store: Store, _: Settings) -> list[Finding]:
     if store.lake is not None:
         return []
@@ -165,6 +197,7 @@ def _read_copy(_: Store, settings: Settings) -> list[Finding]:
 
 _PARTS: dict[str, Callable[[Store, Settings], list[Finding]]] = {
     "store": _store,
+    "files": _lake_files,
     "access": _holder,
     "log": _log,
     "checks": _checks,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from threadx_duck.config import StoreSettings
 from threadx_duck.errors import StoreError, UsageError
+from threadx_duck.losses import require_whole
 from threadx_duck.session import Session, identifier
 from threadx_duck.store import Store
 from threadx_duck.store_errors import open_error
@@ -48,7 +49,7 @@ def compact(store: Store) -> Compacted:
     Everything in it is kept: tables, views, macros and comments, also those of other people. Both files
     are compared row by row before the new one takes the old one's place, in one step; writers wait
     meanwhile, readers do not. A lake is compacted by its own means, and nobody waits.
-    Raises `StoreError`; the store is as it was then.
+    Raises `StoreError`, also for a lake that has lost a file; the store is as it was then.
     """
     if store.lake is not None:
         return _compact_lake(store, store.lake)
@@ -73,7 +74,8 @@ def compact(store: Store) -> Compacted:
 
 def _compact_lake(store: Store, lake: Lake) -> Compacted:
     store.upgrade_first()
-    # Whether it is a store of this project.
+    # Of a file that is lost nothing below would say a word. A session tells whether it is a store of this project.
+    require_whole(store, lake)
     with store.reading():
         files_before, before = lake.files()
     lake.compact()

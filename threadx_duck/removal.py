@@ -30,7 +30,7 @@ def remove_candles(store: Store, symbol: str, span: TimeRange | None = None) -> 
 
     def remove(session: Session) -> int:
         count = int(session.run("queries/count_candles", symbol=symbol, start=start, end=end)[0][0])
-        _remove(session, symbol, start, end)
+        remove_evidence(session, symbol, TimeRange(start, end))
         if span is None:
             session.run("remove/delete_natives", symbol=symbol)
             session.run("remove/delete_native_requests", symbol=symbol)
@@ -39,7 +39,9 @@ def remove_candles(store: Store, symbol: str, span: TimeRange | None = None) -> 
     return store.change((symbol,), remove)
 
 
-def _remove(session: Session, symbol: str, start: datetime, end: datetime) -> None:
+def remove_evidence(session: Session, symbol: str, span: TimeRange) -> None:
+    """Deletes a symbol's candles in a range with their evidence, inside the session's transaction."""
+    start, end = span
     session.run("remove/find_split", symbol=symbol, start=start, end=end)
     for name in ("move_candles", "move_rejected", "move_revisions"):
         session.run(f"remove/{name}", symbol=symbol, end=end)

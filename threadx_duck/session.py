@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 _READING = {duckdb.StatementType.SELECT}
+# What is wrong with a statement itself, never with the catalog or the files of a lake.
+_OWN_FAULTS = (duckdb.ParserException, duckdb.BinderException, duckdb.CatalogException, duckdb.DataError)
 _READ_ONLY_BYTES = 2_000_000_000
 _INTERRUPTED = "Query interrupted"
 
@@ -68,8 +70,8 @@ class Session:
         """The rows that a check finds, of some symbols only if any are named. Raises `StoreError` naming the file."""
         try:
             with self._interruptible():
-                if self._is_shut_in and not self._only_reads(file.statement):
-                    raise StoreError(f"{file.shown}: a check is one select.")
+                if self._is_shut_in:
+                    self._require_check(file)
                 relation = self._connection.sql(file.statement)
                 if symbols:
                     wanted = [duckdb.ConstantExpression(symbol) for symbol in symbols]
@@ -95,12 +97,12 @@ class Session:
                 for column, text in file.columns.items()
             ]
         # At once: each call into DuckDB waits for the interpreter if other threads are at work.
-        self._connection.execute(";".join(comments))
+        self._control(";".join(comments))
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        """Everything inside or nothing."""
-        self._connection.execute("begin transaction")
+        """Everything inside or nothing. Raises `StoreError` if it cannot begin or be committed."""
+        self._control("begin transaction")
         try:
             yield
             self._connection.execute("commit")
@@ -114,8 +116,8 @@ class Session:
 
     @contextmanager
     def rolled_back(self) -> Iterator[None]:
-        """A transaction that changes nothing, whatever runs in it."""
-        self._connection.execute("begin transaction")
+        """A transaction that changes nothing, whatever runs in it. Raises `StoreError` if it cannot begin."""
+        self._control("begin transaction")
         try:
             yield
         finally:
@@ -125,8 +127,11 @@ class Session:
     @contextmanager
     def tables(self, **tables: pa.Table) -> Iterator[None]:
         """Lets statements read Arrow tables by name; after a failure until the session ends."""
-        for name, table in tables.items():
-            self._connection.register(name, table)
+        try:
+            for name, table in tables.items():
+                self._connection.register(name, table)
+        except duckdb.Error as error:
+            raise self._error(None, error) from self._cause(error)
         yield
         # Not after a failure: DuckDB refuses everything but the rollback then.
         for name in tables:
@@ -162,15 +167,18 @@ class Session:
         """The rows of a statement that somebody typed, run as `shut_in` says. Raises `QueryError`."""
         self.shut_in()
         try:
-            # DuckDB lets whoever may read a folder write to it too.
-            if self._allowed_folders and not self._only_reads(statement):
-                raise QueryError("A lake takes one select here; to write a file: threadx query -o FILE.")
+            if isinstance(self._address, LakeAddress):
+                self._require_reading(statement)
             with self._interruptible():
                 relation = self._connection.sql(statement)
                 if relation is None:
                     raise QueryError("The statement returns no rows; query is for reading.")
                 return _collect(relation, self._memory())
         except duckdb.Error as error:
+            if isinstance(self._address, LakeAddress) and not isinstance(error, _OWN_FAULTS):
+                failure = store_error(self._address, error)
+                if failure is not None:
+                    raise failure from self._cause(error)
             raise QueryError(self._plain(one_line(error))) from self._cause(error)
 
     @contextmanager
@@ -200,6 +208,30 @@ class Session:
         own = self._connection.execute("select parse_formatted_bytes(current_setting('memory_limit'))").fetchall()
         return min(_READ_ONLY_BYTES, int(own[0][0]))
 
+    def _require_check(self, file: SqlFile) -> None:
+        """Raises `StoreError` for a check of somebody's own that is more than one select, or that could write."""
+        if not self._only_reads(file.statement):
+            raise StoreError(f"{file.shown}: a check is one select.")
+        if isinstance(self._address, LakeAddress):
+            try:
+                self._require_reading(file.statement)
+            except QueryError as error:
+                raise StoreError(f"{file.shown}: {error}") from error
+
+    def _require_reading(self, statement: str) -> None:
+        """Raises `QueryError` unless a statement for a lake is one select that can only read.
+
+        DuckDB lets whoever may read a folder write to it too, and functions of its extensions write to a lake
+        that is attached for reading only.
+        """
+        if not self._only_reads(statement):
+            raise QueryError("A lake takes one select here; to write a file: threadx query -o FILE.")
+        for kind, name in self.run("lake/unknown_sources", statement=statement):
+            raise QueryError(
+                f"A lake is read here by its tables and views and by functions that read; {name} is a {kind} that "
+                "is not among them: docs/lake.md."
+            )
+
     def attach(self, other: Address, name: str) -> None:
         """Lets statements read another store under a name. Raises `StoreError` if it cannot be opened."""
         if isinstance(other, LakeAddress):
@@ -210,6 +242,12 @@ class Session:
             attach_lake(self._connection, other, name, read_only=True)
             return
         self._do(f"attach {literal(str(other))} as {name} (read_only)", other)
+
+    def load(self, extension: str) -> None:
+        """Loads one of DuckDB's extensions. Raises `StoreError` naming what to install."""
+        from threadx_duck.lake_attach import load_extensions
+
+        load_extensions(self._connection, extension)
 
     def copy_table(self, schema: str, table: str, columns: Sequence[tuple[str, str | None]], order: str) -> None:
         """Copies the rows of a table from the database ``old`` to ``new``, in order of some columns if any.
@@ -263,6 +301,13 @@ class Session:
                 return self._connection.execute(statement).fetchall()
         except duckdb.Error as error:
             raise open_error(address, error, duckdb.__version__) from self._cause(error)
+
+    def _control(self, statement: str) -> None:
+        """A statement that is no file's own: of a transaction, a setting, comments. Raises `StoreError`."""
+        try:
+            self._connection.execute(statement)
+        except duckdb.Error as error:
+            raise self._error(None, error) from self._cause(error)
 
     def _error(self, file: SqlFile | None, error: duckdb.Error) -> StoreError:
         name = file.shown if file else str(self._address)

@@ -212,8 +212,8 @@ class Store:
     def sandboxed(self) -> Iterator[Session]:
         """A session that reads one state of the store, and nothing else from `Session.shut_in` on."""
         with self._database.sandboxed() as session:
-            self._require_readable(session)
-            yield session
+            with self._explained(self._require_store(session.info())):
+                yield session
 
     def append(self, batches: Sequence[Batch]) -> list[Appended]:
         """Commits answers with all their evidence in one transaction: everything or nothing.
