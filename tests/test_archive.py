@@ -269,13 +269,13 @@ def test_truncated_month_is_completed_from_daily_files(settings: Settings, excha
     assert result.status == "up_to_date"
 
 
-def test_outage_inside_a_month_takes_one_call_to_prove(tmp_path: Path) -> None:
+def test_outage_inside_a_month_takes_two_calls_to_prove(tmp_path: Path) -> None:
     market = market_with_outage()
     with serve(market) as exchange:
         settings = make_settings(tmp_path, exchange.url)
         ingest(settings, START, JANUARY[1])
         assert stored(settings).equals(served(market, START))
-        assert len(exchange.requests.klines) == 2
+        assert len(exchange.requests.klines) == 3
         assert select(settings, "select range_start, range_end from requests where source = 'rest' order by 1") == [
             (datetime(1970, 1, 1), START + timedelta(minutes=1)),
             OUTAGE,
@@ -309,7 +309,7 @@ def test_listing_month_needs_no_proof_of_what_was_before(settings: Settings, exc
     assert len(exchange.requests) == before
 
 
-def test_months_after_a_delisting_take_one_call(tmp_path: Path) -> None:
+def test_months_after_a_delisting_take_two_calls(tmp_path: Path) -> None:
     market = made_market()
     with serve() as exchange:
         rows = market[SYMBOL].candles
@@ -318,8 +318,8 @@ def test_months_after_a_delisting_take_one_call(tmp_path: Path) -> None:
         settings = make_settings(tmp_path, exchange.url)
         ingest(settings, START, datetime(2025, 5, 1))
         assert stored(settings).num_rows == 20_000
-        # The listing; what follows in the last month; the four months without a file.
-        assert len(exchange.requests.klines) == 3
+        # The listing; what follows in the last month, and the four months without a file: each asked twice.
+        assert len(exchange.requests.klines) == 5
         assert not paths(exchange, "daily")
 
 

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 import pyarrow.compute as pc
 
 from threadx_duck.archive_files import CHECKSUM_SUFFIX, ArchiveFile
-from threadx_duck.candles import Klines, in_time_order
+from threadx_duck.candles import Klines, in_time_order, require_mostly_candles
 from threadx_duck.config import Settings
 from threadx_duck.errors import (
     BadResponseError,
@@ -212,6 +212,7 @@ class ArchiveSource:
 def read_archive_file(file: ArchiveFile, body: bytes) -> Klines:
     """The candles of a zip. Raises `BadResponseError` if they are not those of the file's symbol and period."""
     klines = read_kline_csv(file.symbol, open_zip(body, file.name), file.name)
+    require_mostly_candles(klines, file.name)
     klines = klines._replace(candles=in_time_order(klines.candles, file.name))
     start, end = file.period
     for times in (klines.candles["open_time"], klines.rejected["minute"].drop_null()):
