@@ -593,7 +593,7 @@ def test_symbols_side_by_side_are_each_whole(settings: Settings, exchange: Loopb
 
 def test_symbol_name_cannot_lead_out_of_the_folder(tmp_path: Path, exchange: LoopbackExchange) -> None:
     settings = make_settings(tmp_path, exchange.url, archive="keep_files = true")
-    for symbol in ("../../evil", "..", "a/b"):
+    for symbol in ("..\\..\\evil", "../../evil", "..", "a/b", "%2E%2E"):
         ingest(settings, symbol=symbol, source="archive")
     inside = {settings.data.raw_data_path, tmp_path / "paths.toml", tmp_path / "data", tmp_path / "logs"}
     assert all(any(path.is_relative_to(one) for one in inside) for path in tmp_path.rglob("*"))

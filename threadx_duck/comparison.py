@@ -13,6 +13,7 @@ import pyarrow as pa
 from threadx_duck.candles import typed
 from threadx_duck.errors import DownloadError, UsageError
 from threadx_duck.natives import fetch_candles, grid_of, has_own_grid, native_timeframe, store_natives
+from threadx_duck.symbol_names import not_stored
 from threadx_duck.timeframes import ONE_MINUTE, Timeframe
 from threadx_duck.times import MINUTE, TimeRange, subtract_ranges
 
@@ -155,7 +156,7 @@ def stored_candles(
         firsts = dict(session.run("queries/first_candles", symbols=list(symbols)))
         unknown = [symbol for symbol in symbols if symbol not in firsts]
         if unknown:
-            raise UsageError(f"Not stored: {', '.join(unknown)}. Run: threadx ingest {' '.join(unknown)}")
+            raise not_stored(unknown, [row[0] for row in session.run("queries/symbol_spans")])
         if not firsts:
             raise UsageError("The store holds no candles that could be verified. Run: threadx ingest SYMBOL")
         return {

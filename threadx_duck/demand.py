@@ -11,6 +11,7 @@ from threadx_duck.config import Settings
 from threadx_duck.errors import UsageError
 from threadx_duck.exchange import FIRST_MINUTE, LATE_CANDLES
 from threadx_duck.planning import SOURCES, Costs, Planner, SourceChoice, SymbolPlan
+from threadx_duck.symbol_names import read_symbols
 from threadx_duck.times import DAY, EPOCH, MINUTE, TimeRange, floor_minute, intersect_ranges, utc_now
 
 if TYPE_CHECKING:
@@ -28,11 +29,15 @@ _FOREVER = datetime(9999, 1, 1)
 class Demand:
     """Finds out what is missing, and plans how to ask for it.
 
-    ``open_sources`` connects to the exchange, which is not needed for what is covered already.
+    ``open_sources`` connects to the exchange, which is not needed for what is covered already; ``listed`` names the
+    symbols of the exchange as far as they are known without asking it.
     """
 
-    def __init__(self, store: Store, settings: Settings, open_sources: Callable[[], Sources]) -> None:
+    def __init__(
+        self, store: Store, settings: Settings, open_sources: Callable[[], Sources], listed: Callable[[], Iterable[str]]
+    ) -> None:
         self._store = store
+        self._listed = listed
         self._settings = settings
         self._open_sources = open_sources
 
@@ -61,7 +66,7 @@ class Demand:
         """
         planner = self._planner(source)
         spans = self.stored_spans()
-        chosen = list(dict.fromkeys(symbols)) or sorted(spans)
+        chosen = read_symbols(symbols, lambda: {*spans, *self._listed()}) or sorted(spans)
         if not chosen:
             raise UsageError(f"Nothing is stored in {self._store.name} yet. Name a symbol: threadx ingest BTCUSDC")
         last, clock = self._last_minute(end, planner)

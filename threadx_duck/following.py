@@ -19,6 +19,7 @@ from threadx_duck.errors import (
 from threadx_duck.ingest import IngestionManager
 from threadx_duck.publishing import age_of_copy, renew
 from threadx_duck.store import Store
+from threadx_duck.symbol_names import not_stored, read_symbols
 from threadx_duck.times import EPOCH, MINUTE, floor_minute, format_time
 
 logger = logging.getLogger("threadx_duck.ingest")
@@ -103,11 +104,10 @@ class Follower:
         """Raises `UsageError` unless there is something to follow."""
         self._manager.store.upgrade_first()
         stored = self._manager.stored_symbols()
+        self._symbols = tuple(read_symbols(self._symbols, lambda: stored))
         unknown = [symbol for symbol in self._symbols if symbol not in stored]
         if unknown:
-            raise UsageError(
-                f"Not stored: {', '.join(unknown)}. Run first: threadx ingest {' '.join(unknown)} --start 2024-01-01"
-            )
+            raise not_stored(unknown, stored, "Run first: threadx ingest {} --start 2024-01-01")
         if not stored:
             raise UsageError(f"Nothing is stored in {self._manager.store.name} yet. Run first: threadx ingest BTCUSDC")
 

@@ -18,6 +18,7 @@ from threadx_duck.planning import Planner, SourceChoice, SymbolPlan
 from threadx_duck.publishing import published_after
 from threadx_duck.results import Progress, SymbolResult
 from threadx_duck.store import Store
+from threadx_duck.symbol_names import offer, plain
 from threadx_duck.timeframes import ONE_MINUTE, Timeframe, parse_timeframe
 from threadx_duck.times import (
     EPOCH,
@@ -59,7 +60,7 @@ class IngestionManager:
         self._stop = threading.Event()
         self._is_downloading = False
         self._sources: Sources | None = None
-        self._demand = Demand(self.store, self.settings, self._open_sources)
+        self._demand = Demand(self.store, self.settings, self._open_sources, self._listed)
         self.results: dict[str, SymbolResult] = {}
 
     def __enter__(self) -> Self:
@@ -73,8 +74,8 @@ class IngestionManager:
     def close(self) -> None:
         """Closes the connections to the exchange."""
         if self._sources is not None:
-            for source in self._sources:
-                source.close()
+            self._sources.rest.close()
+            self._sources.archive.close()
             self._sources = None
 
     def stop(self) -> bool:
@@ -179,6 +180,7 @@ class IngestionManager:
         last close, counted in ``filled_minutes``. Reads only. Raises `UsageError` if the symbol is not stored.
         """
         chosen = parse_timeframe(timeframe)
+        (symbol,) = self.store.named([symbol])
         start, end = parse_range(start_date, end_date)
         parameters: dict[str, Any] = {"symbol": symbol, "start": start or EPOCH, "end": end or _FOREVER}
         name = "queries/candles_1m"
@@ -191,8 +193,9 @@ class IngestionManager:
             parameters["width"] = chosen.width
         with self.store.reading() as session:
             table = session.query(name, **parameters)
-            if not table.num_rows and symbol not in stored_spans(session):
-                raise UsageError(f"No candles of {symbol} in {self.store.name}. Run: threadx ingest {symbol}")
+            if not table.num_rows and symbol not in (spans := stored_spans(session)):
+                offered = offer(symbol, spans)
+                raise UsageError(f"No candles of {symbol} in {self.store.name}.{offered} Run: threadx ingest {symbol}")
         return table
 
     def overview(self) -> pa.Table:
@@ -215,7 +218,8 @@ class IngestionManager:
     ) -> pa.Table:
         """The absent minutes of some or all symbols, as runs with one reason, clipped to a range. Reads only."""
         start, end = parse_range(start_date, end_date)
-        return self.store.query("queries/gaps", symbols=list(symbols), start=start or EPOCH, end=end or _FOREVER)
+        chosen = self.store.named(symbols)
+        return self.store.query("queries/gaps", symbols=chosen, start=start or EPOCH, end=end or _FOREVER)
 
     def exchange_symbols(self, symbol: str | None = None) -> list[ExchangeSymbol]:
         """The symbols that the exchange lists; or that one. Raises `UnknownSymbolError` if there is no such symbol.
@@ -223,7 +227,7 @@ class IngestionManager:
         Not to be called while a run is being stopped.
         """
         self._stop.clear()
-        return self._open_sources().rest.fetch_symbols(symbol)
+        return self._open_sources().rest.fetch_symbols(None if symbol is None else plain(symbol))
 
     def verify(
         self,
@@ -243,6 +247,8 @@ class IngestionManager:
         """
         from threadx_duck.comparison import stored_candles
         from threadx_duck.verification import verify_ranges
+
+        symbols = self.store.named(symbols)
 
         width, (start, end) = parse_timeframe(timeframe), parse_range(start_date, end_date)
         self._stop.clear()
@@ -294,8 +300,21 @@ class IngestionManager:
         widths = [parse_timeframe(label) for label in dict.fromkeys(timeframes)]
         listed = self._symbol_cache.read()
         assets = {entry.symbol: (entry.base, entry.quote) for entry in listed.symbols} if listed else {}
-        request = ExportRequest(form, symbols, widths, start, end, partition, assets)
+        request = ExportRequest(form, self.store.named(symbols), widths, start, end, partition, assets)
         return Exporter(self.store, Path(folder or self.settings.data.processed_data_path), request).run()
+
+    def _listed(self) -> list[str]:
+        """The names of the exchange's symbols as it told them last, however long ago; none if it never was asked."""
+        kept = self._symbol_cache.read()
+        return [entry.symbol for entry in kept.symbols] if kept else []
+
+    def _names(self) -> set[str]:
+        """All names that a mistyped symbol may stand for: stored ones, and the exchange's, asked for if need be."""
+        try:
+            listed = [entry.symbol for entry in self.list_symbols().symbols]
+        except DownloadError:
+            listed = []
+        return {*listed, *self.stored_symbols()}
 
     @property
     def _symbol_cache(self) -> SymbolCache:
@@ -319,7 +338,7 @@ class IngestionManager:
         return self._open_sources().rest.server_time()
 
     def _download_one(self, symbol: str, start_date: TimeLike | None, end_date: TimeLike | None) -> None:
-        result = self.update_assets_batch([symbol], start_date, end_date)[symbol]
+        (result,) = self.update_assets_batch([symbol], start_date, end_date).values()
         if result.error is not None:
             raise DownloadError(result.error)
 
@@ -330,7 +349,8 @@ class IngestionManager:
             from threadx_duck.sources.archive import ArchiveSource
             from threadx_duck.sources.rest import RestSource
 
-            self._sources = Sources(RestSource(self.settings.api, self._stop), ArchiveSource(self.settings, self._stop))
+            rest, archive = RestSource(self.settings.api, self._stop), ArchiveSource(self.settings, self._stop)
+            self._sources = Sources(rest, archive, self._names)
         return self._sources
 
     def _validate(

@@ -6,6 +6,7 @@ from datetime import datetime
 
 from threadx_duck.errors import UsageError
 from threadx_duck.store import Session, Store
+from threadx_duck.symbol_names import offer, read_symbols
 from threadx_duck.times import EPOCH, TimeRange
 
 _EVER = TimeRange(EPOCH, datetime(9999, 1, 1))
@@ -15,9 +16,10 @@ def count_candles(store: Store, symbol: str, span: TimeRange | None = None) -> i
     """How many candles of a symbol a removal would delete. Raises `UsageError` if the symbol is not stored."""
     start, end = span or _EVER
     with store.reading() as session:
-        stored = session.run("queries/status", symbols=[symbol])
-        if not stored:
-            raise UsageError(f"No candles of {symbol} in {store.name}.")
+        stored = [row[0] for row in session.run("queries/symbol_spans")]
+        (symbol,) = read_symbols([symbol], lambda: stored)
+        if symbol not in stored:
+            raise UsageError(f"No candles of {symbol} in {store.name}.{offer(symbol, stored)}")
         return int(session.run("queries/count_candles", symbol=symbol, start=start, end=end)[0][0])
 
 
@@ -27,6 +29,7 @@ def remove_candles(store: Store, symbol: str, span: TimeRange | None = None) -> 
     Requests that reach beyond the range are cut at its edges.
     """
     start, end = span or _EVER
+    (symbol,) = store.named([symbol])
 
     def remove(session: Session) -> int:
         count = int(session.run("queries/count_candles", symbol=symbol, start=start, end=end)[0][0])

@@ -15,6 +15,7 @@ from threadx_duck.config import StoreSettings
 from threadx_duck.database import Database
 from threadx_duck.errors import QueryError, StoreError, UsageError
 from threadx_duck.session import Session, StoreInfo, is_absence, scratch
+from threadx_duck.symbol_names import not_stored, read_symbols
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -184,15 +185,28 @@ class Store:
         with self.reading() as session:
             return session.query(name, **parameters)
 
-    def require_stored(self, symbols: Collection[str]) -> None:
-        """Raises `UsageError` naming the symbols of which nothing is stored."""
-        if not symbols:
-            return
+    def symbols(self) -> list[str]:
+        """The symbols that are stored, by name; none if there is no store yet. Raises `StoreError`."""
+        if not self.exists:
+            return []
         with self.reading() as session:
-            stored = {row[0] for row in session.run("queries/symbol_spans")}
-        unknown = [symbol for symbol in symbols if symbol not in stored]
+            return [row[0] for row in session.run("queries/symbol_spans")]
+
+    def named(self, symbols: Collection[str]) -> list[str]:
+        """Symbols as somebody typed them, read as `threadx_duck.symbol_names.read_symbols` says."""
+        return read_symbols(symbols, self.symbols)
+
+    def require_stored(self, symbols: Collection[str]) -> list[str]:
+        """Symbols as somebody typed them, as they are stored. Raises `UsageError` naming those that are not."""
+        if not symbols:
+            return []
+        with self.reading() as session:
+            stored = [row[0] for row in session.run("queries/symbol_spans")]
+        named = read_symbols(symbols, lambda: stored)
+        unknown = [symbol for symbol in named if symbol not in stored]
         if unknown:
-            raise UsageError(f"Not stored: {', '.join(unknown)}. Run: threadx ingest {' '.join(unknown)}")
+            raise not_stored(unknown, stored)
+        return named
 
     def query_user_sql(self, statement: str) -> pa.Table:
         """The rows of a statement that somebody typed: it can read this store and do nothing else.
@@ -211,9 +225,8 @@ class Store:
     @contextmanager
     def sandboxed(self) -> Iterator[Session]:
         """A session that reads one state of the store, and nothing else from `Session.shut_in` on."""
-        with self._database.sandboxed() as session:
-            with self._explained(self._require_store(session.info())):
-                yield session
+        with self._database.sandboxed() as session, self._explained(self._require_store(session.info())):
+            yield session
 
     def append(self, batches: Sequence[Batch]) -> list[Appended]:
         """Commits answers with all their evidence in one transaction: everything or nothing.

@@ -54,8 +54,8 @@ def status(app: App, symbols: tuple[str, ...], max_age: str | None, *, as_json: 
 
     age = None if max_age is None else read_age(max_age)
     store = app.store()
-    store.require_stored(symbols)
-    rows = store.query("queries/status", symbols=list(symbols)).to_pylist()
+    chosen = store.require_stored(symbols)
+    rows = store.query("queries/status", symbols=chosen).to_pylist()
     candles = sum(row["candles"] for row in rows)
     size, info = store.bytes, store.info()
     copied_at, origin = (info.published_at, info.published_from) if info else (None, None)
@@ -117,10 +117,10 @@ def gaps(app: App, symbols: tuple[str, ...], start: str | None, end: str | None,
     from threadx_duck.times import parse_range
 
     first, last = parse_range(start, end)
-    app.store().require_stored(symbols)
+    chosen = app.store().require_stored(symbols)
     table = app.store().query(
         "queries/gaps",
-        symbols=list(symbols),
+        symbols=chosen,
         start=first or datetime.min,
         end=last or datetime.max,
     )
@@ -155,8 +155,7 @@ def check(app: App, symbols: tuple[str, ...], folder: Path | None, *, as_json: b
     """
     from threadx_duck.checks import run_checks
 
-    app.store().require_stored(symbols)
-    findings = run_checks(app.store(), symbols, folder)
+    findings = run_checks(app.store(), app.store().require_stored(symbols), folder)
     total = sum(finding.rows.num_rows for finding in findings)
     if as_json:
         entries = [
