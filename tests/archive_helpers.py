@@ -67,7 +67,8 @@ def ingest(
     """One run for one symbol: what became of it, and the notes."""
     notes = Notes()
     with IngestionManager(settings, progress=notes) as manager:
-        return manager.update_assets_batch([symbol], start, end, **options)[symbol], notes.texts
+        (result,) = manager.update_assets_batch([symbol], start, end, **options).values()
+        return result, notes.texts
 
 
 def select(settings: Settings, query: str) -> list[tuple[Any, ...]]:

@@ -10,12 +10,16 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import click
 import duckdb
 import pyarrow as pa
 import pytest
+from click.testing import CliRunner, Result
 
 from tests.browser import Browser, find_program, launched
+from tests.recordings import OPTION, SMALL, Recordings
 from threadx_duck.candles import CANDLE_SCHEMA
+from threadx_duck.cli.main import run
 from threadx_duck.config import Settings, StoreSettings, get_settings
 from threadx_duck.simulator import LoopbackExchange, Market, generate_market
 from threadx_duck.sqlfiles import list_definitions
@@ -24,6 +28,27 @@ from threadx_duck.store import Store
 # The market of the exchange fixture: three days, by a clock that stands at their end.
 START, END = datetime(2024, 1, 1), datetime(2024, 1, 4)
 OUTAGE = (datetime(2024, 1, 1, 5), datetime(2024, 1, 1, 7))
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        OPTION, type=Path, metavar="DIR", help="Also test on the larger set of the exchange's candles in this folder."
+    )
+
+
+@pytest.fixture(scope="session", params=["small", "whole"])
+def recordings(request: pytest.FixtureRequest) -> Recordings:
+    """The small set of real candles in the repository; then the larger one, if it is named."""
+    if request.param == "small":
+        return Recordings(SMALL, is_whole=False)
+    folder = request.config.getoption(OPTION)
+    if folder is None:
+        pytest.skip(f"only the small set of real candles was tried; {OPTION} DIR names a larger one")
+    # From where pytest was started: every test runs in a folder of its own.
+    made = Recordings(request.config.invocation_params.dir / folder, is_whole=True)
+    if not made.candles.is_file():
+        pytest.fail(f"{OPTION} {folder} holds no {made.candles.name}")
+    return made
 
 
 def pytest_report_header() -> str:
@@ -142,6 +167,24 @@ def settings(tmp_path: Path, exchange: LoopbackExchange) -> Settings:
         "[data.archive]\nenabled = false\n"
     )
     return get_settings()
+
+
+Invoke = Callable[..., Result]
+
+
+@pytest.fixture
+def invoke(monkeypatch: pytest.MonkeyPatch) -> Invoke:
+    """Runs a command line in this process just as a shell would: ``invoke("ingest", "BTCUSDC")``.
+
+    The result has its exit code, what it wrote to stdout and stderr, and no exception.
+    """
+
+    @click.command(context_settings={"ignore_unknown_options": True, "help_option_names": []})
+    @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+    def shell(arguments: tuple[str, ...]) -> None:
+        raise SystemExit(run(list(arguments)))
+
+    return lambda *arguments: CliRunner().invoke(shell, ["--", *map(str, arguments)])
 
 
 @pytest.fixture

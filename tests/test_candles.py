@@ -152,13 +152,13 @@ def test_a_row_that_breaks_an_invariant_is_rejected_with_it(cells: dict[str, Any
         pytest.param(changed(ETHBTC, CLOSE=None), datetime(2020, 6, 6, 21, 22), id="no close"),
         pytest.param(changed(ETHBTC, CLOSE="many"), datetime(2020, 6, 6, 21, 22), id="text as close"),
         pytest.param(changed(ETHBTC, CLOSE=""), datetime(2020, 6, 6, 21, 22), id="empty close"),
-        pytest.param(changed(ETHBTC, CLOSE=0.025), datetime(2020, 6, 6, 21, 22), id="number as close"),
-        pytest.param(changed(ETHBTC, TRADES="40"), datetime(2020, 6, 6, 21, 22), id="text as trade count"),
+        pytest.param(changed(ETHBTC, CLOSE=True), datetime(2020, 6, 6, 21, 22), id="truth as close"),
+        pytest.param(changed(ETHBTC, TRADES="40.5"), datetime(2020, 6, 6, 21, 22), id="text of a fraction as count"),
         pytest.param(changed(ETHBTC, TRADES=1.5), datetime(2020, 6, 6, 21, 22), id="fraction as trade count"),
         pytest.param(changed(ETHBTC, TRADES=2**63), datetime(2020, 6, 6, 21, 22), id="trade count beyond 64 bits"),
         pytest.param(changed(ETHBTC, CLOSE=None, OPEN_TIME=1591478540799), datetime(2020, 6, 6, 21, 22), id="both"),
-        pytest.param([*ETHBTC, "0"], datetime(2020, 6, 6, 21, 22), id="thirteen cells"),
-        pytest.param(ETHBTC[:11], datetime(2020, 6, 6, 21, 22), id="eleven cells"),
+        pytest.param([ETHBTC[0], "ETHBTC", *ETHBTC[1:]], datetime(2020, 6, 6, 21, 22), id="a cell in between"),
+        pytest.param(ETHBTC[:10], datetime(2020, 6, 6, 21, 22), id="ten cells"),
         pytest.param(changed(ETHBTC, OPEN_TIME=None), None, id="no open time"),
         pytest.param(changed(ETHBTC, OPEN_TIME="1591478520000"), None, id="text as open time"),
         pytest.param(changed(ETHBTC, OPEN_TIME=-60_000), None, id="open time before 1970"),
@@ -178,6 +178,21 @@ def test_an_unreadable_row_is_rejected_and_the_others_stay(row: Any, minute: dat
     assert rejected.to_pylist() == [
         {"symbol": "ETHBTC", "minute": minute, "raw": orjson.dumps(row).decode(), "reason": "unreadable"}
     ]
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        pytest.param([*ETHBTC, "0"], id="thirteen cells"),
+        pytest.param([*ETHBTC[:11]], id="eleven cells"),
+        pytest.param([float(cell) if isinstance(cell, str) else cell for cell in ETHBTC], id="numbers"),
+        pytest.param(changed(ETHBTC, TRADES=str(ETHBTC[8])), id="text as trade count"),
+    ],
+)
+def test_a_row_in_another_shape_that_loses_nothing_is_read_beside_the_others(row: Any) -> None:
+    candles, rejected = read_kline_rows("ETHBTC", [BNBBTC, row, QUIET])
+    assert candles.equals(read_kline_rows("ETHBTC", [BNBBTC, ETHBTC, QUIET]).candles)
+    assert not rejected.num_rows
 
 
 def test_an_off_grid_row_beside_one_of_its_minute_leaves_that_one() -> None:

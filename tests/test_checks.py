@@ -10,6 +10,7 @@ import pytest
 
 from threadx_duck.candles import REJECTED_SCHEMA
 from threadx_duck.checks import list_checks, run_checks
+from threadx_duck.cli.main import run
 from threadx_duck.config import StoreSettings
 from threadx_duck.errors import SqlFileError, StoreError, UsageError
 from threadx_duck.ledger import OpenRequest, make_batches
@@ -131,7 +132,7 @@ def test_a_check_that_cannot_run_is_named_by_its_path(store: Store, folder: Path
 )
 def test_a_check_cannot_write(store: Store, folder: Path, statement: str) -> None:
     (folder / "fault.sql").write_text(f"-- fault: Finds.\n{statement}")
-    with pytest.raises(StoreError, match=r"fault\.sql: .*read-only"):
+    with pytest.raises(StoreError, match=r"fault\.sql: a check is one select\.$"):
         run_checks(store, folder=folder)
 
 
@@ -139,3 +140,40 @@ def test_a_check_without_symbols_cannot_be_limited_to_one(store: Store, folder: 
     (folder / "fault.sql").write_text("-- fault: Finds.\nselect 1 as x")
     with pytest.raises(StoreError, match=r"fault\.sql: .*symbol"):
         run_checks(store, ["BTCUSDC"], folder)
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "copy (select 1) to 'stolen.csv'",
+        "select 'x' as symbol, now() as open_time, content from read_text('secret.txt')",
+        "select 'x' as symbol, now() as open_time, * from read_csv('secret.txt')",
+        "select 'x' as symbol, now() as open_time, file from glob('*')",
+        "attach 'other.duckdb'",
+        "install httpfs",
+        "set memory_limit = '1TB'",
+        "pragma database_list",
+    ],
+)
+def test_a_check_of_a_users_folder_reaches_the_store_alone(
+    store: Store, folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], statement: str
+) -> None:
+    (tmp_path / "secret.txt").write_text("a,b\n1,2\n")
+    (folder / "fault.sql").write_text(f"-- fault: Finds.\n{statement}\n")
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file() and path.suffix != ".log"}
+    assert run(["check", "--checks", str(folder)]) == 1
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    assert shown.err.startswith(f"threadx: error: {folder / 'fault.sql'}: ")
+    assert shown.err.count("\n") == 1
+    after = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file() and path.suffix != ".log"}
+    assert after == before
+
+
+def test_a_users_check_still_finds_its_rows_through_the_command(
+    store: Store, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder / "expensive.sql").write_text(EXPENSIVE)
+    assert run(["check", "ETHUSDC", "--checks", str(folder), "--json"]) == 3
+    assert run(["check", "BTCUSDC", "--checks", str(folder)]) == 3
+    assert "expensive: the first of 3 rows" in capsys.readouterr().out

@@ -108,8 +108,9 @@ def test_doctor_sees_what_the_checks_find(store: Store, settings: Settings) -> N
 
 
 def test_doctor_sees_leftovers_of_killed_processes(store: Store, settings: Settings) -> None:
-    left = store.path.with_name("threadx.duckdb.tmp-999999999")
-    left.write_text("half a compaction")
+    left = store.path.with_name(f"threadx.duckdb.tmp-{'0' * 16}")
+    left.mkdir()
+    (left / "lock").touch()
     assert str(left) in _found(settings)["leftovers"].text
     assert left.exists()
 

@@ -27,6 +27,7 @@ from tests.evidence_helpers import (
     serve_native,
     take_out,
 )
+from tests.recordings import Recordings
 from threadx_duck.candles import CANDLE_SCHEMA, REJECTED_SCHEMA
 from threadx_duck.ingest import IngestionManager
 from threadx_duck.ledger import OpenRequest, make_batches
@@ -35,7 +36,6 @@ from threadx_duck.simulator.rollup import roll_up
 from threadx_duck.sources.page import Page
 from threadx_duck.timeframes import parse_timeframe
 
-REAL_DATA = Path(__file__).parents[2] / "shared" / "realdata"
 FIVE = ["AUSDC", "BUSDC", "CUSDC", "DUSDC", "EUSDC"]
 
 
@@ -231,16 +231,19 @@ RESTATED = {
 }
 # The end of two minutes that the recorder missed; the other short holes are the exchange's outages.
 UNRECORDED = datetime(2021, 6, 8, 18, 49)
-needs_real_data = pytest.mark.skipif(not REAL_DATA.is_dir(), reason="no recorded candles beside this checkout")
+
+# The days of `OUTAGES`; nothing else of them is in the small set.
+DAYS = [datetime(2021, 4, 20), datetime(2021, 4, 25)]
 
 
-@needs_real_data
-def test_real_outages_are_told_to_the_minute(tmp_path: Path) -> None:
-    candles = pq.read_table(REAL_DATA / "candles_1m.parquet")
+def test_real_outages_are_told_to_the_minute(tmp_path: Path, recordings: Recordings) -> None:
+    candles = pq.read_table(recordings.candles)
     symbols = ["ADABTC", "BTCUSDT", "DOGEUSDT", "ETHUSDT", "NXSBTC"]
     market = Market({symbol: SymbolMarket(candles.filter(pc.equal(candles["symbol"], symbol))) for symbol in symbols})
     with LoopbackExchange(market) as exchange, manager_of(tmp_path, exchange) as manager:
-        manager.update_assets_batch(symbols, datetime(2021, 4, 19), datetime(2021, 4, 26))
+        spans = [(day, day + timedelta(days=1)) for day in DAYS]
+        for start, end in recordings.expect(small=spans, whole=[(datetime(2021, 4, 19), datetime(2021, 4, 26))]):
+            manager.update_assets_batch(symbols, start, end)
         manager.update_assets_batch(["BTCUSDT", "DOGEUSDT", "ETHUSDT"], datetime(2023, 3, 24), datetime(2023, 3, 25))
         expected = [(*span, "outage") for span in OUTAGES]
         found = {symbol: [gap for gap in gaps(manager, symbol) if gap[2] != "not_downloaded"] for symbol in symbols}
@@ -248,11 +251,9 @@ def test_real_outages_are_told_to_the_minute(tmp_path: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def real_manager(tmp_path_factory: pytest.TempPathFactory) -> Iterator[IngestionManager]:
+def real_manager(tmp_path_factory: pytest.TempPathFactory, recordings: Recordings) -> Iterator[IngestionManager]:
     """A store of all recorded minutes, as if each block of them had been asked for, and an exchange of the rest."""
-    if not REAL_DATA.is_dir():
-        pytest.skip("no recorded candles beside this checkout")
-    market = read_market(REAL_DATA / "candles_1m.parquet", REAL_DATA / "native_candles.parquet")
+    market = read_market(recordings.candles, recordings.natives)
     for symbol in market:
         for interval in ("5m", "1h", "1d"):
             serve_native(market, symbol, interval, _completed(market, symbol, interval))
@@ -295,11 +296,12 @@ def _blocks(market: Market, symbol: str) -> Iterator[Page]:
         )
 
 
-@needs_real_data
-@pytest.mark.parametrize(("label", "compared"), [("5m", 217_800), ("1h", 18_100), ("1d", 740)])
-def test_real_candles_differ_only_in_restated_hours(real_manager: IngestionManager, label: str, compared: int) -> None:
+@pytest.mark.parametrize(("label", "small", "whole"), [("5m", 4_600, 217_800), ("1h", 370, 18_100), ("1d", 12, 740)])
+def test_real_candles_differ_only_in_restated_hours(
+    real_manager: IngestionManager, recordings: Recordings, label: str, small: int, whole: int
+) -> None:
     found = real_manager.verify(timeframe=label)
-    assert found.compared > compared
+    assert found.compared > recordings.expect(small=small, whole=whole)
     # Only these columns were recorded; the simulator makes up the rest of the exchange's candles.
     real = [m for m in found.mismatches if m.field in {"candle", "open", "high", "low", "close", "volume"}]
     width = max(parse_timeframe(label).step, HOUR)

@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import pandas as pd
@@ -16,11 +17,12 @@ import pytest
 
 from threadx_duck import IngestionManager, exporting
 from threadx_duck.cli.main import run
-from threadx_duck.config import Settings
+from threadx_duck.config import Settings, StoreSettings
 from threadx_duck.errors import StoreError
 from threadx_duck.removal import remove_candles
 from threadx_duck.session import Session
 from threadx_duck.simulator import LoopbackExchange
+from threadx_duck.store import Store
 
 DAYS = ("2024-01-01", "2024-01-02")
 
@@ -245,3 +247,70 @@ def test_export_of_nine_quiet_minutes_keeps_their_seconds(manager: IngestionMana
     _statuses(manager, "csv", symbols=["ETHUSDC"], end_date=DAYS[0] + "T00:09")
     times = pd.read_csv("out/ETHUSDC-1m.csv", parse_dates=["open_time"])["open_time"]
     assert times.diff().dropna().unique().tolist() == [timedelta(minutes=1)]
+
+
+def _say_assets(host: str, *entries: tuple[str, str, str]) -> None:
+    symbols = [[symbol, "TRADING", base, quote] for symbol, base, quote in entries]
+    document = {"host": host, "asked_at": "2024-01-01T00:00:00Z", "symbols": symbols}
+    Path("data/symbols.json").write_text(json.dumps(document))
+
+
+@pytest.mark.parametrize("base", ["../../escaped", "/tmp/escaped", "..", "a/b", "..\\..\\x", "\n", ""])
+def test_the_exchanges_assets_lead_to_no_other_folder(
+    manager: IngestionManager, exchange: LoopbackExchange, tmp_path: Path, base: str
+) -> None:
+    _say_assets(exchange.url, ("BTCUSDC", base, base))
+    before = {path for path in tmp_path.rglob("*") if not path.is_relative_to(tmp_path / "logs")}
+    (path,) = _statuses(manager, "freqtrade", symbols=["BTCUSDC"])
+    after = {path for path in tmp_path.rglob("*") if not path.is_relative_to(tmp_path / "logs")}
+    made = {found for found in after - before if found.is_file()}
+    assert made == {tmp_path / "out" / path, tmp_path / "out" / exporting.MANIFEST}
+    assert (tmp_path / "out" / path).parent == tmp_path / "out"
+
+
+def test_two_symbols_of_the_same_assets_are_refused_not_mixed(
+    manager: IngestionManager, exchange: LoopbackExchange, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _say_assets(exchange.url, ("BTCUSDC", "BTC", "USDC"), ("ETHUSDC", "BTC", "USDC"))
+    assert run(["export", "out", "--format", "freqtrade"]) == 2
+    assert capsys.readouterr().err.startswith(
+        "threadx: error: BTCUSDC and ETHUSDC would both be written to BTC_USDC-1m.feather: "
+    )
+    first = feather.read_table("out/BTC_USDC-1m.feather")
+    assert first["close"].to_pylist() == manager.candles("BTCUSDC", "1m")["close"].to_pylist()
+
+
+@pytest.mark.parametrize("symbol", ["A\nB", 'A"B', "A,B", "../A", "..", "A\x1bB\r"])
+@pytest.mark.parametrize("form", ["parquet", "csv"])
+def test_any_symbol_is_exported_below_the_folder(
+    store_path: Path, make_candles: Any, tmp_path: Path, symbol: str, form: str
+) -> None:
+    with Store(StoreSettings(database=store_path)).writing() as session, session.tables(incoming=make_candles(symbol)):
+        session.run("append/insert_scratch")
+    for arguments in (("export", "out"), ("export", "tree", "--partition")):
+        assert run([*arguments, "--format", form]) == 0
+    files = list(tmp_path.rglob(f"*.{form}"))
+    assert len(files) == 2
+    assert all(path.parent == tmp_path / "out" or path.is_relative_to(tmp_path / "tree" / "1m") for path in files)
+    read = f"read_{form}"
+    written = next(path for path in files if path.parent == tmp_path / "out")
+    assert duckdb.sql(f"select distinct symbol from {read}('{written}')").fetchall() == [(symbol,)]
+
+
+@pytest.mark.parametrize("close", [1e308, float("inf"), float("nan")])
+def test_a_number_that_a_layout_cannot_hold_is_told(
+    store_path: Path, make_candles: Any, capsys: pytest.CaptureFixture[str], close: float
+) -> None:
+    candles = make_candles("BTCUSDC", close=close)
+    with Store(StoreSettings(database=store_path)).writing() as session, session.tables(incoming=candles):
+        session.run("append/insert_scratch")
+    assert run(["export", "out", "--format", "csv", "--layout", "archive"]) == 2
+    err = capsys.readouterr().err
+    assert err.startswith("threadx: error: Cannot write BTCUSDC 1m as archive: ")
+    assert err.count("\n") == 1
+    assert not list(Path("out").glob("*.csv"))
+    for form in ("csv", "parquet", "freqtrade"):
+        assert run(["export", "out", "--format", form]) == 0
+    for form in ("table", "csv", "json", "parquet", "arrow"):
+        assert run(["candles", "BTCUSDC", "1h", "--format", form, "-o", f"rows.{form}"]) == 0
+    assert run(["chart", "BTCUSDC", "1m", "--no-open", "-o", "chart.html"]) == 0

@@ -150,7 +150,6 @@ def test_interruption_of_a_program_stores_what_has_come(
                 os.kill(os.getpid(), signal.SIGINT)
 
         exchange.fail("stall", times=None, match=lambda request: len(exchange.requests.klines) > 3, seconds=0.5)
-        monkeypatch.setattr("threadx_duck.download.Downloader._take_note", interrupt, raising=False)
         monkeypatch.setattr(manager._progress, "received", interrupt)
         with pytest.raises(KeyboardInterrupt):
             manager.update_assets_batch(["BTCUSDC"], "2024-01-01")

@@ -99,7 +99,7 @@ def test_fetch_of_a_symbol_beyond_ascii_is_percent_encoded(
 ) -> None:
     asked = mocked.get(KLINES, json=[])
     mocked_adapter.fetch_klines_1m("币安&x=1USDT", "2024-01-01", "2024-01-01T00:10")
-    assert "symbol=%E5%B8%81%E5%AE%89%26x%3D1USDT&" in asked.request_history[0].url
+    assert "symbol=%E5%B8%81%E5%AE%89%26X%3D1USDT&" in asked.request_history[0].url
 
 
 def test_fetch_turns_a_row_into_columns_of_the_schema(
@@ -189,7 +189,7 @@ def test_fetch_writes_the_log_file_of_the_settings(settings: Settings) -> None:
     ("answer", "error", "sentence"),
     [
         pytest.param({"status_code": 400, "json": {"code": -1121, "msg": "Invalid symbol."}},
-                     UnknownSymbolError, "has no symbol 'btcusdc'. Symbols are written in upper case: BTCUSDC.",
+                     UnknownSymbolError, "has no symbol 'BTCUSDC'",
                      id="unknown-symbol"),
         pytest.param({"status_code": 400, "json": {"code": -1120, "msg": "Invalid interval."}},
                      DownloadError, "400, -1120 Invalid interval.", id="bad-request"),

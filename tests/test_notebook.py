@@ -70,9 +70,13 @@ def test_extension_registers_how_tables_show_and_takes_it_back() -> None:
 
 def test_connection_that_refuses_the_progress_bar_setting_is_used_all_the_same() -> None:
     # As DuckDB does in Jupyter without ipywidgets.
+    asked = []
+
     class Connection:
         def execute(self, statement: str) -> None:
+            asked.append(statement)
             if "progress" in statement:
                 raise duckdb.InvalidInputException("required package 'ipywidgets' is missing")
 
     prepare(Connection())  # type: ignore[arg-type]
+    assert asked == ["set TimeZone = 'UTC'", "set enable_progress_bar = false"]

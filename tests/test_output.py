@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import csv
 import io
 import sys
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import orjson
@@ -13,6 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from threadx_duck.cli.main import run
 from threadx_duck.cli.output import print_json, print_table, write_rows
 from threadx_duck.errors import UsageError
 
@@ -171,3 +174,137 @@ def test_a_dash_is_stdout(capsys: pytest.CaptureFixture[str]) -> None:
     assert write_rows(ROWS, "csv", Path("-")) is None
     assert capsys.readouterr().out.startswith("symbol,")
     assert not Path("-").exists()
+
+
+ODD = {
+    "every type of DuckDB's": "from test_all_types()",
+    "times beyond Python's": "select timestamp 'infinity' as t, date '-infinity' as d, timestamptz 'infinity' as z, "
+    "date '5000-01-01 (BC)' as b, timestamp '290000-01-01' as y, [date 'infinity'] as l, {'a': timestamp 'infinity'} s",
+    "numbers at the ends": "select 1e308 as a, 'inf'::double as b, 'nan'::double as c, '-inf'::float as d, "
+    "170141183460469231731687303715884105727::hugeint as h, 18446744073709551615::ubigint as u, "
+    "99999999999999999999999999999.999999999::decimal(38, 9) as e",
+    "unions, bits, intervals": "select union_value(k := date 'infinity') as u, '1011'::bit as b, "
+    "interval 999 month as i, map {'a': [1, 2]} as m, 'x'::blob as o, '12345678901234567890123'::bignum as n, "
+    "time '24:00' as t",
+    "line breaks": 'select e\'a\\nb\\r\\n\\x1b[2J,"c"\' as x, 1 as "odd\nname"',
+}
+
+
+@pytest.mark.parametrize("form", ["table", "csv", "json", "parquet", "arrow"])
+@pytest.mark.parametrize("what", ODD)
+def test_query_prints_every_value_or_says_which_column_has_no_form(
+    empty_store: Path, what: str, form: str, capfdbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    code = run(["--db", str(empty_store), "query", ODD[what], "--format", form])
+    out, err = capfdbinary.readouterr()
+    rows = duckdb.sql(f"select count(*) from ({ODD[what]})").fetchall()[0][0]
+    if code == 2:
+        assert form == "parquet"
+        assert err.startswith(b"threadx: error: Parquet has no form for ")
+        assert err.count(b"\n") == 1
+        return
+    assert (code, err) == (0, b"")
+    if form == "json":
+        assert len(orjson.loads(out)) == rows
+    elif form == "csv":
+        assert len(list(csv.reader(io.StringIO(out.decode(), newline="")))) == rows + 1
+    elif form == "table":
+        assert len(out.decode().splitlines()) == rows + 2
+    else:
+        read = pq.read_table(io.BytesIO(out)) if form == "parquet" else pa.ipc.open_stream(out).read_all()
+        assert read.num_rows == rows
+
+
+@pytest.mark.parametrize(
+    ("statement", "as_csv", "as_json"),
+    [
+        pytest.param("select timestamp 'infinity' as x", '"infinity"', "infinity", id="infinite time"),
+        pytest.param("select date '-infinity' as x", '"-infinity"', "-infinity", id="infinite date"),
+        pytest.param("select timestamptz 'infinity' as x", '"infinity"', "infinity", id="infinite time with zone"),
+        pytest.param(
+            "select [date 'infinity', null] as x", '"[""infinity"",null]"', ["infinity", None], id="in a list"
+        ),
+        pytest.param(
+            "select {'a': timestamp 'infinity'} as x", '"{""a"":""infinity""}"', {"a": "infinity"}, id="in a struct"
+        ),
+        pytest.param("select union_value(k := 7) as x", '"7"', 7, id="union"),
+        pytest.param(
+            "select x from (values (timestamp '2024-01-01'), ('infinity')) t(x) order by x limit 1",
+            '"2024-01-01T00:00:00Z"',
+            "2024-01-01T00:00:00Z",
+            id="an ordinary time beside an infinite one",
+        ),
+    ],
+)
+def test_what_python_has_no_value_for_is_text(
+    capsys: pytest.CaptureFixture[str], statement: str, as_csv: str, as_json: object
+) -> None:
+    table = duckdb.sql(statement).to_arrow_table()
+    write_rows(table, "csv", None)
+    assert capsys.readouterr().out == f"x\n{as_csv}\n"
+    write_rows(table, "json", None)
+    assert orjson.loads(capsys.readouterr().out) == [{"x": as_json}]
+
+
+def test_parquet_names_the_columns_it_has_no_form_for() -> None:
+    table = duckdb.sql("select 1 as a, interval 1 day as b, union_value(k := 1) as c").to_arrow_table()
+    with pytest.raises(UsageError, match=r"^Parquet has no form for b \(month_day_nano_interval\), c \("):
+        write_rows(table, "parquet", None)
+
+
+def test_json_of_two_columns_of_one_name_is_refused(empty_store: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["--db", str(empty_store), "query", "select 1 as a, 2 as a", "--format", "json"]) == 2
+    shown = capsys.readouterr()
+    assert (shown.out, shown.err.partition(";")[0]) == ("", "threadx: error: Two columns are called a")
+    assert run(["--db", str(empty_store), "query", "select 1 as a, 2 as a", "--format", "csv"]) == 0
+    assert capsys.readouterr().out == "a,a\n1,2\n"
+
+
+@pytest.mark.parametrize(("machine", "megabytes"), [("300MB", 300), ("64GB", 2_000)])
+def test_query_takes_two_gigabytes_or_what_the_machine_has(
+    empty_store: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], machine: str, megabytes: int
+) -> None:
+    connect = duckdb.connect
+
+    def connect_there(*arguments: Any, config: dict[str, Any], **options: Any) -> duckdb.DuckDBPyConnection:
+        return connect(*arguments, config={**config, "memory_limit": machine}, **options)
+
+    monkeypatch.setattr(duckdb, "connect", connect_there)
+    statement = "select round(parse_formatted_bytes(current_setting('memory_limit')) / 1e6) as m"
+    assert run(["--db", str(empty_store), "query", statement, "--format", "csv"]) == 0
+    assert float(capsys.readouterr().out.splitlines()[1]) == pytest.approx(megabytes, rel=0.05)
+
+
+class UnforeseenError(Exception):
+    pass
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (
+            duckdb.InternalException("INTERNAL Error: a\nb"),
+            "InternalException: INTERNAL Error: a b (--verbose shows where)",
+        ),
+        (ValueError("odd"), "ValueError: odd (--verbose shows where)"),
+        (OverflowError("date value out of range"), "OverflowError: date value out of range (--verbose shows where)"),
+        (UnforeseenError(), "UnforeseenError: (--verbose shows where)"),
+        (PermissionError(13, "Permission denied", "/x/y"), "Cannot use /x/y: Permission denied."),
+        (OSError(28, "No space left on device"), "Cannot write the result: No space left on device."),
+    ],
+)
+def test_an_error_that_nobody_foresaw_is_one_line(
+    empty_store: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+    error: Exception,
+    told: str,
+) -> None:
+    def fail(*_: Any, **__: Any) -> None:
+        raise error
+
+    monkeypatch.setattr("threadx_duck.store.Store.query_user_sql", fail)
+    assert run(["--db", str(empty_store), "query", "select 1"]) == 1
+    assert capfd.readouterr().err == f"threadx: error: {told}\n"
+    assert run(["--verbose", "--db", str(empty_store), "query", "select 1"]) == 1
+    assert "Traceback (most recent call last)" in capfd.readouterr().err

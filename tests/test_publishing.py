@@ -195,17 +195,6 @@ def test_publish_of_a_store_left_with_a_log_copies_its_commits(
     assert not store.file.log.exists()
 
 
-def test_leftovers_of_killed_publications_are_removed(store: Store, settings: Settings, copy_path: Path) -> None:
-    copy_path.parent.mkdir()
-    dead = copy_path.with_name("read.duckdb.tmp-999999999")
-    alive = copy_path.with_name(f"read.duckdb.tmp-{os.getppid()}")
-    others = copy_path.with_name("read.duckdb.tmp-notes")
-    for path in (dead, dead.with_name(f"{dead.name}.wal"), alive, others):
-        path.write_text("half a copy")
-    publish(store, settings.store, copy_path)
-    assert sorted(copy_path.parent.iterdir()) == sorted([copy_path, alive, others])
-
-
 def test_read_copy_is_not_ingested_into(store: Store, settings: Settings, copy_path: Path) -> None:
     publish(store, settings.store, copy_path)
     copied = replace(settings, store=replace(settings.store, database=copy_path))

@@ -1,7 +1,4 @@
-"""Real candles of the exchange through the whole tool: over HTTP into the store, and out as its own candles.
-
-The recordings are not part of the repository; without them this module is skipped.
-"""
+"""Real candles of the exchange through the whole tool: over HTTP into the store, and out as its own candles."""
 
 from __future__ import annotations
 
@@ -11,17 +8,28 @@ from pathlib import Path
 import duckdb
 import pytest
 
+from tests.recordings import Recordings
 from threadx_duck.cli.main import run
 from threadx_duck.simulator import LoopbackExchange, read_market
 
-REAL = Path(__file__).parents[2] / "shared" / "realdata"
-CANDLES, NATIVE = REAL / "candles_1m.parquet", REAL / "native_candles.parquet"
-
-pytestmark = pytest.mark.skipif(not CANDLES.exists(), reason=f"no recordings in {REAL}")
-
 # Buckets with every minute present, and how many of them equal the exchange's own in all four prices. The
-# few others were restated by the exchange between the two recordings; see the README beside them.
-EXPECTED = {
+# few others of the larger set were restated by the exchange between the two recordings.
+SMALL = {
+    "5m": {
+        "ADABTC": (489, 489),
+        "BTCUSDT": (1049, 1049),
+        "DOGEUSDT": (761, 761),
+        "ETHUSDT": (761, 761),
+        "NXSBTC": (489, 489),
+        "SUSHIBTC": (576, 576),
+        "WAVESBTC": (576, 576),
+    },
+    "15m": {"BTCUSDT": (96, 96), "SUSHIBTC": (192, 192), "WAVESBTC": (192, 192)},
+    "1h": {"BTCUSDT": (86, 86), "DOGEUSDT": (62, 62), "ETHUSDT": (62, 62), "SUSHIBTC": (48, 48), "WAVESBTC": (48, 48)},
+    "4h": {"BTCUSDT": (19, 19), "DOGEUSDT": (13, 13), "ETHUSDT": (13, 13)},
+    "1d": {"BTCUSDT": (1, 1)},
+}
+WHOLE = {
     "5m": {
         "ADABTC": (37_300, 37_295),
         "BTCUSDT": (53_628, 53_618),
@@ -65,9 +73,9 @@ COMPARE = """
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
+def store(tmp_path: Path, recordings: Recordings) -> Iterator[duckdb.DuckDBPyConnection]:
     """A store of all seven symbols, ingested by the command line over HTTP."""
-    market = read_market(CANDLES)
+    market = read_market(recordings.candles)
     with LoopbackExchange(market) as exchange:
         (tmp_path / "own.toml").write_text(
             f'[data.store]\ndatabase = "real.duckdb"\n[data.api]\nbase_url = "{exchange.url}"\n'
@@ -80,13 +88,14 @@ def store(tmp_path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
 
 
 # One test, so that the store is made once whatever the number of workers.
-def test_real_candles_come_out_as_the_exchanges_own(store: duckdb.DuckDBPyConnection) -> None:
+def test_real_candles_come_out_as_the_exchanges_own(store: duckdb.DuckDBPyConnection, recordings: Recordings) -> None:
     names = "symbol, open_time, open, high, low, close, volume"
-    recorded = f"select {names} from read_parquet('{CANDLES}')"
+    recorded = f"select {names} from read_parquet('{recordings.candles}')"
     stored = f"select {names} from candles_1m"
-    assert store.execute("select count(*) from candles_1m").fetchall() == [(1_089_123,)]
+    minutes = recordings.expect(small=23_510, whole=1_089_123)
+    assert store.execute("select count(*) from candles_1m").fetchall() == [(minutes,)]
     assert store.execute(f"({recorded}) except ({stored})").fetchall() == []
     assert store.execute("select count(*) from rejected_rows").fetchall() == [(0,)]
-    for timeframe, expected in EXPECTED.items():
-        rows = store.execute(COMPARE.format(timeframe=timeframe, native=NATIVE)).fetchall()
+    for timeframe, expected in recordings.expect(small=SMALL, whole=WHOLE).items():
+        rows = store.execute(COMPARE.format(timeframe=timeframe, native=recordings.natives)).fetchall()
         assert {symbol: (buckets, equal) for symbol, buckets, equal in rows} == expected, timeframe

@@ -6,16 +6,14 @@ import json
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pytest
 import requests
 
+from tests.recordings import Recordings
 from threadx_duck.simulator import LoopbackExchange, Market, SymbolMarket, generate_market
-
-REAL_REPLIES = Path(__file__).parents[2] / "shared" / "realdata" / "rest_json"
 
 START = datetime(2024, 1, 1, tzinfo=UTC)
 START_MS = 1_704_067_200_000
@@ -529,9 +527,8 @@ def test_raw_limit_exceeded_is_429(market: Market) -> None:
 # Real replies
 
 
-@pytest.mark.skipif(not REAL_REPLIES.is_dir(), reason="no recorded replies of the exchange here")
-def test_klines_of_recorded_replies_are_byte_for_byte_the_exchanges() -> None:
-    recorded = [json.loads(path.read_text()) for path in sorted(REAL_REPLIES.glob("spot_*_1m_*.json"))]
+def test_klines_of_recorded_replies_are_byte_for_byte_the_exchanges(recordings: Recordings) -> None:
+    recorded = [json.loads(path.read_text()) for path in sorted(recordings.replies.glob("spot_*_1m_*.json"))]
     assert recorded
     for reply in recorded:
         query, rows = reply["query"], reply["response"]

@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from io import BytesIO
-from pathlib import Path
 from xml.etree import ElementTree
 
 import pyarrow as pa
@@ -17,10 +16,9 @@ import pyarrow.csv
 import pytest
 import requests
 
+from tests.recordings import Recordings
 from threadx_duck.errors import UsageError
 from threadx_duck.simulator import LoopbackExchange, Market, SymbolMarket, generate_market
-
-REAL_MEMBERS = Path(__file__).parents[2] / "shared" / "realdata" / "archive_csv"
 
 START = datetime(2024, 12, 30, tzinfo=UTC)
 END = datetime(2025, 2, 2, tzinfo=UTC)
@@ -212,12 +210,11 @@ def test_prepared_files_are_the_same(market: Market) -> None:
     assert replies[0] == replies[1]
 
 
-@pytest.mark.skipif(not REAL_MEMBERS.is_dir(), reason="no recorded archive files of the exchange here")
 @pytest.mark.parametrize("month", ["2024-12", "2025-01"])
-def test_member_of_recorded_candles_is_byte_for_byte_the_exchanges(month: str) -> None:
+def test_member_of_recorded_candles_is_byte_for_byte_the_exchanges(recordings: Recordings, month: str) -> None:
     names = ["open_time", "open", "high", "low", "close", "volume", "close_time", "quote_volume"]
     names += ["trade_count", "taker_buy_volume", "taker_buy_quote_volume", "ignore"]
-    recorded = REAL_MEMBERS / f"ETHUSDT-1h-{month}.csv"
+    recorded = recordings.members / f"ETHUSDT-1h-{month}.csv"
     table = pyarrow.csv.read_csv(recorded, read_options=pyarrow.csv.ReadOptions(column_names=names))
     factor = 1 if month.startswith("2025") else 1000
     opened = pc.multiply(table["open_time"], factor).cast(pa.timestamp("us"))

@@ -250,6 +250,8 @@ def test_latency_is_cut_short_by_close(exchange: LoopbackExchange) -> None:
         exchange.close()
         while client.recv(65_536):
             pass
+    # The hour is not over, but its request is past it.
+    assert [request.status for request in exchange.requests] == [200]
 
 
 def test_close_leaves_no_thread_and_no_open_connection() -> None:

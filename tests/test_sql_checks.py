@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
 
+from tests.recordings import Recordings
 from threadx_duck.sqlfiles import SqlFile, list_sql, read_sql
 
 if TYPE_CHECKING:
@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 utc = datetime.fromisoformat  # naive, as the store holds it
 START = utc("2024-02-29 22:00")
 CHECKS = list_sql("checks")
-REAL_CANDLES = Path(__file__).parents[2] / "shared" / "realdata" / "candles_1m.parquet"
 
 
 class Fault(NamedTuple):
@@ -251,7 +250,6 @@ def test_check_finds_a_value_that_is_not_a_number(check: str, column: str, clean
     assert [row[:2] for row in run(clean, check)] == [("BTCUSDC", minute(7)), ("ETHUSDC", minute(7))]
 
 
-@pytest.mark.skipif(not REAL_CANDLES.exists(), reason="the recorded real candles lie outside the repository")
 @pytest.mark.parametrize(
     "check",
     [
@@ -265,6 +263,8 @@ def test_check_finds_a_value_that_is_not_a_number(check: str, column: str, clean
         "volume_without_trades",
     ],
 )
-def test_check_of_real_candles_returns_nothing(check: str, database: duckdb.DuckDBPyConnection) -> None:
-    database.execute(f"insert into candles_1m by name select *, 1 as request_id from '{REAL_CANDLES}'")
+def test_check_of_real_candles_returns_nothing(
+    check: str, database: duckdb.DuckDBPyConnection, recordings: Recordings
+) -> None:
+    database.execute(f"insert into candles_1m by name select *, 1 as request_id from '{recordings.candles}'")
     assert run(database, check) == []

@@ -3,33 +3,20 @@
 from __future__ import annotations
 
 import re
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import duckdb
 import pytest
 
-from threadx_duck.sqlfiles import SqlFile, list_sql, sql_root
+from threadx_duck.sqlfiles import SqlFile, list_sql, read_sql, sql_root
+from threadx_duck.timeframes import ONE_MINUTE, TIMEFRAMES, Timeframe
 
 # sql/spark is in Spark's words, which test_spark_views.py holds against ours.
 FOLDERS = sorted(entry.name for entry in sql_root().iterdir() if entry.is_dir() and entry.name != "spark")
 FILES = [file for folder in FOLDERS for file in list_sql(folder)]
-WIDTHS = {
-    "3m": "3 minutes",
-    "5m": "5 minutes",
-    "15m": "15 minutes",
-    "30m": "30 minutes",
-    "1h": "1 hour",
-    "2h": "2 hours",
-    "3h": "3 hours",
-    "4h": "4 hours",
-    "6h": "6 hours",
-    "8h": "8 hours",
-    "12h": "12 hours",
-    "1d": "1 day",
-    "3d": "3 days",
-    "1w": "1 week",
-    "1mo": "1 month",
-}
 # One standalone statement that clients of DuckDB 1.0 can read: no part of it can live elsewhere.
 LONG_FILES = {"views/gaps": 205}
 
@@ -113,32 +100,33 @@ def test_check_file_title_says_what_it_finds(file: SqlFile) -> None:
 
 def test_views_hold_every_timeframe() -> None:
     views = {file.relation for file in list_sql("views")}
-    assert {f"candles_{timeframe}" for timeframe in WIDTHS} | {"gaps", "coverage"} <= views
+    assert {timeframe.view for timeframe in TIMEFRAMES.values()} - {ONE_MINUTE.view} | {"gaps", "coverage"} == views
 
 
-@pytest.mark.parametrize("timeframe", WIDTHS)
-def test_candle_view_equals_the_others_but_for_its_width(timeframe: str) -> None:
-    model = (Path(str(sql_root())) / "views/candles_2h.sql").read_text(encoding="utf-8")
-    text = (Path(str(sql_root())) / f"views/candles_{timeframe}.sql").read_text(encoding="utf-8")
-    if timeframe == "1h":
-        # The one width, and the most used, that has a cheaper function of the same type on every DuckDB.
-        text = text.replace("    -- The same as time_bucket, and the cheaper of the two.\n", "")
-        text = text.replace("date_trunc('hour', open_time)", "time_bucket(interval '1 hour', open_time)")
-    model = model.replace("candles_2h", f"candles_{timeframe}").replace(
-        "interval '2 hours'", f"interval '{WIDTHS[timeframe]}'"
-    )
-    assert text.splitlines()[1:] == model.splitlines()[1:]
+def test_candle_files_are_as_their_model_writes_them(tmp_path: Path) -> None:
+    script = Path(str(sql_root())) / "derive.py"
+    made = shutil.copytree(script.parent, tmp_path / "sql")
+    assert subprocess.run([sys.executable, script, "--check"], check=False).returncode == 0
+
+    for name in ("views/candles_2h.sql", "spark/candles_1w.sql", "macros/candles_filled.sql"):
+        text = (made / name).read_text(encoding="utf-8")
+        (made / name).write_text(text.replace("sum(volume)", "max(volume)"), encoding="utf-8")
+    told = subprocess.run([sys.executable, made / "derive.py", "--check"], check=False, capture_output=True, text=True)
+    assert told.returncode == 1
+    assert [line.split()[0] for line in told.stderr.splitlines()] == [
+        "sql/views/candles_2h.sql", "sql/spark/candles_1w.sql", "sql/macros/candles_filled.sql",
+    ]  # fmt: skip
+
+    assert subprocess.run([sys.executable, made / "derive.py"], check=False).returncode == 0
+    for name in ("views/candles_2h.sql", "spark/candles_1w.sql", "macros/candles_filled.sql"):
+        assert (made / name).read_text(encoding="utf-8") == (script.parent / name).read_text(encoding="utf-8")
 
 
-@files_of("macros/")
-def test_macro_rolls_up_as_the_views_do(file: SqlFile) -> None:
-    view = next(view for view in list_sql("views") if view.relation == "candles_1h")
-    first, last = "coalesce(arg_min(", "as taker_buy_quote_volume,"
-    rule, macro_rule = (
-        [line.strip() for line in text[text.index(first) : text.index(last)].splitlines()]
-        for text in (view.statement, file.statement)
-    )
-    assert macro_rule == rule
+@pytest.mark.parametrize("timeframe", [t for t in TIMEFRAMES.values() if t != ONE_MINUTE], ids=lambda t: t.label)
+def test_candle_view_has_the_width_of_its_timeframe(timeframe: Timeframe) -> None:
+    view = read_sql(f"views/{timeframe.view}")
+    number, unit = timeframe.width.split()
+    assert set(re.findall(r"interval '(\d+) (\w+?)s?'", view.statement)) == {(number, unit.removesuffix("s"))}
 
 
 def test_gaps_view_materializes_every_step() -> None:

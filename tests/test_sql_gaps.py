@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import groupby
 from operator import itemgetter
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import duckdb
@@ -18,10 +17,11 @@ from hypothesis import strategies as st
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from tests.recordings import Recordings
+
 utc = datetime.fromisoformat  # naive, as the store holds it
 MINUTE = timedelta(minutes=1)
 START = utc("2024-02-29 23:40")  # so that 40 minutes cross a day, and a month
-REAL_CANDLES = Path(__file__).parents[2] / "shared" / "realdata" / "candles_1m.parquet"
 SYMBOLS = ("A", "B", "C", "D")
 
 
@@ -286,7 +286,6 @@ def test_off_grid_candle_counts_for_its_minute(database: duckdb.DuckDBPyConnecti
     assert database.execute("select gap_start, missing from gaps").fetchall() == [(time(10), 1)]
 
 
-@pytest.mark.skipif(not REAL_CANDLES.exists(), reason="the recorded real candles lie outside the repository")
 @pytest.mark.parametrize(
     ("start", "end"),
     [
@@ -296,9 +295,9 @@ def test_off_grid_candle_counts_for_its_minute(database: duckdb.DuckDBPyConnecti
     ],
 )
 def test_real_outages_are_found_with_their_exact_bounds(
-    start: str, end: str, database: duckdb.DuckDBPyConnection
+    start: str, end: str, database: duckdb.DuckDBPyConnection, recordings: Recordings
 ) -> None:
-    database.execute(f"insert into candles_1m by name select *, 1 as request_id from '{REAL_CANDLES}'")
+    database.execute(f"insert into candles_1m by name select *, 1 as request_id from '{recordings.candles}'")
     # The file holds blocks of days; what lies between two blocks was never asked.
     database.execute(
         """

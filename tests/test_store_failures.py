@@ -239,7 +239,7 @@ def test_error_that_is_not_about_the_file_names_the_statement(store: Store) -> N
 
 
 def test_query_that_needs_more_memory_than_allowed_is_told(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("threadx_duck.session._READ_ONLY_MEMORY", "20MB")
+    monkeypatch.setattr("threadx_duck.session._READ_ONLY_BYTES", 20_000_000)
     with pytest.raises(QueryError, match="Out of Memory"):
         store.query_user_sql("select count(distinct hash(range)) from range(20_000_000)")
 

@@ -16,7 +16,20 @@ _POSTGRES = f"{PREFIX}postgres:"
 _EXAMPLE = f'"{_POSTGRES}dbname=candles host=db.example user=threadx"'
 # libpq's own rules: blanks around "=" may be left out, a value with blanks stands in single quotes.
 _PAIR = re.compile(r"\s*(?P<key>\w+)\s*=\s*(?P<value>'(?:[^'\\]|\\.)*'|(?:[^\s'\\]|\\.)*)(?=\s|$)")
-_SECRET = frozenset({"password", "sslpassword"})
+_SECRET = frozenset({"password", "sslpassword", "oauth_client_secret", "scram_client_key", "scram_server_key"})
+# All that libpq of PostgreSQL 18 knows. Whoever mistypes one may have mistyped that of a password.
+_KEYS = _SECRET | {
+    "application_name", "channel_binding", "client_encoding", "connect_timeout", "dbname",
+    "fallback_application_name", "gssdelegation", "gssencmode", "gsslib", "host", "hostaddr", "keepalives",
+    "keepalives_count", "keepalives_idle", "keepalives_interval", "krbsrvname", "load_balance_hosts",
+    "max_protocol_version", "min_protocol_version", "oauth_client_id", "oauth_issuer", "oauth_scope", "options",
+    "passfile", "port", "replication", "require_auth", "requirepeer", "service", "servicefile",
+    "ssl_max_protocol_version", "ssl_min_protocol_version", "sslcert", "sslcertmode", "sslcompression",
+    "sslcrl", "sslcrldir", "sslkey", "sslkeylogfile", "sslmode", "sslnegotiation", "sslrootcert", "sslsni",
+    "target_session_attrs", "tcp_user_timeout", "user",
+}  # fmt: skip
+# Where DuckDB's extension httpfs can write.
+_STORAGE = re.compile(r"(s3|s3a|s3n|gcs|gs|r2)://[^/?#@:]+(/[^?#@]*)?")
 _PLACE = ("service", "host", "hostaddr", "port", "dbname")
 # Without it the system's own timeout holds, which is minutes long.
 _CONNECT_SECONDS = "10"
@@ -105,7 +118,33 @@ def read_address(text: str) -> Address:
         position = match.end()
     if not pairs:
         raise UsageError(f"The address of a lake names its PostgreSQL database, such as {_EXAMPLE}.")
+    _require_usable([key for key, _ in pairs])
     return LakeAddress(tuple(pairs))
+
+
+def _require_usable(keys: list[str]) -> None:
+    """Raises `UsageError` for a key that PostgreSQL does not know, or whose value DuckDB would show."""
+    unknown = [key for key in keys if key not in _KEYS]
+    if unknown:
+        raise UsageError(f"PostgreSQL knows no {', '.join(unknown)} in an address, such as {_EXAMPLE}.")
+    shown = [key for key in keys if key in _SECRET and key != "password"]
+    if shown:
+        raise UsageError(
+            f"DuckDB would show the {', '.join(shown)} of the lake's address to everybody who asks. Write it into a "
+            f'section of ~/.pg_service.conf and name that: "{_POSTGRES}service=NAME".'
+        )
+
+
+def require_data_path(text: str) -> None:
+    """Raises `UsageError` unless a text names a folder, or object storage that can be written to.
+
+    The text is not shown: whoever writes keys into it shall not find them in a log.
+    """
+    if re.match(r"[A-Za-z][A-Za-z0-9+.-]+:/", text) and not _STORAGE.fullmatch(text):
+        raise UsageError(
+            "A lake's data path is a folder, or object storage such as s3://bucket/candles: s3, gcs or r2, a bucket, "
+            "and nothing but a path behind it. Keys belong into DuckDB's secrets: docs/lake.md."
+        )
 
 
 def is_remote(data_path: str) -> bool:

@@ -49,7 +49,12 @@ class ArchiveFile(NamedTuple):
     @property
     def key(self) -> str:
         """Its path below the archive's root."""
-        return f"data/spot/{_FOLDERS[self.source]}/klines/{_encoded(self.symbol)}/1m/{self.name}"
+        return folder_of(self.source, self.symbol) + self.name
+
+
+def folder_of(source: FileSource, symbol: str) -> str:
+    """The path, below the archive's root, of the folder that holds a symbol's files, with the slash at its end."""
+    return f"data/spot/{_FOLDERS[source]}/klines/{_encoded(symbol)}/1m/"
 
 
 def _encoded(symbol: str) -> str:

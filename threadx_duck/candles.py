@@ -38,7 +38,8 @@ REJECTED_SCHEMA: pa.Schema = pa.schema(
 )
 
 # Positions in the exchange's row of 12 (binance-spot-api-docs, rest-api.md, klines): close_time and the
-# unused last column are never read, because neither is reliable.
+# unused last column are never read, because neither is reliable. A row of another length is read where a time
+# stands in the place of close_time: cells were added or left out behind those that are read.
 _POSITIONS = {
     "open": 1,
     "high": 2,
@@ -51,14 +52,21 @@ _POSITIONS = {
     "taker_buy_quote_volume": 10,
 }
 _ROW_LENGTH = 12
+_LEAST_LENGTH = max(_POSITIONS.values()) + 1
+_CLOSE_TIME = 6
 
 # The reason of a row that is rejected because it cannot even be parsed.
 UNREADABLE = "unreadable"
+OFF_GRID = "off_grid"
+
+# A few impossible candles may be all that a short answer holds; so many in most of a longer one are a misreading.
+_ENOUGH_ROWS = 10
 
 # Spot times are milliseconds, or microseconds in archive files from 2025 on; 1e14 ms is the year 5138.
 _MICROSECONDS_FROM = integer(100_000_000_000_000)
 _LAST_MICROSECOND = integer(253_402_300_799_999_999)  # 9999-12-31, the last year Python's datetime holds
 _MINUTE = integer(60_000_000)
+_LONGEST_CANDLE = integer(32 * 24 * 60 * 60 * 1_000_000)  # a month, in the smaller of the two units
 _THOUSAND = integer(1_000)
 _ZERO = integer(0)
 _UNKNOWN = null(pa.int64())
@@ -74,8 +82,8 @@ class Klines(NamedTuple):
 def read_kline_rows(symbol: str, rows: Sequence[Any]) -> Klines:
     """The candles of one REST answer, in its order.
 
-    A row that is unreadable, off the minute grid, or breaks an invariant of candles is rejected with
-    its reason, never repaired.
+    Numbers may stand where the exchange writes texts. A row that is unreadable, off the minute grid, or breaks an
+    invariant of candles is rejected with its reason, never repaired.
     """
     try:
         columns = _columns_of(rows)
@@ -111,6 +119,25 @@ def split_klines(symbol: str, columns: pa.Table, raw: Callable[[list[int]], list
         schema=REJECTED_SCHEMA,
     )
     return Klines(candles.filter(pc.invert(is_bad)), rejected)
+
+
+def require_mostly_candles(klines: Klines, what: str) -> None:
+    """Raises `BadResponseError` for an answer that is not understood: it must prove nothing.
+
+    That is one with more rows that cannot be read than rows that can, or with more impossible candles than
+    possible ones: its columns mean something else. Rows off the minute grid are the exchange's own (2017-12, 2018-02).
+    """
+    reasons = klines.rejected["reason"]
+    unreadable = pc.sum(pc.equal(reasons, text(UNREADABLE))).as_py() or 0
+    impossible = len(reasons) - unreadable - (pc.sum(pc.equal(reasons, text(OFF_GRID))).as_py() or 0)
+    total = klines.candles.num_rows + len(reasons)
+    if 2 * unreadable > total or (total >= _ENOUGH_ROWS and 2 * (unreadable + impossible) > total):
+        is_odd = pc.not_equal(reasons, text(OFF_GRID))
+        example = klines.rejected.filter(is_odd)["raw"][0].as_py()
+        raise BadResponseError(
+            f"{what} answered with rows that are no candles as the exchange writes them: "
+            f"{unreadable + impossible:,} of {total:,}, the first {example[:120]}. Nothing of it was stored."
+        )
 
 
 def typed(column: str, value: float | None) -> float | int | None:
@@ -192,29 +219,61 @@ def absent_ranges(candles: pa.Table, within: TimeRange) -> list[TimeRange]:
 def _columns_of(rows: Sequence[Any]) -> pa.Table:
     if not rows:
         return empty(pa.schema([("open_time", pa.int64()), *VALUE_FIELDS]))
+    if set(map(type, rows)) != {list}:
+        raise ValueError("a row that is no list")
     cells = list(zip(*rows, strict=True))
-    if len(cells) != _ROW_LENGTH:
-        raise ValueError(f"a row has {len(cells)} columns")
     columns = {"open_time": integers(cells[0])}
+    if len(cells) != _ROW_LENGTH:
+        _require_same_places(cells)
     for field in VALUE_FIELDS:
         values = cells[_POSITIONS[field.name]]
-        is_whole = pa.types.is_integer(field.type)
-        columns[field.name] = integers(values) if is_whole else pc.cast(texts(values), pa.float64())
+        columns[field.name] = _wholes(values) if pa.types.is_integer(field.type) else _decimals(values)
     return pa.table(columns)
+
+
+def _require_same_places(cells: Sequence[Sequence[Any]]) -> None:
+    """Raises `ValueError` unless a row of another length has the cells that are read where they always are."""
+    if len(cells) < _LEAST_LENGTH:
+        raise ValueError(f"a row has {len(cells)} columns")
+    lasts = pc.subtract(integers(cells[_CLOSE_TIME]), integers(cells[0]))
+    if not pc.all(pc.and_(pc.greater(lasts, _ZERO), pc.less(lasts, _LONGEST_CANDLE))).as_py():
+        raise ValueError("a row without its close time in the seventh place")
+
+
+def _wholes(values: Sequence[Any]) -> pa.Array:
+    """Whole numbers, or their texts. Raises `ValueError` for anything else."""
+    try:
+        return integers(values)
+    except ValueError:
+        numbers = _decimals(values)
+        return numbers.cast(pa.int64())
+
+
+def _decimals(values: Sequence[Any]) -> pa.Array:
+    """Numbers as texts, or as JSON numbers, of which a double holds just what was sent. Raises `ValueError`."""
+    try:
+        return pc.cast(texts(values), pa.float64())
+    except ValueError:
+        if set(map(type, values)) - {int, float}:
+            raise
+        return pa.array(values, pa.float64())
 
 
 def _read_damaged_rows(symbol: str, rows: Sequence[Any]) -> Klines:
     """The same for an answer in which some row cannot be read at all: those are told apart one by one."""
     good: list[Any] = []
     bad: list[Any] = []
+    columns = [_columns_of([])]
     for row in rows:
         try:
-            _columns_of([row])
+            columns.append(_columns_of([row]))
         except (pa.ArrowException, ValueError, TypeError, IndexError, OverflowError):
             bad.append(row)
         else:
             good.append(row)
-    read = read_kline_rows(symbol, good)
+    read = split_klines(
+        symbol, pa.concat_tables(columns), lambda found: [orjson.dumps(good[i]).decode() for i in found]
+    )
     unreadable = pa.table(
         [
             [symbol] * len(bad),
@@ -258,7 +317,7 @@ def _reasons(micros: Any, columns: pa.Table) -> pa.ChunkedArray | pa.Array:
     finite = _all(pc.is_finite(values) for name, values in column.items() if name != "open_time")
     rules = [
         (UNREADABLE, _all([pc.is_valid(micros), *map(pc.is_valid, [*prices, column["volume"]])])),
-        ("off_grid", pc.equal(micros, _floor_minute(micros))),
+        (OFF_GRID, pc.equal(micros, _floor_minute(micros))),
         ("impossible_price", _all([finite, *(pc.greater(price, _ZERO) for price in prices)])),
         (
             "impossible_price",

@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from threadx_duck.errors import SqlFileError, UsageError
 from threadx_duck.sqlfiles import SqlFile, list_sql, parse_sql
-from threadx_duck.store import Store
+from threadx_duck.store import Session, Store
 
 
 class Finding(NamedTuple):
@@ -24,11 +24,22 @@ class Finding(NamedTuple):
 def run_checks(store: Store, symbols: Sequence[str] = (), folder: Path | None = None) -> list[Finding]:
     """Runs every check, and those of a folder of the user's own, on one state of the store.
 
+    A check of the user's own reaches what `Store.query_user_sql` reaches: this store.
     Raises `SqlFileError` or `StoreError` naming the file that cannot be read or run.
     """
-    files = list_sql("checks") + (list_checks(folder) if folder else [])
-    with store.reading() as session:
-        return [Finding(file.relation, file.title, session.check(file, symbols)) for file in files]
+    files, own = list_sql("checks"), list_checks(folder) if folder else []
+    if folder is None:
+        with store.reading() as session:
+            return [_run(session, file, symbols) for file in files]
+    with store.sandboxed() as session:
+        findings = [_run(session, file, symbols) for file in files]
+        # Somebody else wrote these: they may read this store and nothing else.
+        session.shut_in()
+        return findings + [_run(session, file, symbols) for file in own]
+
+
+def _run(session: Session, file: SqlFile, symbols: Sequence[str]) -> Finding:
+    return Finding(file.relation, file.title, session.check(file, symbols))
 
 
 def list_checks(folder: Path) -> list[SqlFile]:

@@ -13,8 +13,9 @@ import pyarrow as pa
 from threadx_duck.candles import typed
 from threadx_duck.errors import DownloadError, UsageError
 from threadx_duck.natives import fetch_candles, grid_of, has_own_grid, native_timeframe, store_natives
+from threadx_duck.symbol_names import not_stored
 from threadx_duck.timeframes import ONE_MINUTE, Timeframe
-from threadx_duck.times import MINUTE, TimeRange
+from threadx_duck.times import MINUTE, TimeRange, subtract_ranges
 
 if TYPE_CHECKING:
     from threadx_duck.ledger import OpenRequest
@@ -43,10 +44,11 @@ class Mismatch:
 
 
 class Comparison(NamedTuple):
-    """Candles of one symbol against the exchange's: how many were compared, and what differs."""
+    """Candles of one symbol against the exchange's: how many were compared, what differs, how many were not."""
 
     compared: int
     mismatches: list[Mismatch]
+    uncompared: int = 0
 
     @property
     def opens(self) -> list[datetime]:
@@ -84,7 +86,7 @@ class Comparer:
         self.failed: dict[str, str] = {}
 
     def compare(self, wanted: Wanted, timeframe: Timeframe) -> dict[str, Comparison]:
-        """Compares the candles that open in some ranges of each symbol and lie in conclusive ranges.
+        """Compares the candles that open in some ranges of each symbol, if their minutes are stored or known absent.
 
         Asks for the exchange's candles that are not stored yet, and stores them. A symbol that cannot be
         asked for is left out and noted in ``failed``. Raises `DownloadError` only if no other could be either.
@@ -94,11 +96,12 @@ class Comparer:
             ranges = wanted(session) if callable(wanted) else wanted
             asked, unasked = _verifiable(session, ranges, timeframe, native)
             if not unasked:
-                return _compare(session, asked, timeframe, native)
+                return _compare(session, ranges, asked, timeframe, native)
         self._ask(unasked, native)
         with self._store.reading() as session:
             asked, _ = _verifiable(session, ranges, timeframe, native)
-            return _compare(session, {s: r for s, r in asked.items() if s not in self.failed}, timeframe, native)
+            left = {symbol: spans for symbol, spans in ranges.items() if symbol not in self.failed}
+            return _compare(session, left, asked, timeframe, native)
 
     def ask_again(self, symbol: str, timeframe: Timeframe, ranges: Sequence[TimeRange]) -> None:
         """Asks for the exchange's candles once more, though they are stored. Raises `DownloadError`."""
@@ -146,14 +149,16 @@ def stored_candles(
 ) -> Callable[[Session], Ranges]:
     """What finds the candles of some symbols, or of all, that open in a range; by default from the first on.
 
-    It raises `UsageError` for a symbol that is not stored.
+    It raises `UsageError` for a symbol that is not stored, and for a store without candles.
     """
 
     def find(session: Session) -> Ranges:
         firsts = dict(session.run("queries/first_candles", symbols=list(symbols)))
         unknown = [symbol for symbol in symbols if symbol not in firsts]
         if unknown:
-            raise UsageError(f"Not stored: {', '.join(unknown)}. Run: threadx ingest {' '.join(unknown)}")
+            raise not_stored(unknown, [row[0] for row in session.run("queries/symbol_spans")])
+        if not firsts:
+            raise UsageError("The store holds no candles that could be verified. Run: threadx ingest SYMBOL")
         return {
             symbol: [TimeRange(start or first - timeframe.step + MINUTE, end or datetime.max - timeframe.step)]
             for symbol, first in firsts.items()
@@ -192,13 +197,40 @@ def _verifiable(session: Session, wanted: Ranges, timeframe: Timeframe, native: 
     return asked, unasked
 
 
-def _compare(session: Session, ranges: Ranges, timeframe: Timeframe, native: Timeframe) -> dict[str, Comparison]:
-    return {symbol: _compare_symbol(session, symbol, spans, timeframe, native) for symbol, spans in ranges.items()}
+def _compare(
+    session: Session, wanted: Ranges, asked: Ranges, timeframe: Timeframe, native: Timeframe
+) -> dict[str, Comparison]:
+    return {
+        symbol: _compare_symbol(session, symbol, asked.get(symbol, []), timeframe, native)._replace(
+            uncompared=_count_uncompared(
+                session, symbol, subtract_ranges(spans, asked.get(symbol, [])), timeframe, native
+            )
+        )
+        for symbol, spans in wanted.items()
+    }
+
+
+def _count_uncompared(
+    session: Session, symbol: str, spans: Sequence[TimeRange], timeframe: Timeframe, native: Timeframe
+) -> int:
+    """How many closed candles of stored minutes open where nothing can be compared."""
+    if not spans:
+        return 0
+    rows = session.run(
+        "queries/uncompared_candles",
+        symbol=symbol,
+        width=timeframe.width,
+        grid_offset=_grid_offset(session, symbol, native),
+        **_lists(spans),
+    )
+    return int(rows[0][0])
 
 
 def _compare_symbol(
     session: Session, symbol: str, spans: Sequence[TimeRange], timeframe: Timeframe, native: Timeframe
 ) -> Comparison:
+    if not spans:
+        return Comparison(0, [])
     rows = session.run(
         "queries/native_differences",
         symbol=symbol,

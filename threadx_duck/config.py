@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 import tomli
 
-from threadx_duck.addresses import Address, LakeAddress, is_lake, is_remote, read_address
+from threadx_duck.addresses import Address, LakeAddress, is_lake, is_remote, read_address, require_data_path
 from threadx_duck.errors import SettingsError, UsageError
 
 DEFAULT_FILE = Path("paths.toml")
@@ -211,7 +211,11 @@ def with_database(settings: StoreSettings, text: str) -> StoreSettings:
 
 
 def absolute_data_path(text: str, folder: Path | None = None) -> str:
-    """A lake's data path: a folder's relative to ``folder``, by default the current one; an address as it is."""
+    """A lake's data path: a folder's relative to ``folder``, by default the current one; an address as it is.
+
+    Raises `UsageError` if it is neither.
+    """
+    require_data_path(text)
     return text if is_remote(text) else str((folder or Path.cwd()) / Path(text).expanduser())
 
 
@@ -325,7 +329,10 @@ def _with_database(file: Path | None, store: StoreSettings, data: DataSettings, 
             raise SettingsError(
                 f"{file}: [data.store] read_copy is for a file; the readers of a lake keep nobody waiting. Remove it."
             )
-        path = store.data_path and absolute_data_path(store.data_path, folder)
+        try:
+            path = store.data_path and absolute_data_path(store.data_path, folder)
+        except UsageError as error:
+            raise SettingsError(f"{file}: [data.store] data_path: {error}") from error
         return replace(store, database=replace(store.database, data_path=path), data_path=path)
     if store.data_path:
         raise SettingsError(

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import errno
+import math
 import os
 import threading
+import time
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterator
 from contextlib import ExitStack, contextmanager, suppress
@@ -16,7 +19,18 @@ from threadx_duck.errors import CONTINUES, StoreError, StoreLockedError
 from threadx_duck.session import Session, prepare
 from threadx_duck.sqlfiles import list_definitions, literal
 from threadx_duck.store_errors import moved_error, open_error
-from threadx_duck.storefile import held, holder, identity, is_open_here, link_file, temporary_beside
+from threadx_duck.storefile import (
+    FileState,
+    held,
+    holder,
+    identity,
+    is_held,
+    is_open_here,
+    link_file,
+    resolved,
+    state_of,
+)
+from threadx_duck.temporaries import temporary_beside
 
 # Storage v1.0.0 is readable by every client since DuckDB 1.0, at no cost in size or speed; DuckDB 2.0's
 # own default is readable by no client before 2.0.
@@ -25,6 +39,12 @@ _STORAGE: dict[str, Any] = {"storage_compatibility_version": "v1.0.0"}
 # One turn for each file in this process, whoever made the `Database`: connections of different modes to one file
 # exclude each other, and copying the file while one is open would drop DuckDB's lock.
 _turns: defaultdict[Path, threading.RLock] = defaultdict(threading.RLock)
+
+# Seconds between two looks at a file that another process holds: of who has just come, of who has waited long.
+_LONGEST_PAUSE, _SHORTEST_PAUSE = 0.4, 0.002
+
+# When this process last let go of a file that it had written to, by `time.monotonic`.
+_written: defaultdict[Path, float] = defaultdict(lambda: -math.inf)
 
 Opened = TypeVar("Opened")
 Result = TypeVar("Result")
@@ -37,10 +57,11 @@ class Database:
     """
 
     def __init__(self, path: Path, lock_timeout: float, on_wait: Callable[[str], None]) -> None:
-        self.path = path
+        # Not a link to it: what replaces the file would replace the link, and DuckDB's log lies beside the file.
+        self.path = resolved(path)
         self._lock_timeout = lock_timeout
         self.on_wait = on_wait
-        self._turn = _turns[path.resolve()]
+        self._turn = _turns[self.path]
         self._new: bytes | None = None
 
     @property
@@ -107,6 +128,11 @@ class Database:
         with self.connected(read_only=True) as session:
             yield session
 
+    @contextmanager
+    def upgrading(self) -> Iterator[None]:
+        """Keeps others out while the schema changes: whoever writes to a file does so already."""
+        yield
+
     @staticmethod
     def define_schema(session: Session) -> None:
         """Makes every table, macro and view."""
@@ -124,6 +150,10 @@ class Database:
         except OSError:
             return 0.0
 
+    def state(self) -> FileState:
+        """Tells the file from what it was before."""
+        return state_of(self.path)
+
     @contextmanager
     def connected(self, *, read_only: bool, alone: bool = False) -> Iterator[Session]:
         """A session on the file. Raises `StoreError` if it cannot be opened, or was moved while it was written.
@@ -132,7 +162,7 @@ class Database:
         """
         del alone
         with self._turn:
-            connection = self._patiently(lambda: self._open(read_only=read_only))
+            connection = self._patiently(lambda: self._open(read_only=read_only), shared=read_only)
             opened = identity(self.path)
             try:
                 yield _prepared(connection, self.path)
@@ -140,13 +170,15 @@ class Database:
                     raise moved_error(self.path)
             finally:
                 connection.close()
+                if not read_only:
+                    _written[self.path] = time.monotonic()
 
     @contextmanager
     def closed(self) -> Iterator[BinaryIO]:
         """The bytes of the closed file, its log written into it, with every writer kept out meanwhile."""
         with self._turn:
             self._require_closed_here()
-            stack, stream = self._patiently(self._hold)
+            stack, stream = self._patiently(self._hold, shared=True)
             with stack:
                 yield stream
 
@@ -164,7 +196,7 @@ class Database:
         """A session in memory on this file as ``old``, read-only and so held, and a new file as ``new``."""
         with self._turn:
             self._require_closed_here()
-            connection = self._patiently(lambda: self._attach_old(target))
+            connection = self._patiently(lambda: self._attach_old(target), shared=True)
             try:
                 connection.execute(f"attach {literal(str(target))} as new (storage_version 'v1.0.0')")
                 yield _prepared(connection, self.path)
@@ -173,34 +205,42 @@ class Database:
             finally:
                 connection.close()
 
-    def _patiently(self, open_file: Callable[[], Opened]) -> Opened:
+    def _patiently(self, open_file: Callable[[], Opened], *, shared: bool) -> Opened:
         """Opens the file, waiting for another process that holds it. Raises `StoreLockedError` in the end."""
+        self._let_others_in()
         try:
             return open_file()
         except StoreLockedError as error:
             if not self._lock_timeout:
                 raise
             self.on_wait(f"{error} Waiting for up to {self._lock_timeout:g} seconds.")
-        # Imported where it is needed: most commands never wait.
-        from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_random_exponential
-
-        patience: Retrying = Retrying(
-            retry=retry_if_exception_type(StoreLockedError),
-            stop=stop_after_delay(self._lock_timeout),
-            wait=wait_random_exponential(multiplier=0.02, max=1.0),
-            reraise=True,
-        )
+        began = time.monotonic()
+        while (waited := time.monotonic() - began) < self._lock_timeout:
+            time.sleep(min(_pause(waited), self._lock_timeout - waited))
+            if not is_held(self.path, shared=shared):
+                with suppress(StoreLockedError):
+                    return open_file()
         try:
-            return patience(open_file)
+            return open_file()
         except StoreLockedError as error:
             raise StoreLockedError(f"{error} Gave up after {self._lock_timeout:g} seconds. {CONTINUES}") from error
 
+    def _let_others_in(self) -> None:
+        """Stays away from a file that was just written here for as long as whoever waits longest looks away."""
+        time.sleep(max(0.0, _written[self.path] + 2 * _SHORTEST_PAUSE - time.monotonic()))
+
     def _make(self, file: Path, fill: Callable[[Session], None]) -> None:
         with duckdb.connect(str(file), config=_STORAGE) as connection:
-            fill(_prepared(connection, self.path))
+            session = _prepared(connection, self.path)
+            fill(session)
+            # Closing does it too, but swallows a failure: the file would lie there without what is in the log.
+            session.checkpoint()
 
     def _open(self, *, read_only: bool) -> duckdb.DuckDBPyConnection:
         before = identity(self.path)
+        if before is None and not self.exists:
+            # DuckDB would make an empty database of it.
+            raise open_error(self.path, FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT)))
         try:
             connection = duckdb.connect(str(self.path), read_only=read_only, config=_STORAGE)
         except duckdb.Error as error:
@@ -215,7 +255,7 @@ class Database:
 
     def _attach_old(self, target: Path) -> duckdb.DuckDBPyConnection:
         self._apply_log()
-        before, log = identity(self.path), _state(self.log)
+        before, log = identity(self.path), state_of(self.log)
         connection = duckdb.connect(config=_STORAGE)
         try:
             connection.execute(f"set temp_directory = {literal(str(target.with_name(f'{target.name}.spill')))}")
@@ -223,7 +263,7 @@ class Database:
         except duckdb.Error as error:
             connection.close()
             raise open_error(self.path, error, duckdb.__version__) from error
-        if identity(self.path) != before or _state(self.log) != log:
+        if identity(self.path) != before or state_of(self.log) != log:
             connection.close()
             raise StoreLockedError(f"{self.path} was just written by another process.")
         # What is still there after a checkpoint holds nothing, and must not lie beside the new file.
@@ -233,7 +273,7 @@ class Database:
     def _hold(self) -> tuple[ExitStack, BinaryIO]:
         """The closed file, locked against writers; the lock goes with the stack."""
         self._apply_log()
-        log = _state(self.log)
+        log = state_of(self.log)
         stack = ExitStack()
         try:
             stream = stack.enter_context(held(self.path))
@@ -243,7 +283,7 @@ class Database:
         except OSError as error:
             raise open_error(self.path, error, duckdb.__version__) from error
         found = os.fstat(stream.fileno())
-        if (found.st_dev, found.st_ino) != identity(self.path) or _state(self.log) != log:
+        if (found.st_dev, found.st_ino) != identity(self.path) or state_of(self.log) != log:
             stack.close()
             raise StoreLockedError(f"{self.path} was just written by another process.")
         return stack, stream
@@ -267,10 +307,13 @@ def _prepared(connection: duckdb.DuckDBPyConnection, path: Path) -> Session:
     return Session(connection, path)
 
 
-def _state(path: Path) -> tuple[int, ...]:
-    """Tells a file from what it was before; opens nothing."""
-    try:
-        found = path.stat()
-    except OSError:
-        return ()
-    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns
+def _pause(waited: float) -> float:
+    """How long to wait before asking again for a file, in seconds, after so many.
+
+    Who has waited longer asks more often, and so is the first to find the file free: whoever comes later cannot pass
+    by for long, however many they are. Nothing needs to be written for it, nor agreed upon between machines.
+    """
+    # Imported here, because most commands never wait.
+    import random
+
+    return random.uniform(0.5, 1.0) * max(_SHORTEST_PAUSE, _LONGEST_PAUSE * math.exp(-waited / 2))

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from threadx_duck.config import Settings
 from threadx_duck.errors import UsageError
-from threadx_duck.exchange import FIRST_MINUTE
+from threadx_duck.exchange import FIRST_MINUTE, LATE_CANDLES
 from threadx_duck.planning import SOURCES, Costs, Planner, SourceChoice, SymbolPlan
+from threadx_duck.symbol_names import read_symbols
 from threadx_duck.times import DAY, EPOCH, MINUTE, TimeRange, floor_minute, intersect_ranges, utc_now
 
 if TYPE_CHECKING:
@@ -28,11 +29,15 @@ _FOREVER = datetime(9999, 1, 1)
 class Demand:
     """Finds out what is missing, and plans how to ask for it.
 
-    ``open_sources`` connects to the exchange, which is not needed for what is covered already.
+    ``open_sources`` connects to the exchange, which is not needed for what is covered already; ``listed`` names the
+    symbols of the exchange as far as they are known without asking it.
     """
 
-    def __init__(self, store: Store, settings: Settings, open_sources: Callable[[], Sources]) -> None:
+    def __init__(
+        self, store: Store, settings: Settings, open_sources: Callable[[], Sources], listed: Callable[[], Iterable[str]]
+    ) -> None:
         self._store = store
+        self._listed = listed
         self._settings = settings
         self._open_sources = open_sources
 
@@ -55,12 +60,13 @@ class Demand:
         """What to ask for each symbol, and the planner with all that was found out for it.
 
         Without symbols, for every stored one; without a start, from the last stored minute or the listing;
-        without an end, to the last closed minute. ``refresh`` asks for what is covered, too. Raises
-        `UsageError`, `StoreError`, and `DownloadError` if the exchange cannot tell the time.
+        without an end, to the last closed minute. ``refresh`` asks for what is covered, too. A symbol in
+        BREAK is left alone for a day only where neither a start nor an end is named. Raises `UsageError`,
+        `StoreError`, and `DownloadError` if the exchange cannot tell the time.
         """
         planner = self._planner(source)
         spans = self.stored_spans()
-        chosen = list(dict.fromkeys(symbols)) or sorted(spans)
+        chosen = read_symbols(symbols, lambda: {*spans, *self._listed()}) or sorted(spans)
         if not chosen:
             raise UsageError(f"Nothing is stored in {self._store.name} yet. Name a symbol: threadx ingest BTCUSDC")
         last, clock = self._last_minute(end, planner)
@@ -68,7 +74,9 @@ class Demand:
         missing = {symbol: [span] for symbol, span in wanted.items() if span.start < span.end}
         if missing and spans and not refresh:
             with self._store.reading() as session:
-                missing = _due(session, _missing(session, missing), clock)
+                missing = _missing(session, missing)
+                if start is None and end is None:
+                    missing = _due(session, missing, clock)
         planner = replace(planner, clock=clock, kept=self._kept(planner, missing))
         return planner, [_plan_symbol(planner, symbol, missing.get(symbol, []), spans.get(symbol)) for symbol in chosen]
 
@@ -115,10 +123,13 @@ def _missing(session: Session, wanted: dict[str, list[TimeRange]]) -> dict[str, 
 
 
 def _due(session: Session, missing: dict[str, list[TimeRange]], clock: datetime) -> dict[str, list[TimeRange]]:
-    """What is missing, but for the end of symbols in BREAK that were asked for within a day of the clock."""
+    """What is missing, without the end of symbols in BREAK that were asked for up to the clock within a day.
+
+    Only for a run without a start and an end: a range that somebody names is asked for.
+    """
     if not missing:
         return missing
-    asked = dict(session.run("queries/symbols_in_break", since=clock - DAY))
+    asked = dict(session.run("queries/symbols_in_break", since=clock - DAY, late=LATE_CANDLES + MINUTE))
     return {
         symbol: [span for span in spans if symbol not in asked or span.start < asked[symbol]]
         for symbol, spans in missing.items()

@@ -70,6 +70,7 @@ def compare_stores(
         compute_fingerprint(store, symbols, start, end, missing_ok=True),
         compute_fingerprint(there, symbols, start, end, missing_ok=True),
     )
+    symbols = store.named(symbols)
     stored = {month.symbol for fingerprint in (result.here, result.there) for month in fingerprint.months}
     unknown = [symbol for symbol in symbols if symbol not in stored]
     if unknown:

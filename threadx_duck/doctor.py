@@ -10,14 +10,18 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from threadx_duck import schema
 from threadx_duck.addresses import is_remote
 from threadx_duck.checks import run_checks
 from threadx_duck.config import ApiSettings, Settings
 from threadx_duck.errors import DownloadError, StoreLockedError, ThreadxDuckError
+from threadx_duck.losses import find_lost, find_unlisted
+from threadx_duck.publishing import newest_copy
 from threadx_duck.sources.http import HttpClient
 from threadx_duck.sources.rest import RestSource
 from threadx_duck.store import Store
-from threadx_duck.storefile import leftovers
+from threadx_duck.storefile import resolved
+from threadx_duck.temporaries import leftovers
 from threadx_duck.times import format_time, utc_now
 
 if TYPE_CHECKING:
@@ -80,6 +84,10 @@ def _store(store: Store, settings: Settings) -> list[Finding]:
     if info is not None and info.published_at is not None:
         text = f"This is a read copy of {info.published_from}, taken {format_time(info.published_at)}."
         found.append(Finding("store", "note", text))
+    if info is not None and info.schema_version < schema.SCHEMA_VERSION:
+        text = f"An earlier threadx_duck wrote it (schema {info.schema_version}, here {schema.SCHEMA_VERSION})."
+        is_copy = info.published_from is not None
+        found.append(Finding("store", "note", text, "threadx publish" if is_copy else "The next ingest upgrades it."))
     wasted = free * block
     is_much = free > _WASTED_SHARE * total and wasted > _WASTED_BYTES
     share = f"{100 * free / max(total, 1):.0f} %"
@@ -99,6 +107,37 @@ def _lake(lake: Lake, store: Store, settings: Settings) -> list[Finding]:
         Finding("store", "ok", text),
         Finding("space", "note" if is_much else "ok", space, "threadx compact" if is_much else ""),
     ]
+
+
+def _lake_files(store: Store, _: Settings) -> list[Finding]:
+    """Whether the lake's data path holds what its catalog lists, and nothing else."""
+    if store.lake is None:
+        return []
+    try:
+        path = store.lake.data_path()
+    except ThreadxDuckError:
+        # Said already.
+        return []
+    if not is_remote(path) and not Path(path).is_dir():
+        text = f"There is no folder {path}, where the lake keeps its files."
+        return [Finding("files", "problem", text, "Mount it under the same name on every machine.")]
+    lost, unlisted = find_lost(store), find_unlisted(store)
+    found = []
+    if lost:
+        advice = "Put them back, or have their minutes asked again: threadx compact --give-up-lost"
+        found.append(Finding("files", "problem", f"Lost: {', '.join(map(str, lost))}.", advice))
+    own = [file for file in unlisted if file.is_own]
+    if own:
+        text = (
+            f"{len(own):,} files ({_megabytes(sum(file.bytes for file in own))}) of commits that failed, or still run."
+        )
+        found.append(Finding("files", "note", text, "threadx compact deletes those that are older than a day."))
+    foreign = [file.path for file in unlisted if not file.is_own]
+    if foreign:
+        text = f"Not the lake's, but below its data path: {', '.join(foreign)}."
+        advice = "Move them away: as long as they are there, compact does not delete what failed commits have left."
+        found.append(Finding("files", "note", text, advice))
+    return found or [Finding("files", "ok", f"All files of the lake are under {path}, and no others.")]
 
 
 def _holder(store: Store, _: Settings) -> list[Finding]:
@@ -132,23 +171,25 @@ def _checks(store: Store, _: Settings) -> list[Finding]:
 
 
 def _leftovers(store: Store, settings: Settings) -> list[Finding]:
-    if store.lake is not None:
-        return []
-    targets = [store.path, *([Path(settings.store.read_copy)] if settings.store.read_copy else [])]
-    found = [str(path) for target in targets if target.parent.is_dir() for path in leftovers(target)]
+    folders = {Path(settings.data.processed_data_path)}
+    if store.lake is None:
+        folders.add(store.path.parent)
+        if settings.store.read_copy:
+            folders.add(resolved(Path(settings.store.read_copy)).parent)
+    found = sorted({str(path) for folder in folders for path in leftovers(folder)})
     if not found:
         return []
     text = f"Left by killed processes: {', '.join(found)}."
-    return [Finding("leftovers", "note", text, "threadx compact and threadx publish remove them.")]
+    return [Finding("leftovers", "note", text, "The next command that writes there removes them.")]
 
 
 def _read_copy(_: Store, settings: Settings) -> list[Finding]:
-    path = settings.store.read_copy
-    if not path:
+    if not settings.store.read_copy:
         return []
-    if not Path(path).exists():
+    path = newest_copy(resolved(Path(settings.store.read_copy)))
+    if not path.exists():
         return [Finding("read copy", "note", f"There is no read copy at {path} yet.", "threadx publish")]
-    info = Store(replace(settings.store, database=Path(path), lock_timeout_seconds=0.0)).info()
+    info = Store(replace(settings.store, database=path, lock_timeout_seconds=0.0)).info()
     if info is None or info.published_at is None:
         return [Finding("read copy", "problem", f"{path} is no read copy.", "Name another: [data.store] read_copy.")]
     return [Finding("read copy", "ok", f"{path} was taken {format_time(info.published_at)}.")]
@@ -156,6 +197,7 @@ def _read_copy(_: Store, settings: Settings) -> list[Finding]:
 
 _PARTS: dict[str, Callable[[Store, Settings], list[Finding]]] = {
     "store": _store,
+    "files": _lake_files,
     "access": _holder,
     "log": _log,
     "checks": _checks,

@@ -33,10 +33,11 @@ _LEAST_LOOKAHEAD = 2
 
 
 class _Done(NamedTuple):
-    """A symbol will bring no more pages."""
+    """A symbol will bring no more pages; ``answers`` are those that led to none."""
 
     symbol: str
     error: DownloadError | None
+    answers: int = 0
 
 
 class _Queue(queue.Queue[Delivery | _Done]):
@@ -156,6 +157,7 @@ class Downloader:
 
     def _finish(self, done: _Done) -> None:
         result = self.results[done.symbol]
+        result.requests += done.answers
         if done.error is not None:
             result.status = "failed"
             result.error = str(self._fatal or done.error)
@@ -217,7 +219,7 @@ class Downloader:
         except Exception as failure:
             logger.exception("%s", plan.symbol)
             error = DownloadError(f"{plan.symbol} failed unexpectedly: {failure!r}.")
-        self._queue.put(_Done(plan.symbol, error))
+        self._queue.put(_Done(plan.symbol, error, download.undelivered))
 
     def _stop_workers(self, pool: ThreadPoolExecutor) -> None:
         """Waits for every thread; empties the queue meanwhile, because a thread may wait for room in it."""

@@ -27,6 +27,9 @@ _ROW_GROUP = 122_880
 # Spot files of the archive hold microseconds from 2025 on, milliseconds before (binance-public-data, README).
 _MICROSECONDS_SINCE = datetime(2025, 1, 1)
 
+# What separates values and lines of CSV.
+_STRUCTURE = set('",\r\n')
+
 # The longest first: BTCFDUSD is not quoted in USD.
 _QUOTES = ("FDUSD", "USDC", "USDT", "TUSD", "BUSD", "USDP", "DAI", "EUR", "GBP", "TRY", "BRL", "JPY", "ARS", "MXN",
            "PLN", "RON", "UAH", "ZAR", "CZK", "COP", "IDR", "AUD", "RUB", "NGN", "BIDR", "BTC", "ETH", "BNB", "XRP",
@@ -39,8 +42,11 @@ def file_name(symbol: str, timeframe: str, ending: str) -> str:
 
 
 def freqtrade_name(symbol: str, timeframe: str, assets: tuple[str, str] | None) -> str:
-    """``BTC_USDC-1h.feather``, as freqtrade names the file of a pair; ``assets`` are its base and quote, if known."""
-    base, quoted = assets or _split(symbol)
+    """``BTC_USDC-1h.feather``, as freqtrade names the file of a pair; ``assets`` are its base and quote, if known.
+
+    Whatever the assets are called, their names cannot lead to another folder.
+    """
+    base, quoted = (quote(asset, safe="") for asset in assets or _split(symbol))
     return f"{base}_{quoted}-{'1Mo' if timeframe == '1mo' else timeframe}.feather"
 
 
@@ -67,7 +73,9 @@ def write_csv(path: Path, tables: Iterable[pa.Table], _: Timeframe) -> int:
             seconds = pc.cast(table["open_time"], pa.timestamp("s"))
             text = pc.strftime(seconds, format="%Y-%m-%dT%H:%M:%SZ")
             table = table.set_column(table.column_names.index("open_time"), "open_time", text)
-            options = csv.WriteOptions(include_header=not file.tell(), quoting_style="none", quoting_header="none")
+            options = csv.WriteOptions(
+                include_header=not file.tell(), quoting_style=_quoting(table), quoting_header="none"
+            )
             csv.write_csv(table, file, options)
             rows += table.num_rows
     return rows
@@ -99,6 +107,12 @@ WRITERS: dict[str, Writer] = {
     "archive": write_archive_csv,
     "freqtrade": write_freqtrade,
 }
+
+
+def _quoting(table: pa.Table) -> str:
+    """Quotes only where a symbol cannot be written without: readers of the usual ones meet none."""
+    symbols = pc.unique(table["symbol"]).to_pylist() if "symbol" in table.column_names else []
+    return "needed" if any(set(symbol) & _STRUCTURE for symbol in symbols) else "none"
 
 
 def _archive_columns(table: pa.Table, timeframe: Timeframe) -> pa.Table:

@@ -21,9 +21,11 @@ from threadx_duck.errors import StoreError, UsageError
 from threadx_duck.export_formats import WRITERS, Format, file_name, freqtrade_name
 from threadx_duck.fingerprints import MonthFingerprint, compute_fingerprint, month_range
 from threadx_duck.store import Store
-from threadx_duck.storefile import replace_file, temporary_beside
+from threadx_duck.storefile import replace_file
+from threadx_duck.temporaries import temporary_beside
 from threadx_duck.timeframes import ONE_MINUTE, Timeframe
 from threadx_duck.times import MINUTE, TimeRange, month_of
+from threadx_duck.whole_files import require_no_database, write_whole
 
 MANIFEST = "threadx-export.json"
 
@@ -94,13 +96,26 @@ class Exporter:
         try:
             for symbol in symbols:
                 for timeframe in self._request.timeframes:
-                    done += [self._export(planned) for planned in self._plan(symbol, timeframe)]
+                    for planned in self._plan(symbol, timeframe):
+                        self._require_own(planned, done)
+                        done.append(self._export(planned))
             done += self._remove_outdated(symbols, {file.path for file in done})
+        except pa.ArrowInvalid as error:
+            raise UsageError(f"Cannot write {symbol} {timeframe.label} as {self._request.form}: {error}") from error
         except OSError as error:
             raise UsageError(f"Cannot write to {self._folder}: {error.strerror or error}.") from error
         finally:
             self._keep_manifest()
         return done
+
+    def _require_own(self, planned: _Planned, done: Sequence[ExportedFile]) -> None:
+        """Raises `UsageError` if another symbol has the same file: the exchange gives both the same assets."""
+        for file in done:
+            if file.path == planned.path:
+                raise UsageError(
+                    f"{file.symbol} and {planned.symbol} would both be written to {planned.path}: the exchange says "
+                    "that they are of the same assets. Export them to two folders, with --symbols."
+                )
 
     def _stored(self) -> list[str]:
         with self._store.reading() as session:
@@ -149,6 +164,7 @@ class Exporter:
         if noted.get("source") == planned.source and target.is_file() and target.stat().st_size == noted.get("bytes"):
             return ExportedFile(planned.path, planned.symbol, planned.timeframe.label, noted["candles"], "unchanged")
         target.parent.mkdir(parents=True, exist_ok=True)
+        require_no_database(target)
         with temporary_beside(target) as temporary:
             candles = WRITERS[self._request.form](temporary, self._tables(planned), planned.timeframe)
             size = temporary.stat().st_size
@@ -200,9 +216,7 @@ class Exporter:
             return
         options = orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS
         try:
-            with temporary_beside(self._folder / MANIFEST) as temporary:
-                temporary.write_bytes(orjson.dumps({"files": self._manifest}, option=options) + b"\n")
-                replace_file(temporary, self._folder / MANIFEST)
+            write_whole(self._folder / MANIFEST, orjson.dumps({"files": self._manifest}, option=options) + b"\n")
         except OSError as error:
             raise UsageError(f"Cannot write to {self._folder}: {error.strerror or error}.") from error
 

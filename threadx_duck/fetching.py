@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Container, Iterable, Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
@@ -16,8 +16,10 @@ from threadx_duck.errors import STOPPED, DownloadError, UnknownSymbolError
 from threadx_duck.exchange import FIRST_MINUTE, PAGE_CANDLES
 from threadx_duck.planning import SOURCES, PlannedRequest, Planner, SymbolPlan
 from threadx_duck.sources.archive import ArchiveSource, FileAnswer
+from threadx_duck.sources.archive_listing import NotListed
 from threadx_duck.sources.page import Page
 from threadx_duck.sources.rest import RestSource
+from threadx_duck.symbol_names import offer
 from threadx_duck.timeframes import ONE_MINUTE
 from threadx_duck.times import MINUTE, TimeRange, intersect_ranges, merge_ranges
 
@@ -34,10 +36,14 @@ _LATEST_PUBLICATION = timedelta(days=45)
 
 
 class Sources(NamedTuple):
-    """What can be asked; a `threadx_duck.planning.Planner` says which of them may be."""
+    """What can be asked; a `threadx_duck.planning.Planner` says which of them may be.
+
+    ``names`` are those that a mistyped symbol may stand for.
+    """
 
     rest: RestSource
     archive: ArchiveSource
+    names: Callable[[], Collection[str]] = tuple
 
 
 class Delivery(NamedTuple):
@@ -59,6 +65,17 @@ class Delivery(NamedTuple):
         return self._replace(
             pages=self.pages + more.pages, answers=self.answers + more.answers, notes=self.notes + more.notes
         )
+
+
+@dataclass(frozen=True)
+class _Either(Container[ArchiveFile]):
+    """What is in one of two containers."""
+
+    one: Container[ArchiveFile]
+    other: Container[ArchiveFile]
+
+    def __contains__(self, file: object) -> bool:
+        return file in self.one or file in self.other
 
 
 @dataclass
@@ -84,6 +101,7 @@ class SymbolDownload:
     _notes: list[str] = field(default_factory=list)
     _has_file: bool = False
     _within: TimeRange | None = None
+    _not_listed: NotListed | None = None
 
     def __post_init__(self) -> None:
         self._is_archive_chosen = self.planner.sources == SOURCES["archive"]
@@ -105,10 +123,12 @@ class SymbolDownload:
         """The plan from the symbol's first candle on; that candle is delivered first."""
         missing = self.plan.missing
         if missing[0].start > FIRST_MINUTE:
-            self._fetch_ahead(self.plan.requests)
+            # Not more than one: whether there is such a symbol is about to be told.
+            self._fetch_ahead(self.plan.requests[:1])
         try:
             first = self.sources.rest.fetch_first(self.plan.symbol)
         except DownloadError as error:
+            self._answers += isinstance(error, UnknownSymbolError)
             yield from self._carry_out_unlisted(error)
             return
         if first is None:
@@ -124,22 +144,55 @@ class SymbolDownload:
     def _carry_out_unlisted(self, error: DownloadError) -> Iterator[Delivery]:
         """The plan over the archive alone, for a symbol of which REST tells nothing.
 
-        The archive keeps the files of symbols that REST has forgotten. Raises ``error`` if it has none, or
-        if REST was to be asked, too.
+        The archive keeps the files of symbols that REST has forgotten; its list tells which, so that no other is
+        asked for. Raises ``error`` if it has none, or if REST was to be asked, too.
         """
         is_rest_wanted = "rest" in self.planner.sources
         files_only = tuple(source for source in self.planner.sources if source != "rest")
-        if not files_only or (is_rest_wanted and not isinstance(error, UnknownSymbolError)):
+        if is_rest_wanted and not isinstance(error, UnknownSymbolError):
             raise error
+        if not files_only:
+            raise self._with_offer(error)
         self.planner = replace(self.planner, sources=files_only)
+        if isinstance(error, UnknownSymbolError):
+            self._not_listed = self._list_files(error, is_rest_wanted=is_rest_wanted)
+            if self._not_listed is not None and not self._not_listed.files:
+                raise self._with_offer(error)
         yield from self._carry_out(self._plan(self.plan.missing, self.planner).requests)
         if not self._has_file:
-            raise error
+            raise self._with_offer(error)
         if is_rest_wanted:
             raise UnknownSymbolError(
                 f"{error} The candles of its archive files are stored; what these lack stays unknown. "
                 "With --source archive its daily files have the last word."
             ) from error
+
+    def _list_files(self, error: DownloadError, *, is_rest_wanted: bool) -> NotListed | None:
+        """The archive's list of the symbol; None if it cannot be had and its files are to be tried one by one.
+
+        Raises ``error`` with the reason if REST was to be asked, too.
+        """
+        try:
+            listed = self.sources.archive.find_files(self.plan.symbol)
+        except DownloadError as failure:
+            if not is_rest_wanted:
+                return None
+            raise UnknownSymbolError(
+                f"{error} Whether the archive has files of it could not be found out: {failure}"
+            ) from error
+        self._answers += listed.pages
+        return listed
+
+    def _with_offer(self, error: DownloadError) -> DownloadError:
+        """The same with the nearest name, where the exchange does not know the symbol."""
+        if not isinstance(error, UnknownSymbolError):
+            return error
+        return UnknownSymbolError(f"{error}{offer(self.plan.symbol, self.sources.names())}")
+
+    @property
+    def undelivered(self) -> int:
+        """How many answers were counted since the last delivery."""
+        return self._answers
 
     def _carry_out(self, requests: Sequence[PlannedRequest]) -> Iterator[Delivery]:
         """Each request's pages, and before anything later is delivered, what its file lacked from other sources."""
@@ -224,7 +277,8 @@ class SymbolDownload:
         )
 
     def _plan(self, missing: Sequence[TimeRange], planner: Planner) -> SymbolPlan:
-        return replace(planner, absent=self._absent).plan(self.plan.symbol, missing)
+        absent = self._absent if self._not_listed is None else _Either(self._absent, self._not_listed)
+        return replace(planner, absent=absent).plan(self.plan.symbol, missing)
 
     def _fetch_ahead(self, todo: Sequence[PlannedRequest]) -> None:
         """Starts to fetch the files of the next requests, as many as memory allows but at least one."""

@@ -32,7 +32,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from threadx_duck.candles import VALUE_FIELDS
-from threadx_duck.errors import UsageError
+from threadx_duck.symbol_names import not_stored
 from threadx_duck.times import TimeRange, month_of
 
 if TYPE_CHECKING:
@@ -82,13 +82,14 @@ def compute_fingerprint(
     Reads a year of a symbol at a time. Raises `UsageError` for a symbol that is not stored, unless ``missing_ok``;
     `StoreError`.
     """
+    symbols = store.named(symbols)
     with store.reading() as session, ThreadPoolExecutor(1, thread_name_prefix="hash") as pool:
         spans = {
             symbol: TimeRange(first, last + timedelta.resolution) for symbol, first, last in _spans(session, symbols)
         }
         unknown = [symbol for symbol in symbols if symbol not in spans]
         if unknown and not missing_ok:
-            raise UsageError(f"Not stored: {', '.join(unknown)}. Run: threadx ingest {' '.join(unknown)}")
+            raise not_stored(unknown, [row[0] for row in session.run("queries/symbol_spans")])
         months: list[MonthFingerprint] = []
         waiting: deque[Future[MonthFingerprint]] = deque()
         for symbol in sorted(set(symbols or spans) & set(spans)):

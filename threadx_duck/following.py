@@ -6,7 +6,6 @@ import logging
 import threading
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
-from pathlib import Path
 
 from threadx_duck.config import StoreSettings
 from threadx_duck.errors import (
@@ -18,9 +17,10 @@ from threadx_duck.errors import (
     UsageError,
 )
 from threadx_duck.ingest import IngestionManager
-from threadx_duck.publishing import renew
+from threadx_duck.publishing import age_of_copy, renew
 from threadx_duck.store import Store
-from threadx_duck.times import EPOCH, MINUTE, floor_minute, format_time, utc_now
+from threadx_duck.symbol_names import not_stored, read_symbols
+from threadx_duck.times import EPOCH, MINUTE, floor_minute, format_time
 
 logger = logging.getLogger("threadx_duck.ingest")
 
@@ -102,12 +102,12 @@ class Follower:
 
     def require_stored(self) -> None:
         """Raises `UsageError` unless there is something to follow."""
+        self._manager.store.upgrade_first()
         stored = self._manager.stored_symbols()
+        self._symbols = tuple(read_symbols(self._symbols, lambda: stored))
         unknown = [symbol for symbol in self._symbols if symbol not in stored]
         if unknown:
-            raise UsageError(
-                f"Not stored: {', '.join(unknown)}. Run first: threadx ingest {' '.join(unknown)} --start 2024-01-01"
-            )
+            raise not_stored(unknown, stored, "Run first: threadx ingest {} --start 2024-01-01")
         if not stored:
             raise UsageError(f"Nothing is stored in {self._manager.store.name} yet. Run first: threadx ingest BTCUSDC")
 
@@ -145,7 +145,8 @@ class PublishSchedule:
         if not self._settings.read_copy:
             return
         if self._last is None:
-            self._last = clock - _age(Path(self._settings.read_copy))
+            age = age_of_copy(self._settings)
+            self._last = EPOCH if age is None else clock - age
         if clock - self._last >= self._every and self._renew():
             self._last = clock
 
@@ -163,12 +164,3 @@ class PublishSchedule:
             return False
         self._is_failing = False
         return True
-
-
-def _age(copy: Path) -> timedelta:
-    """How long ago a file was written, by this machine's clock; very long, if there is none."""
-    try:
-        written = EPOCH + timedelta(seconds=copy.stat().st_mtime)
-    except OSError:
-        return utc_now() - EPOCH
-    return max(timedelta(), utc_now() - written)

@@ -18,6 +18,7 @@ from threadx_duck.planning import Planner, SourceChoice, SymbolPlan
 from threadx_duck.publishing import published_after
 from threadx_duck.results import Progress, SymbolResult
 from threadx_duck.store import Store
+from threadx_duck.symbol_names import offer, plain
 from threadx_duck.timeframes import ONE_MINUTE, Timeframe, parse_timeframe
 from threadx_duck.times import (
     EPOCH,
@@ -59,7 +60,7 @@ class IngestionManager:
         self._stop = threading.Event()
         self._is_downloading = False
         self._sources: Sources | None = None
-        self._demand = Demand(self.store, self.settings, self._open_sources)
+        self._demand = Demand(self.store, self.settings, self._open_sources, self._listed)
         self.results: dict[str, SymbolResult] = {}
 
     def __enter__(self) -> Self:
@@ -73,8 +74,8 @@ class IngestionManager:
     def close(self) -> None:
         """Closes the connections to the exchange."""
         if self._sources is not None:
-            for source in self._sources:
-                source.close()
+            self._sources.rest.close()
+            self._sources.archive.close()
             self._sources = None
 
     def stop(self) -> bool:
@@ -112,6 +113,8 @@ class IngestionManager:
         timeframes = [parse_timeframe(label) for label in dict.fromkeys(target_timeframes)]
         # Here and not where the download begins: a stop that comes while planning must hold.
         self._stop.clear()
+        if not dry_run:
+            self.store.upgrade_first()
         planner, plans = self._demand.plan(source, symbols, *parse_range(start_date, end_date), refresh=refresh)
         self.results = {
             plan.symbol: SymbolResult(plan.symbol, "planned" if dry_run and plan.requests else "up_to_date", plan=plan)
@@ -177,6 +180,7 @@ class IngestionManager:
         last close, counted in ``filled_minutes``. Reads only. Raises `UsageError` if the symbol is not stored.
         """
         chosen = parse_timeframe(timeframe)
+        (symbol,) = self.store.named([symbol])
         start, end = parse_range(start_date, end_date)
         parameters: dict[str, Any] = {"symbol": symbol, "start": start or EPOCH, "end": end or _FOREVER}
         name = "queries/candles_1m"
@@ -189,8 +193,9 @@ class IngestionManager:
             parameters["width"] = chosen.width
         with self.store.reading() as session:
             table = session.query(name, **parameters)
-            if not table.num_rows and symbol not in stored_spans(session):
-                raise UsageError(f"No candles of {symbol} in {self.store.name}. Run: threadx ingest {symbol}")
+            if not table.num_rows and symbol not in (spans := stored_spans(session)):
+                offered = offer(symbol, spans)
+                raise UsageError(f"No candles of {symbol} in {self.store.name}.{offered} Run: threadx ingest {symbol}")
         return table
 
     def overview(self) -> pa.Table:
@@ -213,7 +218,8 @@ class IngestionManager:
     ) -> pa.Table:
         """The absent minutes of some or all symbols, as runs with one reason, clipped to a range. Reads only."""
         start, end = parse_range(start_date, end_date)
-        return self.store.query("queries/gaps", symbols=list(symbols), start=start or EPOCH, end=end or _FOREVER)
+        chosen = self.store.named(symbols)
+        return self.store.query("queries/gaps", symbols=chosen, start=start or EPOCH, end=end or _FOREVER)
 
     def exchange_symbols(self, symbol: str | None = None) -> list[ExchangeSymbol]:
         """The symbols that the exchange lists; or that one. Raises `UnknownSymbolError` if there is no such symbol.
@@ -221,7 +227,7 @@ class IngestionManager:
         Not to be called while a run is being stopped.
         """
         self._stop.clear()
-        return self._open_sources().rest.fetch_symbols(symbol)
+        return self._open_sources().rest.fetch_symbols(None if symbol is None else plain(symbol))
 
     def verify(
         self,
@@ -232,17 +238,21 @@ class IngestionManager:
         *,
         repair: bool = False,
     ) -> Verification:
-        """Compares derived candles that open in a range with the exchange's own, as far as ranges are conclusive.
+        """Compares derived candles that open in a range with the exchange's own.
 
-        The exchange's candles are asked for where they are not stored yet; ``repair`` asks again for what
-        differs, on both sides. Without symbols, every stored one. Raises `UsageError`, `StoreError`, and
-        `DownloadError` if the exchange refuses all requests.
+        Each closed candle is compared whose minutes are all stored, imported ones too, or known to be absent;
+        the result's ``uncompared`` counts the others. The exchange's candles are asked for where they are not
+        stored yet; ``repair`` asks again for what differs, on both sides. Without symbols, every stored one.
+        Raises `UsageError`, `StoreError`, and `DownloadError` if the exchange refuses all requests.
         """
         from threadx_duck.comparison import stored_candles
         from threadx_duck.verification import verify_ranges
 
+        symbols = self.store.named(symbols)
+
         width, (start, end) = parse_timeframe(timeframe), parse_range(start_date, end_date)
         self._stop.clear()
+        self.store.upgrade_first()
         wanted = stored_candles(symbols, start, end, width)
         with published_after(self.store, self.settings.store, self._progress.note) if repair else nullcontext():
             return verify_ranges(self.store, self._comparer(), wanted, width, repair=repair)
@@ -263,6 +273,7 @@ class IngestionManager:
         """
         from threadx_duck.importing import Importer
 
+        self.store.upgrade_first()
         importer = Importer(self.store, self.settings.store, self._progress)
         return importer.run([Path(path) for path in paths], symbol, columns)
 
@@ -289,8 +300,21 @@ class IngestionManager:
         widths = [parse_timeframe(label) for label in dict.fromkeys(timeframes)]
         listed = self._symbol_cache.read()
         assets = {entry.symbol: (entry.base, entry.quote) for entry in listed.symbols} if listed else {}
-        request = ExportRequest(form, symbols, widths, start, end, partition, assets)
+        request = ExportRequest(form, self.store.named(symbols), widths, start, end, partition, assets)
         return Exporter(self.store, Path(folder or self.settings.data.processed_data_path), request).run()
+
+    def _listed(self) -> list[str]:
+        """The names of the exchange's symbols as it told them last, however long ago; none if it never was asked."""
+        kept = self._symbol_cache.read()
+        return [entry.symbol for entry in kept.symbols] if kept else []
+
+    def _names(self) -> set[str]:
+        """All names that a mistyped symbol may stand for: stored ones, and the exchange's, asked for if need be."""
+        try:
+            listed = [entry.symbol for entry in self.list_symbols().symbols]
+        except DownloadError:
+            listed = []
+        return {*listed, *self.stored_symbols()}
 
     @property
     def _symbol_cache(self) -> SymbolCache:
@@ -314,7 +338,7 @@ class IngestionManager:
         return self._open_sources().rest.server_time()
 
     def _download_one(self, symbol: str, start_date: TimeLike | None, end_date: TimeLike | None) -> None:
-        result = self.update_assets_batch([symbol], start_date, end_date)[symbol]
+        (result,) = self.update_assets_batch([symbol], start_date, end_date).values()
         if result.error is not None:
             raise DownloadError(result.error)
 
@@ -325,7 +349,8 @@ class IngestionManager:
             from threadx_duck.sources.archive import ArchiveSource
             from threadx_duck.sources.rest import RestSource
 
-            self._sources = Sources(RestSource(self.settings.api, self._stop), ArchiveSource(self.settings, self._stop))
+            rest, archive = RestSource(self.settings.api, self._stop), ArchiveSource(self.settings, self._stop)
+            self._sources = Sources(rest, archive, self._names)
         return self._sources
 
     def _validate(

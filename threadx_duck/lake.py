@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import re
 import threading
 from collections.abc import Callable, Collection, Iterator
 from contextlib import ExitStack, contextmanager, suppress
@@ -18,11 +19,12 @@ from typing import TypeVar
 import duckdb
 from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, stop_after_delay, wait_random_exponential
 
-from threadx_duck.addresses import LakeAddress
+from threadx_duck.addresses import LakeAddress, is_remote
 from threadx_duck.errors import CONTINUES, NoLakeError, StoreConflictError, StoreError, StoreLockedError
 from threadx_duck.lake_attach import LAKE, attach_catalog, attach_lake, data_path, load_extensions
 from threadx_duck.session import Session, prepare
 from threadx_duck.sqlfiles import list_definitions
+from threadx_duck.store_errors import open_error
 
 logger = logging.getLogger("threadx_duck.lake")
 
@@ -75,13 +77,21 @@ class Lake:
             return
         # DuckLake has no protection of its own against two processes that make the same lake.
         with self._catalog() as catalog, self._locked(catalog, (_WHOLE,)):
+            if not self._is_made():
+                self._require_free_path(catalog)
             self._cursor(read_only=False, make=True).close()
             with self.connected(read_only=False) as session:
-                if session.info() is None:
-                    # Before the views are there: with one in the lake DuckLake 1.0 (DuckDB 1.5.5) crashes here.
+                # Before the views are there: with one in the lake DuckLake 1.0 (DuckDB 1.5.5) crashes here.
+                if not session.run("lake/count_views")[0][0]:
                     session.run("lake/inline_small_commits", lake=LAKE)
                     session.run("lake/compress_files", lake=LAKE)
-                fill(session)
+                    fill(session)
+
+    @contextmanager
+    def upgrading(self) -> Iterator[None]:
+        """Keeps every other process from changing the schema, or from compacting."""
+        with self.connected(read_only=False) as holder, self._locked(holder, (_WHOLE,)):
+            yield
 
     def prepare(self, fill: Callable[[Session], None]) -> None:
         """Has the extensions loaded, which takes a while. Whether there is a lake is found out later."""
@@ -101,10 +111,15 @@ class Lake:
                 attach_lake(cursor, self.address, _NAMES[read_only], read_only=read_only)
             else:
                 cursor = stack.enter_context(self._cursor(read_only=read_only))
-            cursor.execute(f"use {_NAMES[read_only]}")
-            prepare(cursor)
-            if read_only:
-                cursor.execute("begin transaction")
+            # If PostgreSQL is gone, DuckDB aborts the process that closes a connection with its transaction open.
+            stack.callback(_roll_back, cursor)
+            try:
+                cursor.execute(f"use {_NAMES[read_only]}")
+                prepare(cursor)
+                if read_only:
+                    cursor.execute("begin transaction")
+            except duckdb.Error as error:
+                raise open_error(self.address, error) from None
             yield Session(cursor, self.address)
 
     def change(
@@ -144,6 +159,10 @@ class Lake:
         with self._cursor(read_only=True) as cursor:
             return data_path(cursor, self.address, _NAMES[True])
 
+    def file_pattern(self) -> str:
+        """What all Parquet files fit that lie where the lake keeps its own."""
+        return _pattern(self.data_path())
+
     def modified(self) -> float:
         """A number that changes with every commit; 0 if there is no lake."""
         if not self.exists:
@@ -162,7 +181,8 @@ class Lake:
     def compact(self) -> None:
         """Writes rows out of the catalog, joins small files, forgets old states and deletes their files.
 
-        Readers and writers go on; what was current within `RETENTION` stays readable.
+        So go files that failed or killed commits have left, once they are as old. Readers and writers go on; what
+        was current within `RETENTION` stays readable.
         """
         with (
             self.connected(read_only=False) as holder,
@@ -173,6 +193,17 @@ class Lake:
                 self._repeatedly(lambda name=name: session.run(f"lake/{name}", lake=LAKE))  # type: ignore[misc]
             for name in ("expire_snapshots", "delete_files"):
                 session.run(f"lake/{name}", lake=LAKE, kept=RETENTION)
+            # DuckLake deletes whatever Parquet lies there, also what somebody else has put beside the lake's files.
+            if all(is_own for _, _, is_own in session.run("lake/unlisted_files", files=self.file_pattern())):
+                session.run("lake/delete_orphans", lake=LAKE, kept=RETENTION)
+
+    def forget(self, numbers: list[int]) -> None:
+        """Takes files of rows that are lost out of the catalog; the ledger is not true until their range is removed.
+
+        Raises `StoreError`.
+        """
+        with self.connected(read_only=False) as holder, self._locked(holder, (_WHOLE,)), self._catalog() as catalog:
+            catalog.run("lake/forget_files", ids=numbers)
 
     @contextmanager
     def sandboxed(self) -> Iterator[Session]:
@@ -180,6 +211,28 @@ class Lake:
         with self.connected(read_only=True, alone=True) as session:
             session.allow_folder(self.data_path())
             yield session
+
+    def _is_made(self) -> bool:
+        """Whether there is a lake, its tables or not."""
+        try:
+            self._cursor(read_only=True).close()
+        except NoLakeError:
+            return False
+        return True
+
+    def _require_free_path(self, catalog: Session) -> None:
+        """Raises `StoreError` if a new lake's files would lie among those of another, which deletes what it lacks."""
+        path = self.address.data_path
+        if not path:
+            return
+        if is_remote(path):
+            catalog.load("httpfs")
+        found = catalog.run("lake/any_file", pattern=_pattern(path))
+        if found:
+            raise StoreError(
+                f"{path} holds Parquet files already, such as {found[0][0]}. Name an empty place for a new lake's "
+                "files: [data.store] data_path, or migrate --data-path."
+            )
 
     def _cursor(self, *, read_only: bool, make: bool = False) -> duckdb.DuckDBPyConnection:
         """A connection of its own on the one that stays open; only the first takes long."""
@@ -255,6 +308,16 @@ class Lake:
 def _warn_of_secrets(address: LakeAddress) -> None:
     if address.secrets:
         logger.warning("The address of %s holds a password in clear; ~/.pgpass or a service file need none.", address)
+
+
+def _pattern(folder: str) -> str:
+    # In brackets a character stands for itself.
+    return re.sub(r"[*?\[]", r"[\g<0>]", folder.rstrip("/")) + "/**/*.parquet"
+
+
+def _roll_back(cursor: duckdb.DuckDBPyConnection) -> None:
+    with suppress(duckdb.Error):
+        cursor.execute("rollback")
 
 
 def _key(symbol: str) -> int:

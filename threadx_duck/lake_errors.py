@@ -36,11 +36,14 @@ _MEANINGS: list[tuple[str, str]] = [
     ),
     (
         r"database \"[^\"]*\" does not exist",
-        "PostgreSQL at {host} has no database {database}. Make it with: createdb -h {host} {database}",
+        "PostgreSQL at {host} has no database {database}. Make it with: createdb {options} {database}",
     ),
     (
         r"role \"[^\"]*\" does not exist",
-        "PostgreSQL at {host} knows no user {user}. Make one with createuser, or name another in the address.",
+        (
+            "PostgreSQL at {host} knows no user {user}. Make one with: createuser {options} {user}; or name another in "
+            "the address."
+        ),
     ),
     (
         r"could not translate host name",
@@ -57,6 +60,7 @@ _MEANINGS: list[tuple[str, str]] = [
         (
             r"closed the connection|terminating connection|no connection to the server|connection has been closed"
             r"|could not receive data|connection (was|has been) lost|execute query \"(ROLLBACK|COMMIT)\": *$"
+            r"|from DuckLake: Current transaction is aborted"
         ),
         f"PostgreSQL at {{host}} ended the connection: it was stopped, or the network failed. {CONTINUES}",
     ),
@@ -82,7 +86,17 @@ _MEANINGS: list[tuple[str, str]] = [
     ),
     (
         r"Cannot open file|No files found|Permission denied|No such file or directory",
-        "A file of {lake} cannot be used: {said}. Every machine must reach the data path under the same name.",
+        (
+            "A file of {lake} cannot be used: {said}. Every machine must reach the data path under the same name. "
+            "Is it lost? threadx doctor names every one that is."
+        ),
+    ),
+    (
+        (
+            r"Could not read enough bytes|Invalid footer|No magic bytes|too small to be a Parquet file"
+            r"|TProtocolException|Snappy|ZSTD|corrupt"
+        ),
+        "A file of {lake} is cut short or damaged: {said}. threadx doctor names every one that has not its size.",
     ),
 ]
 
@@ -94,7 +108,9 @@ def lake_error(address: LakeAddress, error: Exception) -> StoreError | None:
         return StoreConflictError(f"{address} was changed by another process at the same time. {CONTINUES}")
     host = address.part("host", "localhost")
     port = address.part("port", "")
+    options = f"-h {host} -p {port}" if port else f"-h {host}"
     parts = {
+        "options": options,
         "lake": address,
         "data_path": address.data_path,
         "host": f"{host}:{port}" if port else host,

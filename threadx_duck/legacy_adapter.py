@@ -18,6 +18,7 @@ from threadx_duck.errors import UsageError
 from threadx_duck.logs import ensure_logs
 from threadx_duck.sources.rest import REQUESTS_IN_FLIGHT, RestSource
 from threadx_duck.store import scratch
+from threadx_duck.symbol_names import plain
 from threadx_duck.timeframes import ONE_MINUTE
 from threadx_duck.times import MINUTE, TimeLike, TimeRange, floor_minute, format_time, parse_range
 
@@ -56,10 +57,12 @@ class LegacyAdapter:
     ) -> pa.Table:
         """The exchange's closed 1-minute candles that open in a range, by REST.
 
-        Without a start, from the symbol's first candle; without an end, or with one in the future, to the
-        last closed minute. Rows that are no candles are left out and logged. Raises `UsageError` for a
-        range that makes no sense, `DownloadError` if the exchange does not answer as it should.
+        ``btc/usdc`` is read as ``BTCUSDC``. Without a start, from the symbol's first candle; without an end, or
+        with one in the future, to the last closed minute. Rows that are no candles are left out and logged.
+        Raises `UsageError` for a range that makes no sense, `DownloadError` if the exchange does not answer as
+        it should.
         """
+        symbol = plain(symbol)
         start, end = parse_range(start_date, end_date)
         if self._source is None:
             self._source = RestSource(self.settings.api, self._stop)

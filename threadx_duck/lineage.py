@@ -43,6 +43,7 @@ class Explanation:
 
 def explain_candle(store: Store, symbol: str, moment: datetime, timeframe: Timeframe = ONE_MINUTE) -> Explanation:
     """The evidence behind the candle in which a moment lies. Raises `UsageError` if the symbol is not stored."""
+    (symbol,) = store.named([symbol])
     with store.reading() as session:
         first, last = _span(session, store, symbol)
         start, end = session.run("queries/bucket_of", moment=moment, width=timeframe.width)[0]
@@ -70,8 +71,9 @@ def explain_candle(store: Store, symbol: str, moment: datetime, timeframe: Timef
 
 def list_revisions(store: Store, symbols: Sequence[str], start: datetime | None, end: datetime | None) -> list[Row]:
     """What later answers changed in a range, or would have changed, value by value. Raises `StoreError`."""
+    chosen = store.named(symbols)
     with store.reading() as session:
-        return _revisions(session, symbols, start or datetime.min, end or datetime.max)
+        return _revisions(session, chosen, start or datetime.min, end or datetime.max)
 
 
 def _revisions(session: Session, symbols: Sequence[str], start: datetime, end: datetime) -> list[Row]:

@@ -8,8 +8,10 @@ import time
 from io import TextIOWrapper
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
+from typing import Any
 
 from threadx_duck.config import LoggingSettings
+from threadx_duck.visible import visible
 
 ROOT = "threadx_duck"
 FILES = {
@@ -20,6 +22,22 @@ FILES = {
 
 _BYTES_PER_FILE = 5_000_000
 _KEPT_FILES = 5
+
+
+class _Formatter(logging.Formatter):
+    """Lines with times in UTC; a text from outside cannot make two of one, nor move the cursor of who reads them."""
+
+    def __init__(self) -> None:
+        super().__init__("%(asctime)s %(levelname)s %(name)s: %(message)s", "%Y-%m-%dT%H:%M:%SZ")
+        self.converter = time.gmtime
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - the library's name
+        """The line, without the traceback that may follow it."""
+        return visible(super().formatMessage(record))
+
+    def formatException(self, ei: Any) -> str:  # noqa: N802 - the library's name
+        """The traceback, on its own lines."""
+        return "\n".join(map(visible, super().formatException(ei).split("\n")))
 
 
 class _LateFile(RotatingFileHandler):
@@ -53,8 +71,7 @@ def set_up_logs(settings: LoggingSettings, *, console: bool) -> None:
 
     Files are made with their first line.
     """
-    formatter = logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s", "%Y-%m-%dT%H:%M:%SZ")
-    formatter.converter = time.gmtime
+    formatter = _Formatter()
     for file, name in FILES.items():
         handler = _LateFile(settings.directory / file)
         handler.setFormatter(formatter)

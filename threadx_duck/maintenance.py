@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from threadx_duck.config import StoreSettings
 from threadx_duck.errors import StoreError, UsageError
+from threadx_duck.losses import require_whole
 from threadx_duck.session import Session, identifier
 from threadx_duck.store import Store
 from threadx_duck.store_errors import open_error
-from threadx_duck.storefile import copy_stream, hash_file, replace_file, temporary_beside
+from threadx_duck.storefile import copy_stream, hash_file, replace_file, resolved, stranger
+from threadx_duck.temporaries import temporary_beside
 from threadx_duck.times import utc_now
 
 if TYPE_CHECKING:
@@ -46,17 +49,22 @@ def compact(store: Store) -> Compacted:
     Everything in it is kept: tables, views, macros and comments, also those of other people. Both files
     are compared row by row before the new one takes the old one's place, in one step; writers wait
     meanwhile, readers do not. A lake is compacted by its own means, and nobody waits.
-    Raises `StoreError`; the store is as it was then.
+    Raises `StoreError`, also for a lake that has lost a file; the store is as it was then.
     """
     if store.lake is not None:
         return _compact_lake(store, store.lake)
+    store.upgrade_first()
     before = store.path.stat().st_size if store.exists else 0
     try:
+        _require_own(store)
         with temporary_beside(store.path) as temporary, store.rewriting(temporary) as session:
             _rewrite(session)
             session.attach(temporary, "new")
             _require_same(store, session)
             session.run("maintenance/detach_new")
+            if sys.platform == "win32":
+                # No file is replaced there while it is open; the replacing fails if a writer opens it meanwhile.
+                session.run("maintenance/detach_old")
             # While the old file is still held: a writer that waits for it finds the new one.
             replace_file(temporary, store.path)
     except OSError as error:
@@ -65,7 +73,9 @@ def compact(store: Store) -> Compacted:
 
 
 def _compact_lake(store: Store, lake: Lake) -> Compacted:
-    # Whether it is a store of this project.
+    store.upgrade_first()
+    # Of a file that is lost nothing below would say a word. A session tells whether it is a store of this project.
+    require_whole(store, lake)
     with store.reading():
         files_before, before = lake.files()
     lake.compact()
@@ -86,28 +96,54 @@ def back_up(store: Store, settings: StoreSettings, target: Path) -> Backup:
         )
     if target.is_dir():
         target = target / f"{store.path.stem}-{utc_now():%Y-%m-%dT%H%M%SZ}{store.path.suffix}"
+    target = resolved(target)
     if target.exists():
         raise UsageError(f"{target} is there already; a backup replaces nothing. Name another file, or a folder.")
     try:
-        with temporary_beside(target) as temporary:
+        with temporary_beside(target, noted_at=store.path.parent) as temporary:
             with store.closed() as stream:
                 sha256 = copy_stream(stream, temporary)
             if hash_file(temporary) != sha256:
                 raise StoreError(f"The copy at {target} is not what was written to it. Is that disk failing?")
             _read_through(Store(replace(settings, database=temporary)))
             size = temporary.stat().st_size
-            replace_file(temporary, target)
+            replace_file(temporary, target, like=store.path)
     except OSError as error:
         raise open_error(target, error) from error
     return Backup(target, size, sha256)
 
 
+def _require_own(store: Store) -> None:
+    """Raises `StoreError` if the rewritten file could not belong to whom the store belongs."""
+    owner = stranger(store.path) if store.exists else None
+    if owner is not None:
+        raise StoreError(
+            f"{store.name} belongs to user {owner}, and rewritten here it would be yours. "
+            "Run threadx compact as that user, or as root."
+        )
+
+
 def _rewrite(session: Session) -> None:
     session.run("maintenance/copy_schema")
-    for schema, table in session.run("maintenance/list_tables", database="old"):
-        session.copy_table(schema, table, _ORDERS.get(table, "") if schema == "main" else "")
+    for schema, table in _in_order(session):
+        columns = session.run("maintenance/list_columns", database="old", schema=schema, table=table)
+        session.copy_table(schema, table, columns, _ORDERS.get(table, "") if schema == "main" else "")
     session.run("maintenance/checkpoint_new")
     session.run("maintenance/detach_new")
+
+
+def _in_order(session: Session) -> list[tuple[str, str]]:
+    """Every table after those that its foreign keys refer to."""
+    waiting = session.run("maintenance/list_tables", database="old")
+    references = session.run("maintenance/list_references", database="old")
+    ordered: list[tuple[str, str]] = []
+    while waiting:
+        names = {table for _, table in waiting}
+        blocked = {(schema, table) for schema, table, other in references if other in names}
+        free = [entry for entry in waiting if entry not in blocked] or waiting
+        ordered += free
+        waiting = [entry for entry in waiting if entry not in free]
+    return ordered
 
 
 def _require_same(store: Store, session: Session) -> None:

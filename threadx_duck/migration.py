@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from threadx_duck.differences import is_same
 from threadx_duck.errors import StoreError, UsageError
 from threadx_duck.fingerprints import Fingerprint, compute_fingerprint
+from threadx_duck.sqlfiles import list_sql
 from threadx_duck.times import MINUTE, TimeRange, month_of
 
 if TYPE_CHECKING:
@@ -71,6 +72,9 @@ def migrate(source: Store, target: Store, progress: Progress = lambda _done, _to
     """
     if is_same(source, target):
         raise UsageError(f"{target.name} is this very store. Name another one.")
+    source.upgrade_first()
+    target.upgrade_first()
+    _require_known_columns(source)
     there, here = _read(source), _read(target) if target.exists else _Content({}, {})
     _require_begun(target, there, here)
     ranges = {symbol: _missing(source, target, symbol, there, here) for symbol in sorted(there.symbols)}
@@ -94,6 +98,19 @@ def _read(store: Store) -> _Content:
         months = {(row[0], row[1]): _Month(*row[2:]) for row in session.run("migrate/month_digests")}
         evidence = {(row[0], row[1]): (row[2], row[3]) for row in session.run("migrate/evidence_digests")}
     return _Content(months, evidence)
+
+
+def _require_known_columns(source: Store) -> None:
+    """Raises `UsageError` if somebody has added columns to the source's tables: they would get lost."""
+    known = {file.relation: file.columns for file in list_sql("schema")}
+    with source.reading() as session:
+        there = session.run("migrate/columns")
+    extra = [f"{table}.{column}" for table, column in there if table in known and column not in known[table]]
+    if extra:
+        raise UsageError(
+            f"{source.name} has columns that do not belong to it and would be lost: {', '.join(extra)}. "
+            "Make a copy with threadx backup, drop them there, and migrate the copy."
+        )
 
 
 def _require_begun(target: Store, there: _Content, here: _Content) -> None:

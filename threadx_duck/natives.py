@@ -7,17 +7,22 @@ compared with what is derived from minutes.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from threadx_duck.appending import symbols_of
+from threadx_duck.arrays import integer
+from threadx_duck.errors import BadResponseError
 from threadx_duck.exchange import PAGE_CANDLES
 from threadx_duck.ledger import Batch, OpenRequest, make_batches
 from threadx_duck.timeframes import ONE_MINUTE, TIMEFRAMES, Timeframe
-from threadx_duck.times import TimeRange, join_ranges
+from threadx_duck.times import TimeRange, format_time, join_ranges
 
 if TYPE_CHECKING:
+    from threadx_duck.sources.page import Page
     from threadx_duck.sources.rest import RestSource
     from threadx_duck.store import Session, Store
 
@@ -26,6 +31,8 @@ _LOOKAHEAD = 8
 
 # The exchange lays its 3d candles from each symbol's listing day on, so they fit no grid but their own.
 _OWN_GRID = "3d"
+
+_MICROSECOND = timedelta(microseconds=1)
 
 
 def native_timeframe(timeframe: Timeframe) -> Timeframe | None:
@@ -61,16 +68,46 @@ def fetch_candles(
 ) -> list[OpenRequest]:
     """Asks the exchange for the candles that open in some ranges, in as few requests as they allow.
 
-    Ranges that one page holds together become one. Raises `DownloadError`.
+    Ranges that one page holds together become one. Raises `DownloadError`, also for candles that cannot be
+    of this timeframe: nothing of theirs is returned.
     """
     requests: list[OpenRequest] = []
     for wanted in join_ranges(ranges, timeframe.step * PAGE_CANDLES):
         for page in rest.fetch_range(symbol, timeframe, wanted, _LOOKAHEAD):
+            _require_grid(page, timeframe)
             if requests and requests[-1].joins(page):
                 requests[-1].add(page)
             else:
                 requests.append(OpenRequest(page))
     return requests
+
+
+def _require_grid(page: Page, timeframe: Timeframe) -> None:
+    """Raises `BadResponseError` for an answer with candles that open where none of this timeframe does."""
+    opens = page.candles["open_time"]
+    off_grid = opens.filter(pc.invert(_are_on_grid(opens, timeframe)))
+    unfloored = 0 if timeframe == ONE_MINUTE else pc.sum(pc.equal(page.rejected["reason"], "off_grid")).as_py() or 0
+    count = len(off_grid) + unfloored
+    if not count:
+        return
+    where = f", the first at {format_time(off_grid[0].as_py())}" if len(off_grid) else ""
+    raise BadResponseError(
+        f"{page.url} is no answer with {timeframe.label} candles: {count:,} of {page.rows_received:,} rows open off "
+        f"that grid{where}. Nothing of it was stored. Look at [data.api] base_url."
+    )
+
+
+def _are_on_grid(opens: pa.ChunkedArray, timeframe: Timeframe) -> pa.ChunkedArray:
+    if timeframe.minutes is None:
+        return pc.equal(opens, pc.floor_temporal(opens, unit="month"))
+    if has_own_grid(timeframe) and len(opens):
+        step = integer(timeframe.step // _MICROSECOND)
+        since = pc.subtract(opens.cast("int64"), integer(opens[0].value))
+        steps = pc.equal(pc.multiply(pc.divide(since, step), step), since)
+        return pc.and_(steps, pc.equal(opens, pc.floor_temporal(opens, unit="day")))
+    if timeframe == TIMEFRAMES["1w"]:
+        return pc.equal(opens, pc.floor_temporal(opens, unit="week"))
+    return pc.equal(opens, pc.floor_temporal(opens, multiple=timeframe.minutes, unit="minute"))
 
 
 def store_natives(store: Store, requests: Sequence[OpenRequest]) -> None:

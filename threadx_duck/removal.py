@@ -6,6 +6,7 @@ from datetime import datetime
 
 from threadx_duck.errors import UsageError
 from threadx_duck.store import Session, Store
+from threadx_duck.symbol_names import offer, read_symbols
 from threadx_duck.times import EPOCH, TimeRange
 
 _EVER = TimeRange(EPOCH, datetime(9999, 1, 1))
@@ -15,9 +16,10 @@ def count_candles(store: Store, symbol: str, span: TimeRange | None = None) -> i
     """How many candles of a symbol a removal would delete. Raises `UsageError` if the symbol is not stored."""
     start, end = span or _EVER
     with store.reading() as session:
-        stored = session.run("queries/status", symbols=[symbol])
-        if not stored:
-            raise UsageError(f"No candles of {symbol} in {store.name}.")
+        stored = [row[0] for row in session.run("queries/symbol_spans")]
+        (symbol,) = read_symbols([symbol], lambda: stored)
+        if symbol not in stored:
+            raise UsageError(f"No candles of {symbol} in {store.name}.{offer(symbol, stored)}")
         return int(session.run("queries/count_candles", symbol=symbol, start=start, end=end)[0][0])
 
 
@@ -27,10 +29,11 @@ def remove_candles(store: Store, symbol: str, span: TimeRange | None = None) -> 
     Requests that reach beyond the range are cut at its edges.
     """
     start, end = span or _EVER
+    (symbol,) = store.named([symbol])
 
     def remove(session: Session) -> int:
         count = int(session.run("queries/count_candles", symbol=symbol, start=start, end=end)[0][0])
-        _remove(session, symbol, start, end)
+        remove_evidence(session, symbol, TimeRange(start, end))
         if span is None:
             session.run("remove/delete_natives", symbol=symbol)
             session.run("remove/delete_native_requests", symbol=symbol)
@@ -39,7 +42,9 @@ def remove_candles(store: Store, symbol: str, span: TimeRange | None = None) -> 
     return store.change((symbol,), remove)
 
 
-def _remove(session: Session, symbol: str, start: datetime, end: datetime) -> None:
+def remove_evidence(session: Session, symbol: str, span: TimeRange) -> None:
+    """Deletes a symbol's candles in a range with their evidence, inside the session's transaction."""
+    start, end = span
     session.run("remove/find_split", symbol=symbol, start=start, end=end)
     for name in ("move_candles", "move_rejected", "move_revisions"):
         session.run(f"remove/{name}", symbol=symbol, end=end)

@@ -17,10 +17,13 @@ Status = Literal["ok", "up_to_date", "failed", "planned"]
 class TimeframeResult:
     """The derived candles of one timeframe in the wanted range, and which values differ from the exchange's.
 
-    Compared are those in which this ingest changed minutes, after one repair.
+    Compared are those in which this ingest changed minutes, after one repair: so many, and so many of them not,
+    because not all their minutes are stored or known to be absent.
     """
 
     candles: int
+    compared: int = 0
+    uncompared: int = 0
     mismatches: list[Mismatch] = field(default_factory=list)
 
 

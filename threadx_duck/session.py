@@ -7,7 +7,9 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from threading import Lock
 from typing import TYPE_CHECKING, Any
+from weakref import WeakSet
 
 import duckdb
 
@@ -20,8 +22,10 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 _READING = {duckdb.StatementType.SELECT}
-_READ_ONLY_MEMORY = "2GB"
+# What is wrong with a statement itself, never with the catalog or the files of a lake.
+_OWN_FAULTS = (duckdb.ParserException, duckdb.BinderException, duckdb.CatalogException, duckdb.DataError)
 _READ_ONLY_BYTES = 2_000_000_000
+_INTERRUPTED = "Query interrupted"
 
 
 @dataclass(frozen=True)
@@ -42,24 +46,37 @@ class Session:
         self._connection = connection
         self._address = address
         self._allowed_folders: list[str] = []
+        self._is_shut_in = False
+        with _open_lock:
+            _open.add(self)
+
+    def interrupt(self) -> None:
+        """Ends the statement that runs, if one does, with `KeyboardInterrupt`; called from another thread."""
+        # A connection that was closed meanwhile runs nothing.
+        with suppress(duckdb.Error):
+            self._connection.interrupt()
 
     def query(self, name: str, **parameters: Any) -> pa.Table:
         """The rows that ``sql/<name>.sql`` returns. Raises `StoreError` naming the file."""
         file = read_sql(name)
         try:
-            relation = self._connection.sql(file.statement, params=parameters or None)
-            return relation.to_arrow_table()
+            with self._interruptible():
+                relation = self._connection.sql(file.statement, params=parameters or None)
+                return relation.to_arrow_table()
         except duckdb.Error as error:
             raise self._error(file, error) from self._cause(error)
 
     def check(self, file: SqlFile, symbols: Sequence[str] = ()) -> pa.Table:
         """The rows that a check finds, of some symbols only if any are named. Raises `StoreError` naming the file."""
         try:
-            relation = self._connection.sql(file.statement)
-            if symbols:
-                wanted = [duckdb.ConstantExpression(symbol) for symbol in symbols]
-                relation = relation.filter(duckdb.ColumnExpression("symbol").isin(*wanted))
-            return relation.to_arrow_table()
+            with self._interruptible():
+                if self._is_shut_in:
+                    self._require_check(file)
+                relation = self._connection.sql(file.statement)
+                if symbols:
+                    wanted = [duckdb.ConstantExpression(symbol) for symbol in symbols]
+                    relation = relation.filter(duckdb.ColumnExpression("symbol").isin(*wanted))
+                return relation.to_arrow_table()
         except duckdb.Error as error:
             raise self._error(file, error) from self._cause(error)
 
@@ -80,12 +97,12 @@ class Session:
                 for column, text in file.columns.items()
             ]
         # At once: each call into DuckDB waits for the interpreter if other threads are at work.
-        self._connection.execute(";".join(comments))
+        self._control(";".join(comments))
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        """Everything inside or nothing."""
-        self._connection.execute("begin transaction")
+        """Everything inside or nothing. Raises `StoreError` if it cannot begin or be committed."""
+        self._control("begin transaction")
         try:
             yield
             self._connection.execute("commit")
@@ -99,8 +116,8 @@ class Session:
 
     @contextmanager
     def rolled_back(self) -> Iterator[None]:
-        """A transaction that changes nothing, whatever runs in it."""
-        self._connection.execute("begin transaction")
+        """A transaction that changes nothing, whatever runs in it. Raises `StoreError` if it cannot begin."""
+        self._control("begin transaction")
         try:
             yield
         finally:
@@ -110,8 +127,11 @@ class Session:
     @contextmanager
     def tables(self, **tables: pa.Table) -> Iterator[None]:
         """Lets statements read Arrow tables by name; after a failure until the session ends."""
-        for name, table in tables.items():
-            self._connection.register(name, table)
+        try:
+            for name, table in tables.items():
+                self._connection.register(name, table)
+        except duckdb.Error as error:
+            raise self._error(None, error) from self._cause(error)
         yield
         # Not after a failure: DuckDB refuses everything but the rollback then.
         for name in tables:
@@ -121,30 +141,96 @@ class Session:
         """Lets `query_user_sql` read a folder in which the store's own files lie."""
         self._allowed_folders.append(folder)
 
-    def query_user_sql(self, statement: str) -> pa.Table:
-        """The rows of a statement that somebody typed; afterwards the connection is good for nothing else.
+    def shut_in(self) -> None:
+        """Keeps every statement from here on from files, network, extensions and settings; it cannot be undone.
 
-        No file, network, extension or setting is within its reach, and no more memory than a few gigabytes.
-        Raises `QueryError`.
+        They get two gigabytes of memory at most, or what the machine has for DuckDB if that is less.
         """
         for setting in (
-            f"memory_limit = '{_READ_ONLY_MEMORY}'",
+            f"memory_limit = '{self._memory()}B'",
             "temp_directory = ''",
             *(f"allowed_directories = [{literal(folder)}]" for folder in self._allowed_folders),
             "enable_external_access = false",
             "lock_configuration = true",
         ):
-            self._connection.execute(f"set {setting}")
+            try:
+                self._connection.execute(f"set {setting}")
+            except duckdb.NotImplementedException:
+                # The folder of this connection's own statements is in use already, and no select reaches it.
+                if not setting.startswith("temp_directory"):
+                    raise
+            except duckdb.Error as error:
+                raise self._error(None, error) from self._cause(error)
+        self._is_shut_in = True
+
+    def query_user_sql(self, statement: str) -> pa.Table:
+        """The rows of a statement that somebody typed, run as `shut_in` says. Raises `QueryError`."""
+        self.shut_in()
         try:
-            # DuckDB lets whoever may read a folder write to it too.
-            if self._allowed_folders and {s.type for s in duckdb.extract_statements(statement)} != _READING:
-                raise QueryError("A lake takes one select here; to write a file: threadx query -o FILE.")
-            relation = self._connection.sql(statement)
-            if relation is None:
-                raise QueryError("The statement returns no rows; query is for reading.")
-            return _collect(relation)
+            if isinstance(self._address, LakeAddress):
+                self._require_reading(statement)
+            with self._interruptible():
+                relation = self._connection.sql(statement)
+                if relation is None:
+                    raise QueryError("The statement returns no rows; query is for reading.")
+                return _collect(relation, self._memory())
         except duckdb.Error as error:
+            if isinstance(self._address, LakeAddress) and not isinstance(error, _OWN_FAULTS):
+                failure = store_error(self._address, error)
+                if failure is not None:
+                    raise failure from self._cause(error)
             raise QueryError(self._plain(one_line(error))) from self._cause(error)
+
+    @contextmanager
+    def _interruptible(self) -> Iterator[None]:
+        """Raises `KeyboardInterrupt` for a statement that was interrupted, in whichever words DuckDB says so."""
+        try:
+            yield
+        except duckdb.InterruptException as error:
+            raise KeyboardInterrupt from error
+        except KeyboardInterrupt:
+            # DuckDB's own threads may still be at the statement, and closing the connection waits for them.
+            self.interrupt()
+            raise
+        except RuntimeError as error:
+            # DuckDB's client saw the signal itself and lost what Python's handler had raised.
+            if str(error) != _INTERRUPTED:
+                raise
+            self.interrupt()
+            raise KeyboardInterrupt from error
+
+    @staticmethod
+    def _only_reads(statement: str) -> bool:
+        return {part.type for part in duckdb.extract_statements(statement)} == _READING
+
+    def _memory(self) -> int:
+        """How many bytes a statement that somebody else wrote may take."""
+        own = self._connection.execute("select parse_formatted_bytes(current_setting('memory_limit'))").fetchall()
+        return min(_READ_ONLY_BYTES, int(own[0][0]))
+
+    def _require_check(self, file: SqlFile) -> None:
+        """Raises `StoreError` for a check of somebody's own that is more than one select, or that could write."""
+        if not self._only_reads(file.statement):
+            raise StoreError(f"{file.shown}: a check is one select.")
+        if isinstance(self._address, LakeAddress):
+            try:
+                self._require_reading(file.statement)
+            except QueryError as error:
+                raise StoreError(f"{file.shown}: {error}") from error
+
+    def _require_reading(self, statement: str) -> None:
+        """Raises `QueryError` unless a statement for a lake is one select that can only read.
+
+        DuckDB lets whoever may read a folder write to it too, and functions of its extensions write to a lake
+        that is attached for reading only.
+        """
+        if not self._only_reads(statement):
+            raise QueryError("A lake takes one select here; to write a file: threadx query -o FILE.")
+        for kind, name in self.run("lake/unknown_sources", statement=statement):
+            raise QueryError(
+                f"A lake is read here by its tables and views and by functions that read; {name} is a {kind} that "
+                "is not among them: docs/lake.md."
+            )
 
     def attach(self, other: Address, name: str) -> None:
         """Lets statements read another store under a name. Raises `StoreError` if it cannot be opened."""
@@ -157,10 +243,35 @@ class Session:
             return
         self._do(f"attach {literal(str(other))} as {name} (read_only)", other)
 
-    def copy_table(self, schema: str, table: str, order: str) -> None:
-        """Copies the rows of a table from the database ``old`` to ``new``, in order of some columns if any."""
+    def load(self, extension: str) -> None:
+        """Loads one of DuckDB's extensions. Raises `StoreError` naming what to install."""
+        from threadx_duck.lake_attach import load_extensions
+
+        load_extensions(self._connection, extension)
+
+    def copy_table(self, schema: str, table: str, columns: Sequence[tuple[str, str | None]], order: str) -> None:
+        """Copies the rows of a table from the database ``old`` to ``new``, in order of some columns if any.
+
+        ``columns`` are its columns with their defaults; one that is computed from others is computed anew.
+        """
         name = f"{identifier(schema)}.{identifier(table)}"
-        self._do(f"insert into new.{name} from old.{name}" + (f" order by {order}" if order else ""), self._address)
+        kept = [
+            identifier(column)
+            for column, default in columns
+            if default is None or not self._is_generated(name, identifier(column))
+        ]
+        listed = ", ".join(kept)
+        statement = f"insert into new.{name} ({listed}) select {listed} from old.{name}"  # noqa: S608
+        self._do(statement + (f" order by {order}" if order else ""), self._address)
+
+    def _is_generated(self, table: str, column: str) -> bool:
+        # DuckDB 1.5 tells it nowhere but in the text of the table's definition.
+        try:
+            statement = f"insert into new.{table} ({column}) select {column} from old.{table} limit 0"  # noqa: S608
+            self._connection.execute(f"explain {statement}")
+        except duckdb.BinderException:
+            return True
+        return False
 
     def digest(self, database: str, schema: str, table: str) -> tuple[int, int]:
         """How many rows a table has, and a number that is equal for equal rows in any order."""
@@ -186,9 +297,17 @@ class Session:
     def _do(self, statement: str, address: Address) -> list[tuple[Any, ...]]:
         """One of the few statements whose names cannot be parameters; ``address`` is the store it is about."""
         try:
-            return self._connection.execute(statement).fetchall()
+            with self._interruptible():
+                return self._connection.execute(statement).fetchall()
         except duckdb.Error as error:
             raise open_error(address, error, duckdb.__version__) from self._cause(error)
+
+    def _control(self, statement: str) -> None:
+        """A statement that is no file's own: of a transaction, a setting, comments. Raises `StoreError`."""
+        try:
+            self._connection.execute(statement)
+        except duckdb.Error as error:
+            raise self._error(None, error) from self._cause(error)
 
     def _error(self, file: SqlFile | None, error: duckdb.Error) -> StoreError:
         name = file.shown if file else str(self._address)
@@ -204,9 +323,22 @@ class Session:
 
     def _execute(self, file: SqlFile, parameters: dict[str, Any]) -> list[tuple[Any, ...]]:
         try:
-            return self._connection.execute(file.statement, parameters or None).fetchall()
+            with self._interruptible():
+                return self._connection.execute(file.statement, parameters or None).fetchall()
         except duckdb.Error as error:
             raise self._error(file, error) from self._cause(error)
+
+
+_open: WeakSet[Session] = WeakSet()
+_open_lock = Lock()
+
+
+def interrupt_all() -> None:
+    """Ends the statement of every session of this process; may be called from any thread."""
+    with _open_lock:
+        sessions = list(_open)
+    for session in sessions:
+        session.interrupt()
 
 
 @contextmanager
@@ -230,7 +362,7 @@ def prepare(connection: duckdb.DuckDBPyConnection) -> None:
         connection.execute("set enable_progress_bar = false")
 
 
-def _collect(relation: duckdb.DuckDBPyRelation) -> pa.Table:
+def _collect(relation: duckdb.DuckDBPyRelation, most: int) -> pa.Table:
     """All rows, unless they are more than a memory should hold at once."""
     import pyarrow as pa
 
@@ -238,10 +370,15 @@ def _collect(relation: duckdb.DuckDBPyRelation) -> pa.Table:
     batches, size = [], 0
     for batch in reader:
         size += batch.nbytes
-        if size > _READ_ONLY_BYTES:
-            raise QueryError(f"The result is larger than {_READ_ONLY_MEMORY}. Add a where or a limit.")
+        if size > most:
+            raise QueryError(f"The result is larger than {most / 1e9:.2g}GB. Add a where or a limit.")
         batches.append(batch)
     return pa.Table.from_batches(batches, reader.schema)
+
+
+def is_absence(error: Exception) -> bool:
+    """Whether a statement failed because a table, view, macro or column that it names is not there."""
+    return isinstance(error.__cause__, duckdb.CatalogException | duckdb.BinderException)
 
 
 def identifier(name: str) -> str:

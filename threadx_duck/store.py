@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
 
+from threadx_duck import schema
 from threadx_duck.addresses import LakeAddress
 from threadx_duck.appending import Appended, append_batches, append_to_file, prepare_file, symbols_of
 from threadx_duck.config import StoreSettings
 from threadx_duck.database import Database
-from threadx_duck.errors import StoreError, UsageError
-from threadx_duck.session import Session, StoreInfo, scratch
-from threadx_duck.times import utc_now
+from threadx_duck.errors import QueryError, StoreError, UsageError
+from threadx_duck.session import Session, StoreInfo, is_absence, scratch
+from threadx_duck.symbol_names import not_stored, read_symbols
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -22,9 +23,7 @@ if TYPE_CHECKING:
     from threadx_duck.lake import Lake
     from threadx_duck.ledger import Batch
 
-__all__ = ["SCHEMA_VERSION", "Appended", "Session", "Store", "StoreInfo", "scratch"]
-
-SCHEMA_VERSION = 1
+__all__ = ["Appended", "Session", "Store", "StoreInfo", "scratch"]
 
 Result = TypeVar("Result")
 
@@ -40,6 +39,7 @@ class Store:
         self.address = settings.database
         self._market = settings.market
         self._database = _open(settings, on_wait)
+        self._upgrades = False
 
     @property
     def name(self) -> str:
@@ -78,14 +78,30 @@ class Store:
         """A number that changes when the store is written to, by whomever; 0 if there is none."""
         return self._database.modified()
 
+    def upgrade_first(self) -> None:
+        """From now on a store of an earlier version is upgraded before it is read: for what will write to it.
+
+        A plan is made from what a store says, so it must say it in this version's words. A read copy stays as it is.
+        """
+        self._upgrades = True
+
     @contextmanager
     def reading(self, *, alone: bool = False) -> Iterator[Session]:
         """A session that sees one state of the store. Raises `StoreError` if there is no store to read.
 
-        ``alone`` for one that attaches another database.
+        One of an earlier version serves as far as it has what is asked for. ``alone`` for a session that attaches
+        another database.
         """
-        with self._database.connected(read_only=True, alone=alone) as session:
-            self._require_readable(session)
+        with ExitStack() as stack:
+            session = stack.enter_context(self._database.connected(read_only=True, alone=alone))
+            info = self._require_store(session.info())
+            if self._upgrades and info.schema_version < schema.SCHEMA_VERSION and info.published_from is None:
+                stack.close()
+                with self.writing():
+                    pass
+                session = stack.enter_context(self._database.connected(read_only=True, alone=alone))
+                info = self._require_store(session.info())
+            stack.enter_context(self._explained(info))
             yield session
 
     @contextmanager
@@ -133,9 +149,16 @@ class Store:
             yield stream
 
     def mark_published(self, moment: datetime, origin: str) -> None:
-        """Makes this file a read copy: taken at a moment, UTC, from the store at a path."""
-        with self.writing() as session:
+        """Makes this file, which is a store, a read copy: taken at a moment, UTC, from the store at a path.
+
+        Brings it to this version. Raises `StoreError` if that did not all get into the file.
+        """
+        with self._database.connected(read_only=False) as session:
+            self._require_store(session.info())
+            self._ensure_schema(session)
             session.run("append/set_published", published_at=moment, published_from=origin)
+            # Closing does it too, but swallows a failure.
+            session.checkpoint()
 
     @contextmanager
     def rewriting(self, target: Path) -> Iterator[Session]:
@@ -144,9 +167,13 @@ class Store:
         No other process writes to the store until the session ends.
         """
         with self.reading() as session:
-            self._require_original(session.info())
+            self.require_original(session)
         with self.file.attached(target) as session:
             yield session
+
+    def require_original(self, session: Session) -> None:
+        """Raises `StoreError` if a session of this store reads a read copy."""
+        self._refuse_copy(session.info())
 
     def info(self) -> StoreInfo | None:
         """What the file says of itself, whatever its version; None if it is no store of this project."""
@@ -158,15 +185,28 @@ class Store:
         with self.reading() as session:
             return session.query(name, **parameters)
 
-    def require_stored(self, symbols: Collection[str]) -> None:
-        """Raises `UsageError` naming the symbols of which nothing is stored."""
-        if not symbols:
-            return
+    def symbols(self) -> list[str]:
+        """The symbols that are stored, by name; none if there is no store yet. Raises `StoreError`."""
+        if not self.exists:
+            return []
         with self.reading() as session:
-            stored = {row[0] for row in session.run("queries/symbol_spans")}
-        unknown = [symbol for symbol in symbols if symbol not in stored]
+            return [row[0] for row in session.run("queries/symbol_spans")]
+
+    def named(self, symbols: Collection[str]) -> list[str]:
+        """Symbols as somebody typed them, read as `threadx_duck.symbol_names.read_symbols` says."""
+        return read_symbols(symbols, self.symbols)
+
+    def require_stored(self, symbols: Collection[str]) -> list[str]:
+        """Symbols as somebody typed them, as they are stored. Raises `UsageError` naming those that are not."""
+        if not symbols:
+            return []
+        with self.reading() as session:
+            stored = [row[0] for row in session.run("queries/symbol_spans")]
+        named = read_symbols(symbols, lambda: stored)
+        unknown = [symbol for symbol in named if symbol not in stored]
         if unknown:
-            raise UsageError(f"Not stored: {', '.join(unknown)}. Run: threadx ingest {' '.join(unknown)}")
+            raise not_stored(unknown, stored)
+        return named
 
     def query_user_sql(self, statement: str) -> pa.Table:
         """The rows of a statement that somebody typed: it can read this store and do nothing else.
@@ -174,7 +214,19 @@ class Store:
         No file, network, extension or setting is within its reach. Raises `QueryError`.
         """
         with self._database.sandboxed() as session:
-            return session.query_user_sql(statement)
+            try:
+                return session.query_user_sql(statement)
+            except QueryError as error:
+                info = session.info() if is_absence(error) else None
+                if info is None or info.schema_version >= schema.SCHEMA_VERSION:
+                    raise
+                raise QueryError(f"{error} {self._how_to_upgrade(info)}") from error
+
+    @contextmanager
+    def sandboxed(self) -> Iterator[Session]:
+        """A session that reads one state of the store, and nothing else from `Session.shut_in` on."""
+        with self._database.sandboxed() as session, self._explained(self._require_store(session.info())):
+            yield session
 
     def append(self, batches: Sequence[Batch]) -> list[Appended]:
         """Commits answers with all their evidence in one transaction: everything or nothing.
@@ -189,37 +241,54 @@ class Store:
     def _ensure_schema(self, session: Session) -> None:
         info = session.info()
         version = self._schema_version(info)
-        self._require_original(info)
-        if version == SCHEMA_VERSION:
-            return
-        with session.transaction():
-            self._database.define_schema(session)
-            session.run("append/set_store_info", version=SCHEMA_VERSION, market=self._market, now=utc_now())
+        self._refuse_copy(info)
+        if version is None:
+            schema.bring_up_to_date(session, None, self._market, self._database.define_schema)
+        elif version < schema.SCHEMA_VERSION:
+            with self._database.upgrading():
+                # Somebody else may have been faster.
+                version = self._schema_version(session.info())
+                if version != schema.SCHEMA_VERSION:
+                    schema.bring_up_to_date(session, version, self._market, self._database.define_schema)
 
-    def _require_original(self, info: StoreInfo | None) -> None:
+    def _refuse_copy(self, info: StoreInfo | None) -> None:
         if info is not None and info.published_from is not None:
             raise StoreError(
                 f"{self.name} is a read copy of {info.published_from}; the next publication replaces it. "
                 "Write to the store itself."
             )
 
-    def _require_readable(self, session: Session) -> None:
-        version = self._schema_version(session.info())
-        if version != SCHEMA_VERSION:
-            raise StoreError(
-                f"{self.name} holds no candles of threadx_duck."
-                if version is None
-                else f"{self.name} is of schema {version}; the next ingest upgrades it to {SCHEMA_VERSION}."
-            )
+    def _require_store(self, info: StoreInfo | None) -> StoreInfo:
+        self._schema_version(info)
+        if info is None:
+            raise StoreError(f"{self.name} holds no candles of threadx_duck.")
+        return info
+
+    @contextmanager
+    def _explained(self, info: StoreInfo) -> Iterator[None]:
+        """Says of what an older store lacks how it gets it."""
+        try:
+            yield
+        except StoreError as error:
+            if info.schema_version >= schema.SCHEMA_VERSION or not is_absence(error):
+                raise
+            raise StoreError(self._how_to_upgrade(info)) from error
+
+    def _how_to_upgrade(self, info: StoreInfo) -> str:
+        command = "threadx ingest" if info.published_from is None else f"threadx --db {info.published_from} publish"
+        return (
+            f"{self.name} was written by an earlier threadx_duck (schema {info.schema_version}, here "
+            f"{schema.SCHEMA_VERSION}) and lacks what this needs. It is added by: {command}"
+        )
 
     def _schema_version(self, info: StoreInfo | None) -> int | None:
         """The store's version; None for a new file. Raises `StoreError` if it is newer, or of another market."""
         if info is None:
             return None
-        if info.schema_version > SCHEMA_VERSION:
+        if info.schema_version > schema.SCHEMA_VERSION:
             raise StoreError(
                 f"{self.name} was written by a newer threadx_duck (schema {info.schema_version}, "
-                f"here {SCHEMA_VERSION}). Upgrade with: pip install -U threadx_duck"
+                f"here {schema.SCHEMA_VERSION}). Upgrade with: pip install -U threadx_duck"
             )
         if info.market != self._market:
             raise StoreError(

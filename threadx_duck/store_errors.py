@@ -75,7 +75,8 @@ def store_error(path: Address, error: Exception, *, version: str = "") -> StoreE
 
         return lake_error(path, error)
     text = str(error)
-    if "Could not set lock" in text:
+    # The second is what Windows says.
+    if "Could not set lock" in text or "used by another process" in text:
         holder = _LOCK_HOLDER.search(text)
         who = f"{holder['program']} (process {holder['pid']})" if holder else "another process"
         return StoreLockedError(f"{path} is held by {who}; DuckDB lets no other process in meanwhile.")

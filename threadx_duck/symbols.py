@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -11,9 +10,10 @@ from pathlib import Path
 
 import orjson
 
-from threadx_duck.errors import DownloadError
+from threadx_duck.errors import DownloadError, UsageError
 from threadx_duck.exchange import ExchangeSymbol
 from threadx_duck.times import DAY, utc_now
+from threadx_duck.whole_files import write_whole
 
 logger = logging.getLogger("threadx_duck.sources")
 
@@ -88,10 +88,7 @@ class SymbolCache:
     def _keep(self, made: SymbolList) -> None:
         """Writes the list in one step; a folder that cannot be written to only costs the next asking."""
         document = {"host": self._host, "asked_at": made.asked_at, "symbols": [list(entry) for entry in made.symbols]}
-        temporary = self._file.with_name(f".{self._file.name}.{os.getpid()}")
         try:
-            self._file.parent.mkdir(parents=True, exist_ok=True)
-            temporary.write_bytes(orjson.dumps(document, option=orjson.OPT_NAIVE_UTC | orjson.OPT_UTC_Z))
-            temporary.replace(self._file)
-        except OSError as error:
+            write_whole(self._file, orjson.dumps(document, option=orjson.OPT_NAIVE_UTC | orjson.OPT_UTC_Z))
+        except (OSError, UsageError) as error:
             logger.warning("the list of symbols was not kept: %s", error)

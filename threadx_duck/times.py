@@ -43,6 +43,23 @@ def intersect_ranges(ranges: Iterable[TimeRange], others: Iterable[TimeRange]) -
     return found
 
 
+def subtract_ranges(ranges: Iterable[TimeRange], others: Iterable[TimeRange]) -> list[TimeRange]:
+    """What lies in one of the ranges and in none of the others; each sorted and disjoint, as is the result."""
+    left: list[TimeRange] = []
+    taken = list(others)
+    for start, end in ranges:
+        begin = start
+        for other in taken:
+            if other.start >= end:
+                break
+            if begin < other.start:
+                left.append(TimeRange(begin, other.start))
+            begin = max(begin, other.end)
+        if begin < end:
+            left.append(TimeRange(begin, end))
+    return left
+
+
 def merge_ranges(ranges: Iterable[TimeRange]) -> list[TimeRange]:
     """Sorted ranges with those that touch made one."""
     merged: list[TimeRange] = []

@@ -13,7 +13,7 @@ from threadx_duck.times import MINUTE, TimeRange, join_ranges
 from threadx_duck.verification import verify_ranges
 
 if TYPE_CHECKING:
-    from threadx_duck.comparison import Comparer, Ranges
+    from threadx_duck.comparison import Comparer, Comparison, Ranges
     from threadx_duck.store import Store
 
 
@@ -26,7 +26,8 @@ def validate_results(
 ) -> None:
     """Adds to each result what its candles of some timeframes are worth.
 
-    Only candles in which the ingest changed minutes are compared, and nothing without a ``comparer``.
+    Only candles in which the ingest changed minutes are compared, and nothing without a ``comparer``; how many
+    were, and how many of them could not be, is said.
     What differs is repaired once; what then still differs is reported. A symbol whose candles cannot be
     asked for has failed. Raises `StoreError`.
     """
@@ -56,7 +57,11 @@ def _verify(
 ) -> None:
     if not changed:
         return
-    verification = verify_ranges(store, comparer, changed, timeframe, repair=True)
+    counts: dict[str, Comparison] = {}
+    verification = verify_ranges(store, comparer, changed, timeframe, repair=True, counts=counts)
+    for symbol, comparison in counts.items():
+        found = results[symbol].timeframes[timeframe.label]
+        found.compared, found.uncompared = comparison.compared, comparison.uncompared
     for mismatch in verification.mismatches:
         results[mismatch.symbol].timeframes[timeframe.label].mismatches.append(mismatch)
     _fail(results, verification.failed, timeframe)

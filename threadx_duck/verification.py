@@ -47,22 +47,35 @@ class Cause:
 
 @dataclass
 class Verification:
-    """What a comparison found. ``failed`` maps symbols that could not be compared to the reason."""
+    """What a comparison found: ``matching`` of ``compared`` candles equal the exchange's own.
+
+    ``uncompared`` counts the closed candles of the range that could not be compared, because minutes of
+    theirs are neither stored nor known to be absent. ``failed`` maps symbols that could not be asked for
+    to the reason; their candles are in none of these numbers.
+    """
 
     timeframe: str
     compared: int = 0
     matching: int = 0
+    uncompared: int = 0
     mismatches: list[Mismatch] = field(default_factory=list)
     causes: list[Cause] = field(default_factory=list)
     failed: dict[str, str] = field(default_factory=dict)
 
 
 def verify_ranges(
-    store: Store, comparer: Comparer, wanted: Wanted, timeframe: Timeframe, *, repair: bool = False
+    store: Store,
+    comparer: Comparer,
+    wanted: Wanted,
+    timeframe: Timeframe,
+    *,
+    repair: bool = False,
+    counts: dict[str, Comparison] | None = None,
 ) -> Verification:
-    """Compares the candles that open in some ranges of each symbol, if they lie in conclusive ranges.
+    """Compares the candles that open in some ranges of each symbol, if their minutes are stored or known absent.
 
-    ``repair`` asks again for both sides of what differs. A symbol that cannot be asked for is reported
+    ``repair`` asks again for both sides of what differs; ``counts`` takes what was found of each symbol
+    before that. A symbol that cannot be asked for is reported
     and does not stop the others. Raises `UsageError` for a timeframe that nothing of the exchange's can
     be compared with, `DownloadError` if the exchange refuses all requests, `StoreError` if the store cannot
     be used; what was stored before stays.
@@ -71,6 +84,8 @@ def verify_ranges(
     comparer.failed.clear()
     for symbol, comparison in comparer.compare(wanted, timeframe).items():
         remaining = comparison
+        if counts is not None:
+            counts[symbol] = comparison
         if comparison.mismatches:
             inquiry = _Inquiry(store, comparer, symbol, timeframe, repair=repair)
             try:
@@ -82,6 +97,7 @@ def verify_ranges(
             result.causes += inquiry.causes
         result.compared += comparison.compared
         result.matching += comparison.compared - len(remaining.opens)
+        result.uncompared += comparison.uncompared
         result.mismatches += remaining.mismatches
     result.failed = dict(comparer.failed)
     return result

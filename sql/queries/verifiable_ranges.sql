@@ -1,5 +1,6 @@
 -- verifiable_ranges: Where candles can be compared with the exchange's own, as ranges of their open times.
--- A candle can be compared if it lies wholly in conclusive ranges of the ledger.
+-- A candle can be compared if each of its minutes is stored or lies in a conclusive range of the ledger: presence
+-- needs no proof, so that imported minutes are compared like any others.
 -- Parameters:
 --   $symbols VARCHAR[]: symbol of each wanted range
 --   $starts TIMESTAMP[]: earliest open time of each wanted range, UTC
@@ -22,6 +23,54 @@ asked as (
         and range_start < range_end
         and symbol in (select symbol from wanted)
 ),
+scattered as (
+    -- What a request brought into its own range lies in that range; only other minutes have to be looked for.
+    select
+        candle.symbol,
+        candle.open_time,
+        candle.open_time - interval '1 minute' is distinct from lag(candle.open_time) over (
+            partition by candle.symbol
+            order by candle.open_time
+        ) as is_first,
+    from candles_1m as candle
+    inner join (
+        select symbol, min(range_start) as first, max(range_end) as last
+        from wanted
+        group by symbol
+    ) as reach
+        on candle.symbol = reach.symbol
+        and candle.open_time >= reach.first
+        -- Year 9999 has no room for the width of a month beyond it.
+        and candle.open_time - $width::interval < reach.last
+    left join requests as request on candle.request_id = request.request_id
+    where
+        request.request_id is null
+        or candle.open_time < request.range_start
+        or candle.open_time >= request.range_end
+),
+runs as (
+    select symbol, min(open_time) as range_start, max(open_time) + interval '1 minute' as range_end
+    from (
+        select
+            symbol,
+            open_time,
+            sum(is_first::int) over (
+                partition by symbol
+                order by open_time
+                rows between unbounded preceding and current row
+            ) as number,
+        from scattered
+    ) as minutes
+    group by symbol, number
+),
+known as (
+    select symbol, range_start, range_end
+    from asked
+    where timeframe = '1m'
+    union all
+    select symbol, range_start, range_end
+    from runs
+),
 numbered as (
     select
         symbol,
@@ -32,8 +81,7 @@ numbered as (
         select
             *,
             max(range_end) over (by_time rows between unbounded preceding and 1 preceding) as reached,
-        from asked
-        where timeframe = '1m'
+        from known
         window by_time as (partition by symbol order by range_start, range_end)
     ) as ranges
     window by_time as (partition by symbol order by range_start, range_end)

@@ -1,5 +1,5 @@
 -- candles_1d: 1-day candles; equal to the exchange's own.
--- Spark SQL, over a view or table candles_1m on exported candles; docs/spark.md says how.
+-- Written by sql/derive.py. Spark SQL, over a view or table candles_1m on exported candles; docs/spark.md says how.
 -- Columns:
 --   symbol: the exchange's string, such as BTCUSDC
 --   open_time: start of the candle, UTC

@@ -1,5 +1,5 @@
 -- candles_3d: 3-day candles, on a fixed grid from 2000-01-03; the exchange anchors its own at each symbol's listing day.
--- Spark SQL, over a view or table candles_1m on exported candles; docs/spark.md says how.
+-- Written by sql/derive.py. Spark SQL, over a view or table candles_1m on exported candles; docs/spark.md says how.
 -- Columns:
 --   symbol: the exchange's string, such as BTCUSDC
 --   open_time: start of the candle, UTC

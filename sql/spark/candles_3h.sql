@@ -1,5 +1,5 @@
 -- candles_3h: 3-hour candles, by the rule of the exchange's own, which has none of this width.
--- Spark SQL, over a view or table candles_1m on exported candles; docs/spark.md says how.
+-- Written by sql/derive.py. Spark SQL, over a view or table candles_1m on exported candles; docs/spark.md says how.
 -- Columns:
 --   symbol: the exchange's string, such as BTCUSDC
 --   open_time: start of the candle, UTC

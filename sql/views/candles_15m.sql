@@ -1,4 +1,5 @@
 -- candles_15m: 15-minute candles; equal to the exchange's own.
+-- Written by sql/derive.py.
 -- Columns:
 --   symbol: the exchange's string, such as BTCUSDC
 --   open_time: start of the candle, UTC

@@ -1,4 +1,5 @@
 -- candles_3h: 3-hour candles, by the rule of the exchange's own, which has none of this width.
+-- Written by sql/derive.py.
 -- Columns:
 --   symbol: the exchange's string, such as BTCUSDC
 --   open_time: start of the candle, UTC

@@ -1,4 +1,5 @@
 -- candles_4h: 4-hour candles; equal to the exchange's own.
+-- Written by sql/derive.py.
 -- Columns:
 --   symbol: the exchange's string, such as BTCUSDC
 --   open_time: start of the candle, UTC

@@ -47,6 +47,11 @@ class Server:
     def _data(self) -> str:
         return str(self.folder / "data")
 
+    @property
+    def process(self) -> Path:
+        """The file that is there while the server runs; its first line is the number of the process."""
+        return self.folder / "data" / "postmaster.pid"
+
     def start(self) -> None:
         options = f"-p {self.port} -c listen_addresses=127.0.0.1 -c unix_socket_directories={self.folder} -c fsync=off"
         self._run("pg_ctl", "-D", self._data, "-o", options, "-l", str(self.folder / "log"), "-w", "start")

@@ -17,6 +17,7 @@ from tests.lake.server import PASSWORD, Server
 from threadx_duck.checks import run_checks
 from threadx_duck.config import Settings
 from threadx_duck.ingest import IngestionManager
+from threadx_duck.session import Session
 from threadx_duck.simulator import LoopbackExchange
 from threadx_duck.store import Store
 
@@ -232,6 +233,32 @@ def test_what_a_lake_needs_not_says_so(
         pytest.param("call ducklake_expire_snapshots('store', older_than => now())", id="expire"),
         pytest.param("select * from postgres_execute('__ducklake_metadata_store', 'drop table x')", id="postgres"),
         pytest.param("set memory_limit = '20GB'", id="setting"),
+        pytest.param("from ducklake_cleanup_old_files('reader', cleanup_all => true)", id="cleanup"),
+        pytest.param("select * from ducklake_merge_adjacent_files('reader')", id="merge"),
+        pytest.param("from DuckLake_Merge_Adjacent_Files /* */ ('reader')", id="case"),
+        pytest.param("from \"ducklake_merge_adjacent_files\"('reader')", id="quoted"),
+        pytest.param("from system.main.ducklake_delete_orphaned_files('reader', cleanup_all => true)", id="qualified"),
+        pytest.param("from reader.merge_adjacent_files()", id="method"),
+        pytest.param("from reader.set_option('parquet_compression', 'gzip')", id="option"),
+        pytest.param("select (select count(*) from ducklake_merge_adjacent_files('reader'))", id="subquery"),
+        pytest.param("with x as (from ducklake_merge_adjacent_files('reader')) from x", id="cte"),
+        pytest.param("from candles_1m limit (select 1 from ducklake_merge_adjacent_files('reader'))", id="limit"),
+        pytest.param("describe from ducklake_merge_adjacent_files('reader')", id="describe"),
+        pytest.param("from query('from ' || 'ducklake_merge_adjacent_files(''reader'')')", id="text"),
+        pytest.param("from query_table('__ducklake_metadata_reader.pg_catalog.pg_authid')", id="table-text"),
+        pytest.param(
+            "from json_execute_serialized_sql(json_serialize_sql('from ducklake_merge_adjacent_files(''reader'')'))",
+            id="serialized",
+        ),
+        pytest.param("prepare p as from ducklake_merge_adjacent_files('reader')", id="prepared"),
+        pytest.param("create macro m() as table from ducklake_merge_adjacent_files('reader')", id="macro"),
+        pytest.param("select 1; call ducklake_merge_adjacent_files('reader')", id="second"),
+        pytest.param("from postgres_query('__ducklake_metadata_reader', 'select 1 as a')", id="postgres-query"),
+        pytest.param("from postgres_scan('host=127.0.0.1', 'public', 'ducklake_table')", id="postgres-scan"),
+        pytest.param("from __ducklake_metadata_reader.pg_catalog.pg_authid", id="hashes"),
+        pytest.param("from __DuckLake_Metadata_reader.ducklake_data_file", id="catalog"),
+        pytest.param("from read_text('/etc/hostname')", id="text-file"),
+        pytest.param("from '/etc/hostname'", id="other-file"),
     ],
 )
 def test_query_can_only_read(filled: Settings, threadx: Threadx, statement: str) -> None:
@@ -241,6 +268,37 @@ def test_query_can_only_read(filled: Settings, threadx: Threadx, statement: str)
     assert answer.err.splitlines()[-1].startswith("threadx: error: ")
     assert sorted(Path("lake").rglob("*")) == before
     assert threadx("status", "--json").document["candles"] > 0
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "select count(*) as n from candles('BTCUSDC', '45 minutes', '2024-01-01', '2024-01-03')",
+        "select count(*) as n from ducklake_snapshots('reader')",
+        "select count(*) as n from reader.table_info()",
+        "select sum(file_count) as n from DUCKLAKE_TABLE_INFO('reader')",
+        "select count(*) as n from ducklake_list_files('reader', 'candles_1m')",
+        "select count(*) as n from range(3), (values (1)) as v(x), (select unnest([1, 2]))",
+        "select count(*) as n from (describe candles_1m)",
+        "select count(*) as n from duckdb_tables()",
+        "select count(*) as n from information_schema.tables",
+    ],
+)
+def test_query_reads_by_what_can_only_read(filled: Settings, threadx: Threadx, statement: str) -> None:
+    answer = threadx("query", statement, "--format", "csv")
+    assert answer.code == 0, answer
+    assert int(answer.out.splitlines()[1]) > 0
+
+
+def test_query_uses_the_macros_of_other_people(filled: Settings, threadx: Threadx) -> None:
+    def define(session: Session) -> None:
+        session._connection.execute(
+            "create macro days() as table select distinct open_time::date as day from candles_1m"
+        )
+
+    Store(filled.store).change((), define)
+    answer = threadx("query", "select count(*) as n from Days()", "--format", "csv")
+    assert (answer.code, answer.out) == (0, "n\n3\n"), answer
 
 
 def test_no_password_is_ever_shown(filled: Settings, threadx: Threadx, address: str) -> None:

@@ -27,6 +27,18 @@ SYMBOLS = ("BTCUSDC", "ETHUSDC")
 RANGE = ("--start", "2024-01-01", "--source", "rest")
 MINUTES = 4_200
 
+COMMANDS = [
+    ("status",),
+    ("gaps",),
+    ("verify", "-t", "1h"),
+    ("fingerprint",),
+    ("remove", "BTCUSDC", "--yes"),
+    ("query", "select count(*) from candles_1h"),
+    ("compact",),
+    ("doctor",),
+    ("migrate", "back.duckdb"),
+]
+
 COUNT = "select count(*), count(distinct (symbol, open_time)) from candles_1m"
 
 # Ends the process, as the operating system would, when it has run a statement.
@@ -48,6 +60,36 @@ def run_statement(self, name, **parameters):
 
 Session.run = run_statement
 run(sys.argv[3:])
+"""
+
+# Stops PostgreSQL and waits until it is gone, at a moment of a command. The file holds the number of its process.
+STOPPED_AT = """
+import os, signal, sys, time
+from pathlib import Path
+from threadx_duck import lake
+from threadx_duck.cli.main import run
+from threadx_duck.session import Session
+
+moment, file = sys.argv[1], Path(sys.argv[2])
+
+def stopping(original, left):
+    def call(*arguments, **parameters):
+        nonlocal left
+        answer = original(*arguments, **parameters)
+        left -= 1
+        if not left:
+            os.kill(int(file.read_text().split()[0]), signal.SIGQUIT)
+            while file.exists():
+                time.sleep(0.01)
+        return answer
+    return call
+
+if moment == "attached":
+    lake.attach_lake = stopping(lake.attach_lake, 1)
+else:
+    # The first statement asks what the store is.
+    Session.run = stopping(Session.run, int(moment))
+sys.exit(run(sys.argv[3:]))
 """
 
 
@@ -247,3 +289,30 @@ def test_conflict_is_tried_again_and_told_in_the_end(lake_settings: Settings) ->
     with pytest.raises(StoreConflictError) as caught:
         impatient.change((), lambda session: conflict(session, 99))
     assert "changed by another process at the same time" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "moment"),
+    [
+        *((command, moment) for command in COMMANDS for moment in ("attached", "1")),
+        # The others run no more than two statements.
+        *((command, "2") for command in COMMANDS if command[0] not in {"gaps", "query"}),
+    ],
+    ids=lambda part: part if isinstance(part, str) else part[0],
+)
+def test_postgres_that_stops_under_a_command_is_told_in_one_line(
+    server: Server, lake_settings: Settings, tmp_path: Path, threadx: Threadx, arguments: tuple[str, ...], moment: str
+) -> None:
+    assert threadx("ingest", "BTCUSDC", *RANGE, "--end", "2024-01-01").code == 0
+    try:
+        ended = run_python(STOPPED_AT, moment, str(server.process), *arguments, folder=tmp_path)
+    finally:
+        server.start()
+    assert "Traceback" not in ended.stderr
+    if arguments == ("doctor",):
+        assert ended.returncode == 3, ended
+        assert f"PROBLEM store: PostgreSQL at 127.0.0.1:{server.port} " in ended.stdout
+        return
+    assert ended.returncode == 1, ended
+    assert ended.stderr.splitlines()[-1].startswith(f"threadx: error: PostgreSQL at 127.0.0.1:{server.port} ")
+    assert _faults(lake_settings) == []

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import html
-import os
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ from typing import Any
 import orjson
 
 from threadx_duck.errors import UsageError
+from threadx_duck.whole_files import write_whole
 
 # Colours of the reasons of absent minutes, on a light and on a dark screen; as in the Data Manager.
 REASON_COLOURS = {
@@ -69,11 +69,8 @@ def make_page(*, title: str, note: str, body: str, styles: tuple[str, ...], scri
 
 
 def write_page(file: Path, text: str) -> None:
-    """Writes a page in one step. Raises `UsageError`."""
-    half = file.with_name(f".{file.name}.{os.getpid()}.tmp")
+    """Writes a page in one step, never over a database. Raises `UsageError`."""
     try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        half.write_text(text, encoding="utf-8")
-        half.replace(file)
+        write_whole(file, text.encode())
     except OSError as error:
         raise UsageError(f"Cannot write {file}: {error.strerror or error}.") from error

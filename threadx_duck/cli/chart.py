@@ -7,7 +7,16 @@ from pathlib import Path
 
 import click
 
-from threadx_duck.cli.context import App, end_option, pass_app, shown, start_option, symbol_argument, timeframe_argument
+from threadx_duck.cli.context import (
+    App,
+    ResultFile,
+    end_option,
+    pass_app,
+    shown,
+    start_option,
+    symbol_argument,
+    timeframe_argument,
+)
 
 
 @click.command()
@@ -18,7 +27,7 @@ from threadx_duck.cli.context import App, end_option, pass_app, shown, start_opt
 @click.option(
     "-o",
     "--output",
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=ResultFile(),
     help="The HTML file; by default SYMBOL_TIMEFRAME.html under processed_data_path.",
 )
 @click.option("--no-open", is_flag=True, help="Write the file and do not open it in the browser.")
@@ -35,8 +44,8 @@ def chart(
 ) -> None:
     """Draw the candles of a SYMBOL and TIMEFRAME as a page that works without a network.
 
-    Candles and volume, with gaps by their reason and incomplete candles marked. Drag to move, turn the
-    wheel to zoom. Needs: pip install 'threadx_duck[chart]'
+    Candles and volume, with gaps by their reason and incomplete candles marked; the values of the candle
+    under the pointer. Drag to move, turn the wheel or pinch to zoom.
 
     \b
     Examples:
@@ -63,7 +72,7 @@ def chart(
 @click.option(
     "-o",
     "--output",
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=ResultFile(),
     help="The HTML file; by default coverage.html under processed_data_path.",
 )
 @click.option("--no-open", is_flag=True, help="Write the file and do not open it in the browser.")
@@ -71,8 +80,8 @@ def chart(
 def coverage_map(app: App, output: Path | None, *, no_open: bool) -> None:
     """Draw what is stored, symbols by months, as a page that works without a network.
 
-    A month is coloured by what is missing of it: outages of the exchange apart from what was never
-    downloaded; the numbers show under the pointer. Needs: pip install 'threadx_duck[chart]'
+    A month is filled as far as its minutes are stored; what is missing shows by its reason, outages of the
+    exchange apart from what was never downloaded. The numbers show under the pointer.
 
     \b
     Example:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 import click
 
 from threadx_duck.cli.completion import complete_symbol, complete_timeframe
+from threadx_duck.visible import visible
 
 if TYPE_CHECKING:
     from threadx_duck.addresses import Address
@@ -62,7 +63,7 @@ class App:
     def note(self, text: str) -> None:
         """One line on stderr, unless it is to be quiet."""
         if not self.quiet:
-            click.echo(f"note: {text}", err=True)
+            click.echo(f"note: {visible(text)}", err=True)
 
     def warn_of_secrets(self, address: Address) -> None:
         """A note if a store's address holds a password that need not stand there."""
@@ -90,11 +91,32 @@ class StoreType(click.Path):
         return value if is_lake(str(value)) else super().convert(value, param, ctx)
 
 
+class ResultFile(click.Path):
+    """A file that a command writes, in the place of an earlier one but never of a database."""
+
+    def __init__(self) -> None:
+        super().__init__(dir_okay=False, path_type=Path)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The path. A database is refused before anything is asked of the store."""
+        from threadx_duck.whole_files import require_no_database
+
+        path = super().convert(value, param, ctx)
+        if path != Path("-"):
+            require_no_database(Path(str(path)))
+        return path
+
+
 def shown(path: Address) -> str:
     """The path as a person would type it: relative, where it lies below the current folder; a lake's address."""
     if isinstance(path, Path) and path.is_relative_to(Path.cwd()):
         return str(path.relative_to(Path.cwd()))
     return str(path)
+
+
+def print_error(text: str) -> None:
+    """One error on stderr, on one line."""
+    click.echo(f"threadx: error: {visible(' '.join(text.split()))}", err=True)
 
 
 def counted(number: int, singular: str) -> str:
@@ -114,9 +136,7 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Print one JS
 
 def rows_options(command: Command) -> Command:
     """``--format`` and ``-o``, for commands that give rows."""
-    command = click.option(
-        "-o", "--output", type=click.Path(dir_okay=False, path_type=Path), help="Write to this file instead of stdout."
-    )(command)
+    command = click.option("-o", "--output", type=ResultFile(), help="Write to this file instead of stdout.")(command)
     return click.option(
         "--format",
         "form",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import shlex
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -11,6 +12,7 @@ import click
 
 from threadx_duck.cli.context import App, pass_app
 from threadx_duck.errors import UsageError
+from threadx_duck.whole_files import write_whole
 
 if TYPE_CHECKING:
     from threadx_duck.simulator import LoopbackExchange
@@ -19,6 +21,13 @@ _SYMBOLS = ("BTCUSDC", "ETHUSDC", "SOLUSDC")
 _LISTED = datetime(2025, 1, 20, tzinfo=UTC)
 _NOW = datetime(2025, 3, 10, 12, tzinfo=UTC)
 _OUTAGE = (datetime(2025, 2, 11, 3, 41, tzinfo=UTC), datetime(2025, 2, 11, 5, tzinfo=UTC))
+
+# The file by which a demo knows the folder of an earlier one, and what it begins with.
+_MARK = "threadx-demo.txt"
+_MARKED = """\
+The command "threadx demo" made this folder, and the next one there replaces it: paths.toml and data/threadx.duckdb.
+To keep what is here, delete this file.
+"""
 
 _NEXT = """\
   threadx candles ETHUSDC 3h --start 2025-03-08
@@ -34,7 +43,7 @@ And for real candles, in any folder:
     type=click.Path(file_okay=False, path_type=Path),
     default=Path("threadx-demo"),
     show_default=True,
-    help="Where the store and its settings go; an earlier demo there is replaced.",
+    help="Where the store and its settings go: an empty folder, or that of an earlier demo, which is replaced.",
 )
 @pass_app
 def demo(app: App, folder: Path) -> None:
@@ -49,10 +58,10 @@ def demo(app: App, folder: Path) -> None:
         "one of them quiet, and an outage of 79 minutes in February."
     )
     with _exchange() as exchange:
-        settings.write_text(
+        _write_settings(
+            settings,
             "# Settings of the demo. The exchange it talked to is gone; reading needs none.\n"
             f'[data.api]\nbase_url = "{exchange.url}"\n\n[data.archive]\nbase_url = "{exchange.url}"\n',
-            encoding="utf-8",
         )
         for title, command in _tour():
             click.secho(f"\n# {title}", dim=True)
@@ -79,17 +88,48 @@ def _tour() -> list[tuple[str, str]]:
 
 
 def _prepare(folder: Path) -> Path:
-    """The path of the settings in an empty folder; removes what an earlier demo left there."""
-    settings = folder / "paths.toml"
-    if folder.exists() and any(folder.iterdir()) and not settings.exists():
-        raise UsageError(f"{folder} holds something else. Name another folder: threadx demo --dir FOLDER")
+    """The path of the settings in an empty folder; removes what an earlier demo left there.
+
+    Raises `UsageError`, with nothing touched, unless the folder is empty, absent, or an earlier demo's.
+    """
+    settings, data = folder / "paths.toml", folder / "data"
     try:
-        (folder / "data").mkdir(parents=True, exist_ok=True)
-        for left in ("threadx.duckdb", "threadx.duckdb.wal"):
-            (folder / "data" / left).unlink(missing_ok=True)
+        if folder.exists() and any(folder.iterdir()):
+            _require_demo(folder, settings, data)
+        data.mkdir(parents=True, exist_ok=True)
+        for left in (data / "threadx.duckdb", data / "threadx.duckdb.wal", settings):
+            left.unlink(missing_ok=True)
+        write_whole(folder / _MARK, _MARKED.encode())
     except OSError as error:
         raise UsageError(f"Cannot use the folder {folder}: {error.strerror}.") from error
     return settings
+
+
+def _require_demo(folder: Path, settings: Path, data: Path) -> None:
+    """Raises `UsageError` unless an earlier demo made what is there, and nobody changed or linked it since."""
+    advice = "Name another folder: threadx demo --dir FOLDER"
+    mark = folder / _MARK
+    if mark.is_symlink() or not mark.is_file() or not mark.read_bytes().startswith(_MARKED.encode()):
+        raise UsageError(f"{folder} holds something else. {advice}")
+    for path in (settings, data, data / "threadx.duckdb", data / "threadx.duckdb.wal"):
+        if path.is_symlink():
+            raise UsageError(f"{path} is a link to something that is not the demo's. {advice}")
+    if settings.exists() and _digest(settings.read_bytes()) not in mark.read_text(encoding="utf-8", errors="replace"):
+        raise UsageError(f"{settings} was changed since the demo wrote it. {advice}")
+
+
+def _write_settings(settings: Path, text: str) -> None:
+    """Writes the settings; their hash goes into the mark first, so that a kill in between leaves a demo's folder."""
+    content = text.encode()
+    try:
+        write_whole(settings.with_name(_MARK), f"{_MARKED}{_digest(content)}\n".encode())
+        write_whole(settings, content)
+    except OSError as error:
+        raise UsageError(f"Cannot use the folder {settings.parent}: {error.strerror}.") from error
+
+
+def _digest(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
 
 
 def _exchange() -> LoopbackExchange:

@@ -12,9 +12,11 @@ from threadx_duck.cli.context import (
     App,
     ExitCode,
     StoreType,
+    counted,
     end_option,
     json_option,
     pass_app,
+    print_error,
     start_option,
     symbols_argument,
 )
@@ -26,6 +28,11 @@ if TYPE_CHECKING:
     from threadx_duck.verification import Verification
 
 _SHOWN = 100
+
+_NOTHING_COMPARED = (
+    "Nothing could be compared: no closed {} candle of the range has all its minutes stored or known to be absent. "
+    "Ingest a longer range, or verify a shorter timeframe."
+)
 
 
 @click.command()
@@ -51,8 +58,9 @@ def verify(
 ) -> None:
     """Compare derived candles with the exchange's own; exit with 3 if any differ.
 
-    Compares every closed candle that opens in the range and whose minutes were all asked for, incomplete
-    ones too: prices exactly, sums to the last digits. A difference is followed down to days, hours and
+    Compares every closed candle that opens in the range and whose minutes are all stored, imported ones too,
+    or known to be absent: prices exactly, sums to the last digits. The others are counted; if there are only
+    these, nothing was proved and the command exits with 1. A difference is followed down to days, hours and
     minutes. The exchange's candles are asked for once and kept; --repair asks for both sides again.
 
     \b
@@ -72,11 +80,14 @@ def verify(
     else:
         _print_verification(app, result)
     for symbol, error in result.failed.items():
-        click.echo(f"threadx: error: {symbol}: {error}", err=True)
+        print_error(f"{symbol}: {error}")
     if result.failed:
         app.end(ExitCode.FAILED)
     if result.mismatches:
         app.end(ExitCode.FOUND)
+    if not result.compared:
+        click.echo(f"threadx: error: {_NOTHING_COMPARED.format(result.timeframe)}", err=True)
+        app.end(ExitCode.FAILED)
 
 
 @click.command()
@@ -164,8 +175,12 @@ def _print_verification(app: App, result: Verification) -> None:
         if len(result.causes) > _SHOWN:
             app.note(f"The first {_SHOWN} of {len(result.causes):,} causes; --json prints all.")
     app.note(f"{result.matching:,} of {result.compared:,} {result.timeframe} candles equal the exchange's own.")
-    if not result.compared and not result.failed:
-        app.note("Nothing could be compared: no whole candle of this timeframe lies in what was asked for.")
+    if result.uncompared:
+        are, have = ("was", "has") if result.uncompared == 1 else ("were", "have")
+        app.note(
+            f"{counted(result.uncompared, 'more candle')} {are} not compared: {have} minutes that are neither stored "
+            "nor known to be absent. Run: threadx ingest, from an earlier --start if need be."
+        )
 
 
 def _print_differences(app: App, result: Differences) -> None:

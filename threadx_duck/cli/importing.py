@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from threadx_duck.cli.context import App, ExitCode, counted, json_option, pass_app
+from threadx_duck.cli.context import App, ExitCode, counted, json_option, pass_app, print_error
 from threadx_duck.cli.output import print_json, print_table
 from threadx_duck.errors import UsageError
 
@@ -63,7 +63,7 @@ def import_files(app: App, files: tuple[Path, ...], symbol: str | None, mapping:
                 absent = counted(result.rows_absent, "candle")
                 app.note(f"{Path(result.file).name}: {absent} left out; the exchange has none for their minutes.")
             if result.error:
-                click.echo(f"threadx: error: {result.error}", err=True)
+                print_error(result.error)
         app.note(f"{counted(added, 'candle')} in {seconds:.1f} seconds.")
     if any(result.status == "failed" for result in results):
         app.end(ExitCode.FAILED)

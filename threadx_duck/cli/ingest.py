@@ -18,6 +18,7 @@ from threadx_duck.cli.context import (
     end_option,
     json_option,
     pass_app,
+    print_error,
     start_option,
     symbols_argument,
 )
@@ -213,8 +214,12 @@ def _print(app: App, results: Sequence[SymbolResult], seconds: float) -> None:
     for result in results:
         for label, found in result.timeframes.items():
             differing = f", {len(found.mismatches):,} values differ" if found.mismatches else ""
-            app.note(f"{result.symbol} {label}: {found.candles:,} candles{differing}")
+            uncompared = f", {found.uncompared:,} could not be" if found.uncompared else ""
+            app.note(
+                f"{result.symbol} {label}: {counted(found.candles, 'candle')}, "
+                f"{found.compared:,} compared{uncompared}{differing}"
+            )
         if result.error:
-            click.echo(f"threadx: error: {result.symbol}: {result.error}", err=True)
+            print_error(f"{result.symbol}: {result.error}")
     added = sum(result.rows_added for result in results)
     app.note(f"{counted(added, 'candle')} in {seconds:.1f} seconds.")

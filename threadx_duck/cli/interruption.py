@@ -1,9 +1,14 @@
-"""Ctrl-C and SIGTERM: the first ends a run after the batch in hand, the second at once."""
+"""Ctrl-C and SIGTERM: they end a command at once, also in the middle of a query; a download after its batch in hand.
+
+Python runs a signal's handler between two of its own instructions, so never while DuckDB works. But the operating
+system's part of it writes a byte to a pipe at once; a thread that waits for it ends the queries.
+"""
 
 from __future__ import annotations
 
 import os
 import signal
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -16,6 +21,74 @@ _STDERR = 2
 _FIRST = b"note: Stopping after the batch in hand; press Ctrl-C again to stop at once.\n"
 _SECOND = b"note: Stopped at once; what was committed is stored. Run the same command to continue.\n"
 _SHOW_CURSOR = b"\x1b[?25h"
+
+# How long a handler may take to run before a query that began in between is ended too.
+_AGAIN_SECONDS = 0.1
+
+Stop = Callable[[], bool]
+
+
+class _Interruption:
+    """What is known of an interruption: what each handler would end gently, and whether the command is ending."""
+
+    def __init__(self) -> None:
+        self.ending = threading.Event()
+        self.stops: dict[Callable[[int, FrameType | None], None], Stop] = {}
+
+    def end(self, _signal: int = 0, _frame: FrameType | None = None) -> None:
+        """Ends the command."""
+        self.ending.set()
+        raise KeyboardInterrupt
+
+    def watch(self, reader: int) -> None:
+        """Ends queries as signals come in, until the pipe is closed."""
+        from threadx_duck.session import interrupt_all
+
+        while signals := os.read(reader, 64):
+            for number in signals:
+                stop = self.stops.get(signal.getsignal(number))  # type: ignore[arg-type]
+                if stop is None or stop():
+                    continue
+                interrupt_all()
+                while not self.ending.wait(_AGAIN_SECONDS):
+                    interrupt_all()
+
+
+_now = _Interruption()
+
+
+def is_ending() -> bool:
+    """Whether the command that runs was interrupted."""
+    return _now.ending.is_set()
+
+
+@contextmanager
+def ending_queries() -> Iterator[None]:
+    """Lets either signal end what runs inside at once, queries too, as `KeyboardInterrupt`."""
+    if threading.current_thread() is not threading.main_thread() or sys.platform == "win32" or _now.stops:
+        # There a pipe cannot be woken through; and where another command runs this one, it has done all this.
+        yield
+        return
+    _now.ending.clear()
+    _now.stops[_now.end] = lambda: False
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+    before = {number: signal.signal(number, _now.end) for number in _SIGNALS}
+    waker = signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
+    watcher = threading.Thread(target=_now.watch, args=(reader,), daemon=True, name="interruption")
+    watcher.start()
+    try:
+        yield
+    finally:
+        signal.set_wakeup_fd(waker)
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        os.close(writer)
+        # It may still be at its last query.
+        _now.ending.set()
+        watcher.join()
+        os.close(reader)
+        _now.stops.clear()
 
 
 @contextmanager
@@ -38,15 +111,17 @@ def ending_gently(stop: Callable[[], bool]) -> Iterator[None]:
             os.write(_STDERR, _SECOND + (_SHOW_CURSOR if os.isatty(_STDERR) else b""))
             os._exit(ExitCode.INTERRUPTED)
         if not stop():
-            raise KeyboardInterrupt
+            _now.end()
         # Not through the stream: this may have struck in the middle of a write to it.
         os.write(_STDERR, _FIRST)
 
+    _now.stops[handle] = stop
     before = {number: signal.signal(number, handle) for number in _SIGNALS}
     try:
         yield
         if signals:
             raise KeyboardInterrupt
     finally:
+        _now.stops.pop(handle, None)
         for number, handler in before.items():
             signal.signal(number, handler)

@@ -19,6 +19,7 @@ from threadx_duck.cli.context import (
 )
 from threadx_duck.cli.output import print_json, print_table
 from threadx_duck.times import MINUTE
+from threadx_duck.visible import visible
 
 if TYPE_CHECKING:
     from threadx_duck.lineage import Explanation
@@ -87,8 +88,9 @@ def explain(app: App, symbol: str, time: str, timeframe: str, *, as_json: bool) 
 
 def _print(app: App, found: Explanation) -> None:
     due = (found.end_time - found.open_time) // MINUTE
+    symbol = visible(found.symbol)
     click.echo(
-        f"{found.symbol} {found.timeframe}, {found.open_time:%Y-%m-%d %H:%M} to {found.end_time:%Y-%m-%d %H:%M} UTC: "
+        f"{symbol} {found.timeframe}, {found.open_time:%Y-%m-%d %H:%M} to {found.end_time:%Y-%m-%d %H:%M} UTC: "
         f"{len(found.minutes):,} of {due:,} minutes stored"
     )
     _section("values", _values(found))

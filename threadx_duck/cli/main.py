@@ -5,19 +5,21 @@ from __future__ import annotations
 import os
 import sys
 import traceback
+from contextlib import suppress
 from pathlib import Path
 
 import click
 
 from threadx_duck.cli.chart import chart, coverage_map
 from threadx_duck.cli.config import config
-from threadx_duck.cli.context import App, ExitCode
+from threadx_duck.cli.context import App, ExitCode, print_error
 from threadx_duck.cli.demo import demo
 from threadx_duck.cli.evidence import diff, fingerprint, verify
 from threadx_duck.cli.export import export
 from threadx_duck.cli.follow import follow
 from threadx_duck.cli.importing import import_files
 from threadx_duck.cli.ingest import ingest
+from threadx_duck.cli.interruption import ending_queries, is_ending
 from threadx_duck.cli.lineage import explain, revisions
 from threadx_duck.cli.migrate import migrate
 from threadx_duck.cli.read import candles, check, gaps, query, status
@@ -88,41 +90,54 @@ def main() -> None:
 
 def run(arguments: list[str]) -> int:
     """Runs one command line and returns its exit code."""
-    verbose = "--verbose" in arguments
-    try:
-        code = threadx.main(arguments, prog_name="threadx", standalone_mode=False)
-        sys.stdout.flush()
-        return code if isinstance(code, int) else ExitCode.DONE
-    except click.exceptions.NoArgsIsHelpError as error:
+    with ending_queries():
+        try:
+            code = threadx.main(arguments, prog_name="threadx", standalone_mode=False)
+            sys.stdout.flush()
+            return code if isinstance(code, int) else ExitCode.DONE
+        except BaseException as error:  # noqa: BLE001 - the last one there is: whatever it is ends in a sentence
+            if "--verbose" in arguments and not isinstance(error, click.exceptions.ClickException | SystemExit):
+                traceback.print_exc()
+            return _interrupted() if is_ending() else _end_of(error)
+
+
+def _end_of(error: BaseException) -> int:
+    """Tells an error and returns the exit code that it stands for."""
+    if isinstance(error, click.exceptions.NoArgsIsHelpError):
         error.show()
         return ExitCode.USAGE
-    except click.ClickException as error:
+    if isinstance(error, click.ClickException):
         context = getattr(error, "ctx", None)
         hint = f" See: {context.command_path} --help" if context else ""
         return _fail(error.format_message() + hint, ExitCode.USAGE)
-    except ThreadxDuckError as error:
-        if verbose:
-            traceback.print_exc()
+    if isinstance(error, ThreadxDuckError):
         is_usage = isinstance(error, SettingsError | UsageError | QueryError)
         return _fail(str(error), ExitCode.USAGE if is_usage else ExitCode.FAILED)
-    except (KeyboardInterrupt, click.Abort):
-        return ExitCode.INTERRUPTED
-    except (BrokenPipeError, SystemExit):
+    if isinstance(error, KeyboardInterrupt | click.Abort):
+        return _interrupted()
+    if isinstance(error, BrokenPipeError | SystemExit):
         # Whoever read has enough: click and rich end the program then. Closing stdout must not complain again.
         _forget_output()
         return ExitCode.DONE
-    except OSError as error:
-        if verbose:
-            traceback.print_exc()
+    if isinstance(error, OSError):
         _forget_output()
-        return _fail(f"Cannot write the result: {error.strerror or error}.", ExitCode.FAILED)
+        what = f"Cannot use {error.filename}" if error.filename else "Cannot write the result"
+        return _fail(f"{what}: {error.strerror or error}.", ExitCode.FAILED)
+    # What nobody foresaw, DuckDB's own errors too. Its class tells as much as its text, which may be empty.
+    return _fail(f"{type(error).__name__}: {error} (--verbose shows where)", ExitCode.FAILED)
+
+
+def _interrupted() -> ExitCode:
+    click.echo("threadx: interrupted; what was stored before stays.", err=True)
+    return ExitCode.INTERRUPTED
 
 
 def _forget_output() -> None:
     """What could not be written must not be tried again when the program ends."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    with suppress(OSError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _fail(message: str, code: ExitCode) -> ExitCode:
-    click.echo(f"threadx: error: {' '.join(message.split())}", err=True)
+    print_error(message)
     return code

@@ -7,14 +7,16 @@ import io
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
-from decimal import Decimal
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 import click
 import orjson
 
+from threadx_duck.cli.values import as_records, column_values, json_text, text_of
 from threadx_duck.errors import UsageError
+from threadx_duck.visible import visible
+from threadx_duck.whole_files import whole_file
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -23,6 +25,8 @@ _ENDINGS = {".csv": "csv", ".json": "json", ".parquet": "parquet", ".arrow": "ar
 _JSON_ROWS = 10_000
 _TABLE_ROWS = 1_000
 _WIDE = 10_000
+
+_CAST = "select column::varchar"
 
 # No count of candles is this large; a request_id nearly always is.
 _IDENTIFIERS_FROM = 10**15
@@ -44,7 +48,7 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
     shown = [list(row) for row in rows]
     for index, name in enumerate(columns):
         is_number = any(isinstance(row[index], int | float) for row in shown)
-        table.add_column(name, justify="right" if is_number else "left", no_wrap=True)
+        table.add_column(visible(name), justify="right" if is_number else "left", no_wrap=True)
     for row in shown:
         table.add_row(*(_cell(value) for value in row))
     width = None if sys.stdout.isatty() else _WIDE
@@ -56,13 +60,16 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
 
 
 def write_rows(table: pa.Table, form: str | None, output: Path | None) -> str | None:
-    """Writes rows to stdout, which is also ``-``, or to a file; returns a note for the reader, if there is one."""
+    """Writes rows to stdout, which is also ``-``, or to a file; returns a note for the reader, if there is one.
+
+    A file appears whole or not at all. Raises `UsageError`, for a database in its place too.
+    """
     if output == Path("-"):
         output = None
     form = form or (_ENDINGS.get(output.suffix.lower(), "csv") if output else "table")
     if form == "table" and output is None:
         shown = table.slice(max(0, table.num_rows - _TABLE_ROWS))
-        print_table(table.column_names, zip(*(column.to_pylist() for column in shown.columns), strict=True))
+        print_table(table.column_names, zip(*map(column_values, shown.columns), strict=True))
         if shown.num_rows < table.num_rows:
             return f"The last {shown.num_rows:,} of {table.num_rows:,} rows; --format csv prints all."
         return None
@@ -72,7 +79,7 @@ def write_rows(table: pa.Table, form: str | None, output: Path | None) -> str | 
         _write(table, form, sys.stdout.buffer)
         return None
     try:
-        with output.open("wb") as file:
+        with whole_file(output) as file:
             _write(table, form, file)
     except OSError as error:
         raise UsageError(f"Cannot write {output}: {error.strerror or error}.") from error
@@ -81,11 +88,7 @@ def write_rows(table: pa.Table, form: str | None, output: Path | None) -> str | 
 
 def _write(table: pa.Table, form: str, file: IO[bytes]) -> None:
     if form == "parquet":
-        import pyarrow.parquet as pq
-
-        buffer = io.BytesIO()
-        pq.write_table(table, buffer, compression="zstd")
-        file.write(buffer.getbuffer())
+        _write_parquet(table, file)
     elif form == "arrow":
         import pyarrow as pa
 
@@ -95,6 +98,31 @@ def _write(table: pa.Table, form: str, file: IO[bytes]) -> None:
         for part in _csv_parts(table) if form in {"csv", "table"} else _json_parts(table):
             file.write(part)
     file.flush()
+
+
+def _write_parquet(table: pa.Table, file: IO[bytes]) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    buffer = io.BytesIO()
+    try:
+        pq.write_table(table, buffer, compression="zstd")
+    except (pa.ArrowNotImplementedError, pa.ArrowInvalid) as error:
+        without = ", ".join(f"{field.name} ({field.type})" for field in table.schema if not _has_parquet_form(field))
+        what = f"Parquet has no form for {without}" if without else f"Parquet cannot hold these rows: {error}"
+        raise UsageError(f"{what}. Make it text in the statement, as in {_CAST}, or take another --format.") from error
+    file.write(buffer.getbuffer())
+
+
+def _has_parquet_form(field: pa.Field) -> bool:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        pq.write_table(pa.schema([field]).empty_table(), io.BytesIO())
+    except (pa.ArrowNotImplementedError, pa.ArrowInvalid):
+        return False
+    return True
 
 
 def _csv_parts(table: pa.Table) -> Iterator[bytes]:
@@ -110,11 +138,14 @@ def _csv_parts(table: pa.Table) -> Iterator[bytes]:
 
 
 def _json_parts(table: pa.Table) -> Iterator[bytes]:
+    names = table.column_names
+    if twice := next((name for name in names if names.count(name) > 1), None):
+        raise UsageError(f"Two columns are called {twice}; JSON can hold one. Rename one: select … as other_name.")
     yield b"["
     separator = b"\n"
     for batch in _with_text_times(table).to_batches(max_chunksize=_JSON_ROWS):
-        for row in batch.to_pylist():
-            yield separator + orjson.dumps(row, default=_plain)
+        for row in as_records(batch):
+            yield separator + json_text(row)
             separator = b",\n"
     yield b"\n]\n"
 
@@ -124,32 +155,43 @@ def _with_text_values(table: pa.Table) -> pa.Table:
     import pyarrow as pa
 
     for index, field in enumerate(table.schema):
-        if pa.types.is_nested(field.type) or pa.types.is_interval(field.type):
-            values = (
-                None if value is None else orjson.dumps(value, default=str).decode()
-                for value in table.column(index).to_pylist()
-            )
+        if not _has_csv_form(field.type):
+            values = map(text_of, column_values(table.column(index)))
             table = table.set_column(index, field.name, pa.array(values, pa.string()))
     return table
 
 
+def _has_csv_form(kind: pa.DataType) -> bool:
+    from pyarrow import types
+
+    is_odd = types.is_nested(kind) or types.is_interval(kind) or types.is_union(kind) or types.is_binary(kind)
+    return not (is_odd or types.is_dictionary(kind) or hasattr(kind, "extension_name"))
+
+
 def _with_text_times(table: pa.Table) -> pa.Table:
-    """Timestamps as text: ``2024-01-01T00:00:00Z``."""
+    """Timestamps as text, ``2024-01-01T00:00:00Z``, and dates and times that Python does not reach, too."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
     for index, field in enumerate(table.schema):
-        if pa.types.is_timestamp(field.type) and field.type.tz is None:
-            seconds = pc.cast(table.column(index), pa.timestamp("s"), safe=False)
+        column = table.column(index)
+        if (pa.types.is_timestamp(field.type) or pa.types.is_date(field.type)) and not _is_within_python(column):
+            text = pa.array(map(text_of, column_values(column)), pa.string())
+            table = table.set_column(index, field.name, text)
+        elif pa.types.is_timestamp(field.type) and field.type.tz is None:
+            seconds = pc.cast(column, pa.timestamp("s"), safe=False)
             table = table.set_column(index, field.name, pc.strftime(seconds, format="%Y-%m-%dT%H:%M:%SZ"))
     return table
 
 
-def _plain(value: Any) -> int | str:
-    """What JSON has no form for, as text; but sums of whole numbers, which DuckDB makes decimals, as numbers."""
-    if isinstance(value, Decimal) and value == value.to_integral_value() and abs(value) < 2**63:
-        return int(value)
-    return str(value)
+def _is_within_python(column: pa.ChunkedArray) -> bool:
+    import pyarrow.compute as pc
+
+    try:
+        pc.min_max(column).as_py()
+    except (OverflowError, ValueError):
+        return False
+    return True
 
 
 def _cell(value: Any) -> str:
@@ -161,4 +203,4 @@ def _cell(value: Any) -> str:
         return f"{value:%Y-%m-%d %H:%M}"
     if isinstance(value, int):
         return f"{value:,}" if abs(value) < _IDENTIFIERS_FROM else str(value)
-    return f"{value:.10g}" if isinstance(value, float) else str(value)
+    return f"{value:.10g}" if isinstance(value, float) else visible(str(value))

@@ -11,6 +11,7 @@ from rich.progress import Progress as Bars
 
 from threadx_duck.planning import SymbolPlan
 from threadx_duck.results import Progress, SymbolResult
+from threadx_duck.visible import visible
 
 
 class TerminalProgress(Progress):
@@ -19,7 +20,7 @@ class TerminalProgress(Progress):
     def __init__(self) -> None:
         console = Console(stderr=True)
         self._bars = Bars(
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(),
             MofNCompleteColumn(),
             TextColumn("{task.fields[rate]}"),
@@ -44,7 +45,7 @@ class TerminalProgress(Progress):
         """Draws a bar for each symbol and, for several, one for all."""
         minutes = {plan.symbol: plan.minutes for plan in plans}
         for symbol, total in minutes.items():
-            self._tasks[symbol] = self._bars.add_task(symbol, total=total, rate="", state="")
+            self._tasks[symbol] = self._bars.add_task(visible(symbol), total=total, rate="", state="")
         self._tasks[""] = self._bars.add_task("total", total=sum(minutes.values()), rate="", state="")
 
     def shortened(self, symbol: str, minutes: int) -> None:
@@ -69,4 +70,4 @@ class TerminalProgress(Progress):
 
     def note(self, text: str) -> None:
         """Prints above the bars."""
-        self._bars.console.print(f"note: {text}", markup=False, highlight=False)
+        self._bars.console.print(f"note: {visible(text)}", markup=False, highlight=False)

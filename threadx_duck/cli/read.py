@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
@@ -24,10 +23,9 @@ from threadx_duck.cli.context import (
     timeframe_argument,
 )
 from threadx_duck.cli.output import print_json, print_table, write_rows
+from threadx_duck.cli.values import as_records
 from threadx_duck.errors import UsageError
-
-if TYPE_CHECKING:
-    pass
+from threadx_duck.visible import visible
 
 _AGE = re.compile(r"([1-9][0-9]{0,4})([smhd])")
 _AGE_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
@@ -56,8 +54,8 @@ def status(app: App, symbols: tuple[str, ...], max_age: str | None, *, as_json: 
 
     age = None if max_age is None else read_age(max_age)
     store = app.store()
-    store.require_stored(symbols)
-    rows = store.query("queries/status", symbols=list(symbols)).to_pylist()
+    chosen = store.require_stored(symbols)
+    rows = store.query("queries/status", symbols=chosen).to_pylist()
     candles = sum(row["candles"] for row in rows)
     size, info = store.bytes, store.info()
     copied_at, origin = (info.published_at, info.published_from) if info else (None, None)
@@ -82,6 +80,15 @@ def status(app: App, symbols: tuple[str, ...], max_age: str | None, *, as_json: 
             ],
         )
         app.note(f"{counted(candles, 'candle')}, {size / 1e6:,.1f} MB in {shown(store.address)}; times are UTC.")
+        unproven = {row["symbol"]: row["unproven"] for row in rows if row["unproven"]}
+        if unproven:
+            named = ", ".join(f"{symbol} {count:,}" for symbol, count in list(unproven.items())[:_SHOWN_FAULTS])
+            more = f" and {len(unproven) - _SHOWN_FAULTS:,} more" if len(unproven) > _SHOWN_FAULTS else ""
+            app.note(
+                f"Imported and never asked of the exchange: {counted(sum(unproven.values()), 'minute')} "
+                f"({named}{more}). Compare them: threadx verify -t 1h --repair. Or ask for them: "
+                "threadx ingest --refresh, with their --start."
+            )
         if copied_at is not None:
             app.note(f"A read copy of {origin}, taken {(utc_now() - copied_at) // MINUTE:,} minutes ago.")
     if age is not None:
@@ -110,10 +117,10 @@ def gaps(app: App, symbols: tuple[str, ...], start: str | None, end: str | None,
     from threadx_duck.times import parse_range
 
     first, last = parse_range(start, end)
-    app.store().require_stored(symbols)
+    chosen = app.store().require_stored(symbols)
     table = app.store().query(
         "queries/gaps",
-        symbols=list(symbols),
+        symbols=chosen,
         start=first or datetime.min,
         end=last or datetime.max,
     )
@@ -148,8 +155,7 @@ def check(app: App, symbols: tuple[str, ...], folder: Path | None, *, as_json: b
     """
     from threadx_duck.checks import run_checks
 
-    app.store().require_stored(symbols)
-    findings = run_checks(app.store(), symbols, folder)
+    findings = run_checks(app.store(), app.store().require_stored(symbols), folder)
     total = sum(finding.rows.num_rows for finding in findings)
     if as_json:
         entries = [
@@ -157,7 +163,7 @@ def check(app: App, symbols: tuple[str, ...], folder: Path | None, *, as_json: b
                 "name": finding.name,
                 "description": finding.description,
                 "rows": finding.rows.num_rows,
-                "found": finding.rows.slice(0, _SHOWN_FAULTS).to_pylist(),
+                "found": as_records(finding.rows.slice(0, _SHOWN_FAULTS)),
             }
             for finding in findings
         ]
@@ -169,7 +175,7 @@ def check(app: App, symbols: tuple[str, ...], folder: Path | None, *, as_json: b
         )
         for finding in findings:
             if finding.rows.num_rows:
-                click.echo(f"\n{finding.name}: the first of {finding.rows.num_rows:,} rows")
+                click.echo(f"\n{visible(finding.name)}: the first of {finding.rows.num_rows:,} rows")
                 write_rows(finding.rows.slice(0, _SHOWN_FAULTS), "table", None)
     if total:
         app.end(ExitCode.FOUND)

@@ -32,6 +32,8 @@ def remove(app: App, symbol: str, start: str | None, end: str | None, *, yes: bo
     first, last = parse_range(start, end)
     span = None if first is None and last is None else TimeRange(first or EPOCH, last or datetime(9999, 1, 1))
     store = app.store()
+    if yes:
+        store.upgrade_first()
     count = count_candles(store, symbol, span)
     if not yes:
         raise UsageError(f"This would delete {counted(count, 'candle')} of {symbol}. Add --yes to do it.")

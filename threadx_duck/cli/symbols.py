@@ -8,6 +8,7 @@ import click
 
 from threadx_duck.cli.context import App, counted, json_option, pass_app
 from threadx_duck.cli.output import print_json, print_table
+from threadx_duck.visible import visible
 
 
 @click.command()
@@ -38,7 +39,7 @@ def symbols(app: App, quote: str | None, status: str | None, *, names: bool, ref
             {"symbols": rows, "asked_at": chosen.asked_at, "age_seconds": max(0, round(listed.age.total_seconds()))}
         )
     elif names:
-        click.echo("".join(f"{entry.symbol}\n" for entry in chosen.symbols), nl=False)
+        click.echo("".join(f"{visible(entry.symbol)}\n" for entry in chosen.symbols), nl=False)
     else:
         print_table(("symbol", "status", "base", "quote"), chosen.symbols)
     if listed.error:

@@ -9,6 +9,7 @@ import click
 from threadx_duck.cli.context import App, ExitCode, counted, json_option, pass_app
 from threadx_duck.cli.output import print_json
 from threadx_duck.errors import UsageError
+from threadx_duck.visible import visible
 
 _MARKS = {"ok": "ok     ", "note": "note   ", "problem": "PROBLEM"}
 
@@ -31,35 +32,44 @@ def publish(app: App, path: Path | None, *, as_json: bool) -> None:
     """
     from threadx_duck.publishing import publish as publish_copy
 
-    settings = app.settings.store
+    settings, store = app.settings.store, app.store()
     target = path or (Path(settings.read_copy) if settings.read_copy else None)
-    if target is None:
+    if target is None and store.lake is None:
         raise UsageError("Name a file: threadx publish PATH, or set [data.store] read_copy.")
-    copy = publish_copy(app.store(), settings, target.absolute())
+    copy = publish_copy(store, settings, (target or Path()).absolute())
     if as_json:
         print_json({"path": str(copy.path), "published_at": copy.published_at, "bytes": copy.bytes})
     app.note(f"Published {copy.bytes / 1e6:,.1f} MB to {copy.path}.")
 
 
 @click.command()
+@click.option(
+    "--give-up-lost",
+    is_flag=True,
+    help="Of a lake that has lost files, first remove what was in them, so that it is asked for again.",
+)
 @json_option
 @pass_app
-def compact(app: App, *, as_json: bool) -> None:
+def compact(app: App, *, give_up_lost: bool, as_json: bool) -> None:
     """Rewrite the store's file: without freed blocks, its candles in order of symbol and time.
 
     The new file is compared with the old one row by row before it takes its place, in one step. Readers
     go on meanwhile, writers wait. Needs as much free disk as the store.
 
     Of a lake, rows that lie in the catalog go to files, small files are joined, and states older than a day
-    are forgotten with the files that only they need; readers and writers go on.
+    are forgotten with the files that only they need; readers and writers go on. Files that failed or killed
+    commits have left go once they are a day old.
 
     \b
-    Example:
+    Examples:
       threadx compact
+      threadx compact --give-up-lost
     """
     from threadx_duck.maintenance import compact as compact_store
 
     store = app.store()
+    if give_up_lost:
+        _give_up_lost(app)
     done = compact_store(store)
     files = {"files_before": done.files_before, "files_after": done.files_after} if store.lake else {}
     if as_json:
@@ -67,6 +77,21 @@ def compact(app: App, *, as_json: bool) -> None:
     if files:
         app.note(f"{counted(done.files_before, 'file')} became {done.files_after:,}.")
     app.note(f"{done.bytes_before / 1e6:,.1f} MB became {done.bytes_after / 1e6:,.1f} MB; nothing in it changed.")
+
+
+def _give_up_lost(app: App) -> None:
+    from threadx_duck.losses import give_up_lost, shown_ranges
+
+    store = app.store()
+    if store.lake is None:
+        raise UsageError(f"--give-up-lost is for a lake; {store.name} is one file. Put a backup in its place.")
+    given = give_up_lost(store, store.lake)
+    for file in given.files:
+        app.note(f"Gave up {file}: {counted(file.rows, 'row')} of {file.table}.")
+    for text in shown_ranges(given.ranges):
+        app.note(f"Counts as never asked for: threadx ingest {text}")
+    if not given.files and not given.ranges:
+        app.note("No file is lost.")
 
 
 @click.command()
@@ -117,8 +142,8 @@ def doctor(app: App, *, as_json: bool) -> None:
     for finding in examine(app.settings):
         findings.append(finding)
         if not as_json:
-            advice = f"\n        -> {finding.advice}" if finding.advice else ""
-            click.echo(f"{_MARKS[finding.state]} {finding.topic}: {finding.text}{advice}")
+            advice = f"\n        -> {visible(finding.advice)}" if finding.advice else ""
+            click.echo(f"{_MARKS[finding.state]} {finding.topic}: {visible(finding.text)}{advice}")
     problems = sum(finding.state == "problem" for finding in findings)
     if as_json:
         fields = ("topic", "state", "text", "advice")

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, get_type_hints
+
+from threadx_duck.errors import UsageError
+from threadx_duck.whole_files import write_whole
 
 logger = logging.getLogger("threadx_duck.data_manager")
 
@@ -47,13 +49,10 @@ def load_choices(folder: Path) -> Choices:
 def save_choices(folder: Path, choices: Choices) -> None:
     """Writes the choices, whole or not at all; a folder that cannot be written to is only logged."""
     file = folder / FILE_NAME
-    half = file.with_suffix(f".{os.getpid()}.tmp")
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        half.write_text(json.dumps(asdict(choices), indent=2) + "\n", encoding="utf-8")
-        half.replace(file)
-    except OSError as error:
-        logger.warning("Cannot write %s: %s.", file, error.strerror)
+        write_whole(file, (json.dumps(asdict(choices), indent=2) + "\n").encode())
+    except (OSError, UsageError) as error:
+        logger.warning("Cannot write %s: %s.", file, getattr(error, "strerror", None) or error)
 
 
 def _usable(document: dict[str, Any]) -> dict[str, Any]:

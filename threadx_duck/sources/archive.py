@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 import pyarrow.compute as pc
 
 from threadx_duck.archive_files import CHECKSUM_SUFFIX, ArchiveFile
-from threadx_duck.candles import Klines, in_time_order
+from threadx_duck.candles import Klines, in_time_order, require_mostly_candles
 from threadx_duck.config import Settings
 from threadx_duck.errors import (
     BadResponseError,
@@ -24,6 +24,7 @@ from threadx_duck.errors import (
     HostRefusedError,
     ServerFailedError,
 )
+from threadx_duck.sources.archive_listing import NotListed, find_files
 from threadx_duck.sources.http import Answer, HttpClient
 from threadx_duck.sources.kept import KeptFile, KeptFiles, read_checksum
 from threadx_duck.sources.klines_csv import read_kline_csv
@@ -113,6 +114,14 @@ class ArchiveSource:
         return self._client.get(
             self._root + "/", lambda answer: answer.moment, most_bytes=_MOST_ZIP_BYTES, patience=_PATIENCE
         )
+
+    def find_files(self, symbol: str) -> NotListed:
+        """Which files the archive has of a symbol, as its bucket lists them. Raises `DownloadError`."""
+
+        def ask(url: str) -> bytes:
+            return self._client.get(url, _listing, most_bytes=_MOST_ZIP_BYTES, patience=_PATIENCE)
+
+        return find_files(ask, self._root, symbol)
 
     def kept(self, symbol: str) -> frozenset[ArchiveFile]:
         """The files of a symbol that lie on this machine."""
@@ -212,6 +221,7 @@ class ArchiveSource:
 def read_archive_file(file: ArchiveFile, body: bytes) -> Klines:
     """The candles of a zip. Raises `BadResponseError` if they are not those of the file's symbol and period."""
     klines = read_kline_csv(file.symbol, open_zip(body, file.name), file.name)
+    require_mostly_candles(klines, file.name)
     klines = klines._replace(candles=in_time_order(klines.candles, file.name))
     start, end = file.period
     for times in (klines.candles["open_time"], klines.rejected["minute"].drop_null()):
@@ -254,6 +264,13 @@ def _existing(answer: Answer) -> Answer | None:
     if status == 451:
         raise HostRefusedError(f"{host} does not serve your location (451).")
     raise DownloadError(f"{host} answered {status} for {urlsplit(answer.url).path}.")
+
+
+def _listing(answer: Answer) -> bytes:
+    found = _existing(answer)
+    if found is None:
+        raise DownloadError(f"{urlsplit(answer.url).netloc} lists no files ({answer.status}).")
+    return found.body
 
 
 def _sha256_of(checksum: Answer | None) -> str | None:

@@ -9,9 +9,10 @@ import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from tempfile import NamedTemporaryFile
 
 from threadx_duck.archive_files import CHECKSUM_SUFFIX, ArchiveFile, FileSource
+from threadx_duck.errors import UsageError
+from threadx_duck.whole_files import whole_file
 
 logger = logging.getLogger("threadx_duck.sources")
 
@@ -62,10 +63,10 @@ class KeptFiles:
             path.parent.mkdir(parents=True, exist_ok=True)
             _write(path.with_name(path.name + CHECKSUM_SUFFIX), f"{checksum}  {path.name}\n".encode(), moment)
             _write(path, body, moment)
-        except OSError as error:
+        except (OSError, UsageError) as error:
             if not self._warned:
                 self._warned = True
-                logger.warning("cannot keep %s: %s", path, error.strerror)
+                logger.warning("cannot keep %s: %s", path, getattr(error, "strerror", None) or error)
 
 
 _ANY = datetime(2017, 7, 1)
@@ -87,8 +88,9 @@ def read_verified(path: Path) -> KeptFile | None:
 
 
 def _write(path: Path, content: bytes, moment: datetime) -> None:
-    with NamedTemporaryFile(dir=path.parent, prefix=path.name, suffix=".part", delete=False) as part:
-        part.write(content)
-    seconds = moment.replace(tzinfo=UTC).timestamp()
-    os.utime(part.name, (seconds, seconds))
-    Path(part.name).replace(path)
+    # Not waited for: a file that a power loss cuts short no longer agrees with its checksum, and is asked again.
+    with whole_file(path, lasting=False) as stream:
+        stream.write(content)
+        stream.flush()
+        seconds = moment.replace(tzinfo=UTC).timestamp()
+        os.utime(stream.name, (seconds, seconds))

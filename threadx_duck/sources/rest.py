@@ -10,13 +10,13 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
-from urllib.parse import quote, urlencode
+from urllib.parse import quote, urlencode, urlsplit
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from threadx_duck.arrays import text, time
-from threadx_duck.candles import UNREADABLE, Klines, read_kline_rows, require_ascending
+from threadx_duck.candles import UNREADABLE, Klines, read_kline_rows, require_ascending, require_mostly_candles
 from threadx_duck.config import ApiSettings
 from threadx_duck.errors import BadResponseError, DownloadError, RateLimitedError
 from threadx_duck.exchange import LATE_CANDLES, PAGE_CANDLES, WEIGHT_LIMIT, ExchangeSymbol
@@ -143,24 +143,22 @@ class RestSource:
                     pending.append(self._pool.submit(self._fetch_window, symbol, timeframe, window))
                     cursor = window.end
                 fetched = pending.popleft().result()
-                page = _to_page(symbol, timeframe, fetched)
-                yield fetched
-                if page.range_end < fetched.window.end:
-                    return
-                if fetched.last < 0 and page.range_end < wanted.end:
+                if fetched.last < 0 and _conclusive_end(timeframe, fetched) > fetched.window.start:
+                    # An empty page is asked for a second time, together with all that follows it.
                     _cancel(pending)
-                    fetched = self._fetch_across(symbol, timeframe, TimeRange(page.range_end, wanted.end))
-                    page = _to_page(symbol, timeframe, fetched)
-                    yield fetched
-                    if page.range_end < fetched.window.end:
-                        return
+                    fetched = self._fetch_across(symbol, timeframe, fetched, wanted.end)
                     cursor = fetched.window.end
+                yield fetched
+                if _conclusive_end(timeframe, fetched) < fetched.window.end:
+                    return
         finally:
             _cancel(pending)
 
     def fetch_next(self, symbol: str, timeframe: Timeframe, wanted: TimeRange) -> Page:
         """The next candle in a range, conclusive up to it; of a range without any, one call tells so."""
         fetched = self._fetch(symbol, timeframe, wanted, limit=1)
+        if fetched.last < 0:
+            fetched = _joined(fetched, self._fetch(symbol, timeframe, wanted, limit=1))
         page = _to_page(symbol, timeframe, fetched)
         if fetched.last < 0:
             return page
@@ -175,9 +173,16 @@ class RestSource:
             fetched = _joined(fetched, more)
         return fetched
 
-    def _fetch_across(self, symbol: str, timeframe: Timeframe, rest: TimeRange) -> _Fetched:
-        """The next page of rows, wherever it lies: one request for a hole of any length."""
+    def _fetch_across(self, symbol: str, timeframe: Timeframe, empty: _Fetched, end: datetime) -> _Fetched:
+        """The next page of rows after an empty answer, wherever it lies: one request for a hole of any length.
+
+        What that finds empty, too, and was not asked for before is asked for once more.
+        """
+        rest = TimeRange(empty.window.start, end)
         fetched = self._fetch(symbol, timeframe, rest)
+        if fetched.last < 0 and end > empty.window.end:
+            fetched = _joined(fetched, self._fetch(symbol, timeframe, rest))
+        fetched = replace(_joined(fetched, empty), is_full=fetched.is_full)
         if not fetched.is_full:
             return fetched
         # The last minute may go on with an off-grid row on the next page: leave it to the next window.
@@ -209,6 +214,9 @@ class RestSource:
             if not isinstance(rows, list):
                 raise BadResponseError(f"{answer.url} did not answer with a list of candles.")
             klines = read_kline_rows(symbol, rows)
+            if window.end != datetime.max:
+                # A first candle that cannot be read is proof of nothing but what lies before it.
+                require_mostly_candles(klines, urlsplit(answer.url).netloc)
             _require_window(klines, TimeRange(EPOCH + timedelta(milliseconds=start), window.end), answer)
             return _Fetched(window, klines, (answer,), _last_time(rows, answer), is_full=len(rows) >= limit)
 
@@ -270,17 +278,12 @@ def _to_page(symbol: str, timeframe: Timeframe, fetched: _Fetched) -> Page:
     candles, rejected = fetched.klines
     candles = candles.filter(pc.less_equal(candles["open_time"], newest))
     rejected = rejected.filter(pc.or_kleene(pc.is_null(rejected["minute"]), pc.less_equal(rejected["minute"], newest)))
-    start, end = fetched.window
-    settled = floor_minute(moment - LATE_CANDLES)
-    if end > settled:
-        received = start if not candles.num_rows else candles["open_time"][-1].as_py() + timeframe.step
-        end = max(start, min(end, max(settled, received)))
     return Page(
         symbol=symbol,
         timeframe=timeframe.label,
         source="rest",
-        range_start=start,
-        range_end=end,
+        range_start=fetched.window.start,
+        range_end=_conclusive_end(timeframe, fetched),
         candles=candles,
         rejected=rejected,
         url=fetched.answers[0].url,
@@ -288,6 +291,19 @@ def _to_page(symbol: str, timeframe: Timeframe, fetched: _Fetched) -> Page:
         requested_at=moment,
         seconds=sum(answer.seconds for answer in fetched.answers),
     )
+
+
+def _conclusive_end(timeframe: Timeframe, fetched: _Fetched) -> datetime:
+    """Where the range ends that the answers are conclusive for: lately after the last candle, which may be late."""
+    moment = min(answer.moment for answer in fetched.answers)
+    start, end = fetched.window
+    settled = floor_minute(moment - LATE_CANDLES)
+    if end <= settled:
+        return end
+    times = fetched.klines.candles["open_time"]
+    closed = times.filter(pc.less_equal(times, time(_newest_closed(timeframe, moment))))
+    received = closed[-1].as_py() + timeframe.step if len(closed) else start
+    return max(start, min(end, max(settled, received)))
 
 
 def _is_jump(before: _Fetched, after: _Fetched) -> bool:

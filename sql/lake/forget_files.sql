@@ -1,0 +1,33 @@
+-- forget_files: Takes files out of the lake's catalog, with the files of their deletions, in one transaction of its own.
+-- For files that are lost: DuckLake deletes rows by reading them. Older states of the lake lack them afterwards too.
+-- Parameters:
+--   $ids BIGINT[]: the numbers of the files of rows
+-- Returns: nothing of use.
+from postgres_execute(
+    '__ducklake_metadata_store',
+    format(
+        'with lost as (
+            select table_id, count(*) as files, sum(record_count) as records, sum(file_size_bytes) as bytes
+            from ducklake_data_file
+            where data_file_id = any(array[{0}]::bigint[])
+            group by table_id
+        ),
+        forgotten_statistics as (
+            delete from ducklake_file_column_stats where data_file_id = any(array[{0}]::bigint[])
+        ),
+        forgotten_partitions as (
+            delete from ducklake_file_partition_value where data_file_id = any(array[{0}]::bigint[])
+        ),
+        forgotten_deletions as (
+            delete from ducklake_delete_file where data_file_id = any(array[{0}]::bigint[])
+        ),
+        counted as (
+            update ducklake_table_stats as s
+            set record_count = s.record_count - lost.records, file_size_bytes = s.file_size_bytes - lost.bytes
+            from lost
+            where s.table_id = lost.table_id
+        )
+        delete from ducklake_data_file where data_file_id = any(array[{0}]::bigint[])',
+        array_to_string($ids::bigint[], ',')
+    )
+)

@@ -1,0 +1,2 @@
+-- detach_old: Closes the old database.
+detach old

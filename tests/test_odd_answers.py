@@ -1,0 +1,118 @@
+"""An exchange whose answers change their shape, or are empty once: what a person is told, and what is believed."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Thread
+from typing import Any
+from urllib.parse import parse_qsl, urlsplit
+
+import duckdb
+import pytest
+
+from threadx_duck.cli.main import run
+
+MINUTE = 60_000
+DAY = 1_440 * MINUTE
+
+
+class Exchange(ThreadingHTTPServer):
+    """Ten days of candles up to now; ``shape`` changes each row, windows in ``hidden`` are answered empty once."""
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), _Handler)
+        self.first = int(time.time()) // 86_400 * DAY - 10 * DAY
+        self.shape: Any = list
+        self.hidden: set[int] = set()
+        self.asked = 0
+
+    def rows(self, start: int, end: int, limit: int) -> list[Any]:
+        if start in self.hidden:
+            self.hidden.discard(start)
+            return []
+        opens = range(max(self.first, -(-start // MINUTE) * MINUTE), end + 1, MINUTE)[:limit]
+        return [
+            self.shape([t, "10.0", "11.0", "9.0", "10.5", "2.0", t + 59_999, "20.0", 3, "1.0", "10.0", "0"])
+            for t in opens
+        ]
+
+
+class _Handler(BaseHTTPRequestHandler):
+    server: Exchange
+
+    def log_message(self, *_: Any) -> None:
+        pass
+
+    def do_GET(self) -> None:
+        url = urlsplit(self.path)
+        query, now = dict(parse_qsl(url.query)), int(time.time() * 1000)
+        body: Any = {"serverTime": now}
+        if url.path.endswith("/klines"):
+            self.server.asked += 1
+            end = min(int(query.get("endTime", now)), now)
+            body = self.server.rows(int(query["startTime"]), end, int(query["limit"]))
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(json.dumps(body).encode())
+
+
+@pytest.fixture
+def exchange(tmp_path: Path) -> Iterator[Exchange]:
+    with Exchange() as serving:
+        Thread(target=serving.serve_forever, daemon=True).start()
+        (tmp_path / "paths.toml").write_text(
+            f'[data.api]\nbase_url = "http://127.0.0.1:{serving.server_port}"\nretry_delay = 0.0\nmax_retries = 1\n'
+            "[data.archive]\nenabled = false\n"
+        )
+        yield serving
+        serving.shutdown()
+
+
+def day(exchange: Exchange, number: int) -> list[str]:
+    """The options that name one day of the exchange."""
+    named = time.strftime("%Y-%m-%d", time.gmtime((exchange.first + number * DAY) / 1000))
+    return ["--start", named, "--end", named]
+
+
+def query(statement: str) -> list[tuple[Any, ...]]:
+    with duckdb.connect("data/threadx.duckdb", read_only=True) as connection:
+        return connection.execute(statement).fetchall()
+
+
+@pytest.mark.parametrize(
+    ("shape", "is_read"),
+    [
+        pytest.param(lambda row: [*row, "new"], True, id="13 cells"),
+        pytest.param(lambda row: [float(c) if isinstance(c, str) else c for c in row], True, id="numbers"),
+        pytest.param(lambda row: {"openTime": row[0], "open": row[1]}, False, id="objects"),
+        pytest.param(lambda row: [row[0], "1m", *row[1:]], False, id="a cell in between"),
+        pytest.param(lambda row: [row[0], row[2], row[1], row[4], row[3], *row[5:]], False, id="prices in disorder"),
+    ],
+)
+def test_day_in_another_shape_is_read_or_asked_again_later(
+    exchange: Exchange, capsys: pytest.CaptureFixture[str], shape: Any, is_read: bool
+) -> None:
+    assert run(["ingest", "BTCUSDC", *day(exchange, 1)]) == 0
+    exchange.shape = shape
+    assert run(["ingest", "BTCUSDC", *day(exchange, 2)]) == (0 if is_read else 1)
+    if not is_read:
+        assert "no candles as the exchange writes them" in capsys.readouterr().err
+    exchange.shape = list
+    assert run(["ingest", "BTCUSDC", *day(exchange, 2)]) == 0
+    assert query("select count(*) from candles_1m") == [(2 * 1_440,)]
+    assert query("select count(*) from gaps where reason <> 'not_downloaded'") == [(0,)]
+    assert query("select count(*) from rejected_rows") == [(0,)]
+
+
+def test_page_that_is_empty_once_leaves_no_hole(exchange: Exchange) -> None:
+    exchange.hidden = {exchange.first + 3 * DAY, exchange.first + 3 * DAY + 1_000 * MINUTE}
+    assert run(["ingest", "BTCUSDC", *day(exchange, 3)]) == 0
+    assert exchange.hidden == set()
+    assert query("select count(*) from candles_1m") == [(1_440,)]
+    asked = exchange.asked
+    assert run(["ingest", "BTCUSDC", *day(exchange, 3)]) == 0
+    assert exchange.asked == asked

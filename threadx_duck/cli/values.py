@@ -1,0 +1,79 @@
+"""Values of every type that DuckDB returns, as Python's own or as text where Python has none for them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import date, datetime
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+import orjson
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+# What Arrow raises for a time that Python's own types do not reach.
+_BEYOND = (OverflowError, ValueError)
+
+# DuckDB's infinite dates and times: the largest number that the type holds, and the same below zero.
+_INFINITE = {2**31 - 1: "infinity", -(2**31) + 1: "-infinity", 2**63 - 1: "infinity", -(2**63) + 1: "-infinity"}
+
+
+def as_records(table: pa.Table) -> list[dict[str, Any]]:
+    """The rows by column name."""
+    columns = [column_values(column) for column in table.columns]
+    return [dict(zip(table.column_names, row, strict=True)) for row in zip(*columns, strict=True)]
+
+
+def column_values(column: pa.ChunkedArray) -> list[Any]:
+    """The values of a column; a time that Python does not reach is its text, such as ``infinity``."""
+    try:
+        return column.to_pylist()  # type: ignore[no-any-return]
+    except _BEYOND:
+        return [_value(scalar) for scalar in column]
+
+
+def text_of(value: Any) -> str | None:
+    """A value as text: times in UTC with a ``Z``, lists and structs as JSON."""
+    if value is None or isinstance(value, str):
+        return value
+    if isinstance(value, datetime):
+        return f"{value.replace(microsecond=0, tzinfo=None).isoformat()}Z"
+    if isinstance(value, date):
+        return value.isoformat()
+    return json_text(value).decode() if isinstance(value, list | dict) else str(value)
+
+
+def json_text(value: Any) -> bytes:
+    """A value as JSON; what JSON has no form for, as text."""
+    return orjson.dumps(value, default=_plain, option=orjson.OPT_NON_STR_KEYS)
+
+
+def _plain(value: Any) -> int | str:
+    """What JSON has no form for, as text; but sums of whole numbers, which DuckDB makes decimals, as numbers."""
+    if isinstance(value, Decimal) and value == value.to_integral_value() and abs(value) < 2**63:
+        return int(value)
+    return str(value)
+
+
+def _value(scalar: pa.Scalar) -> Any:
+    if not scalar.is_valid:
+        return None
+    try:
+        return scalar.as_py()
+    except _BEYOND:
+        return _beyond(scalar)
+
+
+def _beyond(scalar: pa.Scalar) -> Any:
+    """A value that is, or holds, a time beyond Python's."""
+    import pyarrow as pa
+
+    if isinstance(scalar, pa.StructScalar):
+        return {name: _value(part) for name, part in scalar.items()}
+    if isinstance(scalar, pa.UnionScalar):
+        return _value(scalar.value)
+    if isinstance(scalar, pa.ListScalar | pa.LargeListScalar | pa.FixedSizeListScalar | pa.MapScalar):
+        parts: Iterable[pa.Scalar] = scalar.values
+        return [_value(part) for part in parts]
+    return _INFINITE.get(scalar.value) or str(scalar.cast(pa.string()))

@@ -1,0 +1,78 @@
+"""Which files the archive has of a symbol, as its bucket lists them."""
+
+from __future__ import annotations
+
+import html
+import re
+from collections.abc import Callable, Container
+from dataclasses import dataclass
+from urllib.parse import quote, urlencode
+
+from threadx_duck.archive_files import ArchiveFile, FileSource, folder_of
+from threadx_duck.errors import BadResponseError
+
+# The host of the default archive serves files only; the bucket behind it lists them
+# (binance-public-data, and the page that data.binance.vision itself shows).
+_BUCKETS = {"https://data.binance.vision": "https://s3-ap-northeast-1.amazonaws.com/data.binance.vision"}
+
+_KEY = re.compile(r"<Key>([^<]*)</Key>")
+_IS_LISTING = re.compile(r"<ListBucketResult\b")
+_IS_CUT = re.compile(r"<IsTruncated>\s*true\s*</IsTruncated>")
+
+# A page holds 500 zips with their checksums: ten years of days are eight pages.
+_MOST_PAGES = 40
+
+
+@dataclass(frozen=True)
+class NotListed(Container[ArchiveFile]):
+    """The files of a symbol that the archive does not have: ``file in NotListed(...)``.
+
+    ``files`` are the listed ones. Days before ``days_from`` were not listed, as the files of their months were.
+    """
+
+    files: frozenset[ArchiveFile]
+    days_from: ArchiveFile | None
+    pages: int
+
+    def __contains__(self, file: object) -> bool:
+        if not isinstance(file, ArchiveFile) or file in self.files:
+            return False
+        is_known = self.days_from is None or file.source != "archive_daily" or file.start >= self.days_from.start
+        return is_known or file.start < min(listed.start for listed in self.files)
+
+
+def find_files(ask: Callable[[str], bytes], root: str, symbol: str) -> NotListed:
+    """The archive's files of a symbol: all months, and the days from the last one on; two requests for most symbols.
+
+    ``ask`` brings the body of an address. Raises `DownloadError`, such as `BadResponseError` for what is no listing.
+    """
+    months, pages = _list(ask, root, symbol, "archive_monthly", "")
+    first_day: ArchiveFile | None = None
+    marker = ""
+    if months:
+        # The days of the last month, too: a symbol that ended has only some of them.
+        first_day = ArchiveFile("archive_daily", symbol, max(months).start)
+        # Files are listed by name, and the marker itself is left out.
+        marker = first_day.key.removesuffix(".zip")
+    days, more = _list(ask, root, symbol, "archive_daily", marker)
+    return NotListed(frozenset(months + days), first_day, pages + more)
+
+
+def _list(
+    ask: Callable[[str], bytes], root: str, symbol: str, source: FileSource, marker: str
+) -> tuple[list[ArchiveFile], int]:
+    prefix = folder_of(source, symbol)
+    found: list[ArchiveFile] = []
+    for page in range(1, _MOST_PAGES + 1):
+        query = {"delimiter": "/", "prefix": prefix, **({"marker": marker} if marker else {})}
+        address = f"{_BUCKETS.get(root, f'{root}/')}?{urlencode(query, quote_via=quote)}"
+        text = ask(address).decode("utf-8", "replace")
+        if not _IS_LISTING.search(text):
+            raise BadResponseError(f"{address} did not answer with a list of files.")
+        keys = [html.unescape(key) for key in _KEY.findall(text)]
+        files = [ArchiveFile.of_name(key.removeprefix(prefix)) for key in keys if key.endswith(".zip")]
+        found += [file for file in files if file is not None and (file.source, file.symbol) == (source, symbol)]
+        if not _IS_CUT.search(text) or not keys or keys[-1] <= marker:
+            return found, page
+        marker = keys[-1]
+    raise BadResponseError(f"The archive's list of {symbol} does not end.")
