@@ -25,13 +25,14 @@ from threadx_duck.archive_files import ArchiveFile
 from threadx_duck.candles import CANDLE_SCHEMA, read_kline_rows
 from threadx_duck.cli.main import threadx
 from threadx_duck.config import Settings
-from threadx_duck.errors import BadResponseError, QueryError, ThreadxDuckError
+from threadx_duck.errors import BadResponseError, QueryError, ThreadxDuckError, UsageError
 from threadx_duck.ingest import IngestionManager
 from threadx_duck.session import identifier
 from threadx_duck.simulator import LoopbackExchange
 from threadx_duck.sources.archive import read_archive_file
 from threadx_duck.sqlfiles import literal
 from threadx_duck.store import Store
+from threadx_duck.symbol_names import plain
 
 NAMES = [
     "'; drop table candles_1m; --",
@@ -74,12 +75,18 @@ def test_symbol_of_any_text_touches_nothing_else(
     archive = replace(settings.archive, enabled=True, base_url=exchange.url, keep_files=True)
     with IngestionManager(replace(settings, archive=archive)) as manager:
         for source in ("rest", "archive", "auto"):
-            result = manager.update_assets_batch([name], "2024-01-01", "2024-01-01", source=source)  # type: ignore[arg-type]
-            assert result[name].status == "failed"
-            assert result[name].error
+            if not plain(name):
+                with pytest.raises(UsageError, match="A symbol is empty"):
+                    manager.update_assets_batch([name], "2024-01-01", "2024-01-01")
+                continue
+            (result,) = manager.update_assets_batch([name], "2024-01-01", "2024-01-01", source=source).values()  # type: ignore[arg-type]
+            assert result.status == "failed"
+            assert result.error
         with pytest.raises(ThreadxDuckError):
             manager.candles(name)
-    assert {path for path in tmp_path.rglob("*") if "logs" not in path.parts} == before
+    # The list of symbols, from which the nearest name is offered.
+    kept = {settings.data.base_data_path / "symbols.json"}
+    assert {path for path in tmp_path.rglob("*") if "logs" not in path.parts} - kept == before
     assert _count(store.path) == 1_320
     known = {"/api/v3/klines", "/api/v3/time", "/api/v3/exchangeInfo", "/"}
     assert all(request.path in known or request.path.startswith("/data/spot/") for request in exchange.requests)
