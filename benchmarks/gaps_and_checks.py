@@ -6,7 +6,9 @@ Both sides of a comparison run in processes of their own, so that the memory of 
 from __future__ import annotations
 
 import argparse
+import shutil
 import sys
+from datetime import datetime
 from pathlib import Path
 
 import duckdb
@@ -20,6 +22,7 @@ from common import (
     environment,
     make_store,
     parser,
+    shape,
     timed,
 )  # fmt: skip
 
@@ -41,6 +44,18 @@ select
 from candles_1m
 """
 
+HALF_IMPORTED = """
+update requests set source = 'import', range_end = range_start
+where request_id in (
+    select request_id from requests order by symbol, range_start limit (select count(*) // 2 from requests)
+)
+"""
+MINUTES_LEFT = """
+select count(*)
+from candles_1m
+where request_id in (select request_id from requests where source = 'import')
+"""
+
 
 def main() -> None:
     """Measures, prints the table, writes the JSON."""
@@ -54,6 +69,7 @@ def main() -> None:
     measure_gaps(results, chosen, path, chosen.minutes, 0.35)
     measure_gaps(results, chosen, large, chosen.large_minutes, 0.2)
     measure_status(results, chosen, large)
+    measure_imports(results, chosen, path)
     measure_checks(results, chosen, path)
     results.finish(chosen.json)
 
@@ -88,6 +104,52 @@ def measure_status(results: Results, chosen: argparse.Namespace, path: Path) -> 
         )
     work = f"status, {chosen.large_minutes / 1e6:g} M"
     results.add(Row(work, "count, min, max by symbol", best["status"] * 1e3, best["grouped"] * 1e3, 1.2))
+
+
+def measure_imports(results: Results, chosen: argparse.Namespace, path: Path) -> None:
+    """What imports cost the commands status and verify: a store of downloads against the same with half imported."""
+    half = half_imported(path)
+    status, ranges = read_sql("queries/status").statement, read_sql("queries/verifiable_ranges").statement
+    symbols, _ = shape(chosen.minutes)
+    wanted = {
+        "symbols": symbols,
+        "starts": [datetime(2017, 1, 1)] * len(symbols),
+        "ends": [datetime(9999, 1, 1)] * len(symbols),
+        "timeframe": "1h",
+        "width": "1 hour",
+        "grid": "1 hour",
+    }
+    with connect(path) as downloads, connect(half) as imports:
+        (found,) = imports.execute(MINUTES_LEFT).fetchone() or (0,)
+        counted = sum(row[6] for row in imports.execute(status, {"symbols": []}).fetchall())
+        if counted != found:
+            raise RuntimeError(f"status counts {counted:,} unproven minutes, the store has {found:,}")
+        best = best_of(
+            chosen.rounds * 2,
+            grouped=lambda: timed(lambda: downloads.sql(GROUPED).to_arrow_table()),
+            status=lambda: timed(lambda: downloads.sql(status, params={"symbols": []}).to_arrow_table()),
+            status_half=lambda: timed(lambda: imports.sql(status, params={"symbols": []}).to_arrow_table()),
+            ranges=lambda: timed(lambda: downloads.sql(ranges, params=wanted).to_arrow_table()),
+            ranges_half=lambda: timed(lambda: imports.sql(ranges, params=wanted).to_arrow_table()),
+        )
+    grouped, size = best["grouped"] * 1e3, f"{chosen.minutes / 1e6:g} M"
+    by_symbol = "count, min, max by symbol"
+    half_ms, none_ms = best["status_half"] * 1e3, best["status"] * 1e3
+    results.add(Row(f"status, {size}, half imported", "none imported", half_ms, none_ms, None))
+    results.add(Row(f"verifiable ranges, {size}", by_symbol, best["ranges"] * 1e3, grouped, None))
+    results.add(Row(f"verifiable ranges, {size}, half imported", by_symbol, best["ranges_half"] * 1e3, grouped, None))
+
+
+def half_imported(path: Path) -> Path:
+    """A copy of a store in which half of the requests are imports, which prove nothing; made once and kept."""
+    copy = path.with_suffix(".half.duckdb")
+    if not copy.exists():
+        unfinished = path.with_suffix(".unfinished")
+        shutil.copyfile(path, unfinished)
+        with duckdb.connect(str(unfinished)) as connection:
+            connection.execute(HALF_IMPORTED)
+        unfinished.rename(copy)
+    return copy
 
 
 def measure_checks(results: Results, chosen: argparse.Namespace, path: Path) -> None:

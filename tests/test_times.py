@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, date, datetime, timedelta, timezone
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -18,6 +19,7 @@ from threadx_duck.times import (
     parse_end,
     parse_range,
     parse_start,
+    subtract_ranges,
     utc_now,
 )
 
@@ -165,3 +167,39 @@ def test_any_text_is_a_whole_minute_or_a_usage_error(text: str) -> None:
             continue
         assert moment.tzinfo is None
         assert (moment - datetime.min) % MINUTE == timedelta()
+
+
+def disjoint_ranges() -> st.SearchStrategy[list[TimeRange]]:
+    """Sorted ranges that do not overlap, some of which touch."""
+    moments = st.lists(st.integers(0, 60), unique=True, max_size=16).map(sorted)
+    return moments.map(
+        lambda found: [
+            TimeRange(datetime(2024, 1, 1) + first * MINUTE, datetime(2024, 1, 1) + last * MINUTE)
+            for first, last in zip(found[::2], found[1::2], strict=False)
+        ]
+    )
+
+
+def minutes_of(ranges: list[TimeRange]) -> set[datetime]:
+    return {start + step * MINUTE for start, end in ranges for step in range((end - start) // MINUTE)}
+
+
+@given(disjoint_ranges(), disjoint_ranges())
+def test_subtracted_ranges_hold_the_minutes_of_the_first_alone(
+    ranges: list[TimeRange], others: list[TimeRange]
+) -> None:
+    left = subtract_ranges(ranges, others)
+    assert minutes_of(left) == minutes_of(ranges) - minutes_of(others)
+    assert left == sorted(left)
+    assert all(one.end <= other.start for one, other in pairwise(left))
+    assert all(start < end for start, end in left)
+
+
+def test_subtracting_from_many_ranges_splits_each() -> None:
+    start = datetime(2024, 1, 1)
+    ranges = [TimeRange(start + 4 * step * MINUTE, start + (4 * step + 3) * MINUTE) for step in range(5_000)]
+    others = [TimeRange(start + (4 * step + 1) * MINUTE, start + (4 * step + 2) * MINUTE) for step in range(5_000)]
+    assert len(subtract_ranges(ranges, others)) == 10_000
+    assert subtract_ranges(ranges, []) == ranges
+    assert subtract_ranges([], others) == []
+    assert subtract_ranges(ranges, [TimeRange(start, ranges[-1].end)]) == []

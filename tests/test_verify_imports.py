@@ -173,3 +173,27 @@ def test_store_without_candles_is_one_line(tmp_path: Path, capsys: pytest.Captur
         assert capsys.readouterr().err.strip() == (
             "threadx: error: The store holds no candles that could be verified. Run: threadx ingest SYMBOL"
         )
+
+
+@pytest.mark.parametrize("options", [("-t", "1h,1d"), ("-t", "1h", "-t", "1d"), ("-t", "1h, 1d", "-t", "1h")])
+def test_several_timeframes_are_one_document(
+    half: tuple[Market, IngestionManager], tmp_path: Path, capsys: pytest.CaptureFixture[str], options: tuple[str, ...]
+) -> None:
+    import_days(tmp_path, half[0], without=START + 30 * HOUR + 17 * MINUTE)
+    code, found = verify(tmp_path, capsys, *options)
+    assert code == 0
+    assert [(one["timeframe"], *numbers(one)) for one in found["timeframes"]] == [("1h", 95, 95, 1), ("1d", 3, 3, 1)]
+
+
+def test_one_of_several_timeframes_decides_the_exit_code(
+    half: tuple[Market, IngestionManager], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert threadx(tmp_path, "verify", "-t", "1h,1mo") == 1
+    shown = capsys.readouterr().err
+    assert "48 of 48 1h candles equal" in shown
+    assert "no closed 1mo candle" in shown
+    assert threadx(tmp_path, "verify", "-t", "1h,1m") == 2
+    assert "equal" not in capsys.readouterr().err
+    import_days(tmp_path, half[0], factor=1.1)
+    code, found = verify(tmp_path, capsys, "-t", "1h,1d")
+    assert (code, [len(one["mismatches"]) > 0 for one in found["timeframes"]]) == (3, [True, True])

@@ -46,15 +46,18 @@ def intersect_ranges(ranges: Iterable[TimeRange], others: Iterable[TimeRange]) -
 def subtract_ranges(ranges: Iterable[TimeRange], others: Iterable[TimeRange]) -> list[TimeRange]:
     """What lies in one of the ranges and in none of the others; each sorted and disjoint, as is the result."""
     left: list[TimeRange] = []
-    taken = list(others)
+    taken, place = list(others), 0
     for start, end in ranges:
-        begin = start
-        for other in taken:
-            if other.start >= end:
-                break
-            if begin < other.start:
-                left.append(TimeRange(begin, other.start))
-            begin = max(begin, other.end)
+        while place < len(taken) and taken[place].end <= start:
+            place += 1
+        begin, following = start, place
+        while following < len(taken) and taken[following].start < end:
+            if begin < taken[following].start:
+                left.append(TimeRange(begin, taken[following].start))
+            begin = max(begin, taken[following].end)
+            following += 1
+        # The last of these may reach into the next range as well.
+        place = max(place, following - 1)
         if begin < end:
             left.append(TimeRange(begin, end))
     return left

@@ -39,19 +39,62 @@ covered as (
     ) as numbered
     group by symbol, number
 ),
-imported as (
-    select candle.symbol, candle.open_time
+days as (
+    -- Whole days are judged by their first and last imported minute; only days in which a range begins or ends
+    -- between these two are looked at minute by minute.
+    select imports.symbol, brought.*
+    from (
+        select
+            request_id,
+            time_bucket(interval '1 day', open_time) as day,
+            min(open_time) as first,
+            max(open_time) as last,
+            count(*) as candles,
+        from candles_1m
+        where request_id in (select request_id from imports)
+        group by all
+    ) as brought
+    inner join imports on brought.request_id = imports.request_id
+),
+judged as (
+    select
+        days.symbol,
+        days.request_id,
+        days.day,
+        days.candles,
+        coalesce(before_first.range_end > days.last, false) as is_covered,
+        coalesce(before_last.range_end > days.first, false) as is_touched,
+    from days
+    asof left join covered as before_first
+        on days.symbol = before_first.symbol
+        and days.first >= before_first.range_start
+    asof left join covered as before_last
+        on days.symbol = before_last.symbol
+        and days.last >= before_last.range_start
+),
+mixed as (
+    select judged.symbol, candle.open_time
     from candles_1m as candle
-    inner join imports on candle.request_id = imports.request_id
+    inner join judged
+        on candle.request_id = judged.request_id
+        and time_bucket(interval '1 day', candle.open_time) = judged.day
+    where judged.is_touched and not judged.is_covered
 ),
 unproven as (
-    select imported.symbol, count(*) as candles
-    from imported
-    asof left join covered
-        on imported.symbol = covered.symbol
-        and imported.open_time >= covered.range_start
-    where covered.range_end is null or imported.open_time >= covered.range_end
-    group by imported.symbol
+    select symbol, sum(candles)::bigint as candles
+    from (
+        select symbol, candles
+        from judged
+        where not is_touched
+        union all
+        select mixed.symbol, 1
+        from mixed
+        asof left join covered
+            on mixed.symbol = covered.symbol
+            and mixed.open_time >= covered.range_start
+        where covered.range_end is null or mixed.open_time >= covered.range_end
+    ) as counted
+    group by symbol
 )
 select
     coverage.symbol,

@@ -23,30 +23,66 @@ asked as (
         and range_start < range_end
         and symbol in (select symbol from wanted)
 ),
-scattered as (
-    -- What a request brought into its own range lies in that range; only other minutes have to be looked for.
+reach as (
     select
-        candle.symbol,
-        candle.open_time,
-        candle.open_time - interval '1 minute' is distinct from lag(candle.open_time) over (
-            partition by candle.symbol
-            order by candle.open_time
-        ) as is_first,
-    from candles_1m as candle
-    inner join (
-        select symbol, min(range_start) as first, max(range_end) as last
-        from wanted
-        group by symbol
-    ) as reach
-        on candle.symbol = reach.symbol
-        and candle.open_time >= reach.first
+        symbol,
+        min(range_start) as first,
         -- Year 9999 has no room for the width of a month beyond it.
-        and candle.open_time - $width::interval < reach.last
-    left join requests as request on candle.request_id = request.request_id
+        least(max(range_end), timestamp '9990-01-01') + $width::interval as last,
+    from wanted
+    group by symbol
+),
+scattering as (
+    -- What a request brought into its own range lies in that range; only what others brought has to be looked for.
+    select brought.request_id
+    from (
+        select candle.request_id, min(candle.open_time) as first, max(candle.open_time) as last
+        from candles_1m as candle
+        inner join reach
+            on candle.symbol = reach.symbol
+            and candle.open_time >= reach.first
+            and candle.open_time < reach.last
+        group by candle.request_id
+    ) as brought
+    left join requests as request on brought.request_id = request.request_id
     where
         request.request_id is null
-        or candle.open_time < request.range_start
-        or candle.open_time >= request.range_end
+        or brought.first < request.range_start
+        or brought.last >= request.range_end
+),
+scattered as (
+    select candle.symbol, candle.open_time
+    from candles_1m as candle
+    inner join reach
+        on candle.symbol = reach.symbol
+        and candle.open_time >= reach.first
+        and candle.open_time < reach.last
+    where candle.request_id in (select request_id from scattering)
+),
+days as (
+    -- A day whose minutes leave no hole is one run; only the others are looked at minute by minute.
+    select
+        symbol,
+        time_bucket(interval '1 day', open_time) as day,
+        min(open_time) as range_start,
+        max(open_time) + interval '1 minute' as range_end,
+        count(*) * interval '1 minute' = max(open_time) + interval '1 minute' - min(open_time) as is_whole,
+    from scattered
+    group by all
+),
+firsts as (
+    select
+        scattered.symbol,
+        scattered.open_time,
+        scattered.open_time - interval '1 minute' is distinct from lag(scattered.open_time) over (
+            partition by scattered.symbol
+            order by scattered.open_time
+        ) as is_first,
+    from scattered
+    inner join days
+        on scattered.symbol = days.symbol
+        and time_bucket(interval '1 day', scattered.open_time) = days.day
+    where not days.is_whole
 ),
 runs as (
     select symbol, min(open_time) as range_start, max(open_time) + interval '1 minute' as range_end
@@ -59,9 +95,13 @@ runs as (
                 order by open_time
                 rows between unbounded preceding and current row
             ) as number,
-        from scattered
+        from firsts
     ) as minutes
     group by symbol, number
+    union all
+    select symbol, range_start, range_end
+    from days
+    where is_whole
 ),
 known as (
     select symbol, range_start, range_end

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from threadx_duck.cli.completion import complete_timeframe
+from threadx_duck.cli.completion import by_commas, complete_timeframe
 from threadx_duck.cli.context import (
     App,
     ExitCode,
@@ -38,8 +38,9 @@ _NOTHING_COMPARED = (
 @click.command()
 @symbols_argument
 @click.option(
-    "-t", "--timeframe", required=True, metavar="TF", shell_complete=complete_timeframe,
-    help="Timeframe to verify, such as 5m, 3h, 1d or 1mo.",
+    "-t", "--timeframe", "timeframes", required=True, multiple=True, metavar="TF",
+    shell_complete=by_commas(complete_timeframe),
+    help="Timeframe to verify, such as 5m, 3h, 1d or 1mo; repeat it or use commas for several.",
 )  # fmt: skip
 @start_option
 @end_option
@@ -49,7 +50,7 @@ _NOTHING_COMPARED = (
 def verify(
     app: App,
     symbols: tuple[str, ...],
-    timeframe: str,
+    timeframes: tuple[str, ...],
     start: str | None,
     end: str | None,
     *,
@@ -62,31 +63,41 @@ def verify(
     or known to be absent: prices exactly, sums to the last digits. The others are counted; if there are only
     these, nothing was proved and the command exits with 1. A difference is followed down to days, hours and
     minutes. The exchange's candles are asked for once and kept; --repair asks for both sides again.
+    Of several timeframes, --json prints a list under "timeframes".
 
     \b
     Examples:
       threadx verify -t 1d                          # everything stored, a few requests a symbol
       threadx verify BTCUSDC -t 1h --start 2024-01-01 --repair
     """
+    from threadx_duck.comparison import require_native
     from threadx_duck.ingest import IngestionManager
     from threadx_duck.results import Progress
+    from threadx_duck.timeframes import parse_timeframe
 
+    labels = list(dict.fromkeys(label.strip() for text in timeframes for label in text.split(",")))
+    for label in labels:
+        require_native(parse_timeframe(label))
     progress = Progress()
     progress.note = app.note  # type: ignore[method-assign]
     with IngestionManager(app.settings, progress=progress) as manager, ending_gently(manager.stop):
-        result = manager.verify(symbols, timeframe, start, end, repair=repair)
+        results = [manager.verify(symbols, label, start, end, repair=repair) for label in labels]
     if as_json:
-        print_json(dataclasses.asdict(result))
+        documents = [dataclasses.asdict(result) for result in results]
+        print_json(documents[0] if len(documents) == 1 else {"timeframes": documents})
     else:
-        _print_verification(app, result)
-    for symbol, error in result.failed.items():
+        for result in results:
+            _print_verification(app, result)
+    for symbol, error in {(symbol, error): None for result in results for symbol, error in result.failed.items()}:
         print_error(f"{symbol}: {error}")
-    if result.failed:
+    if any(result.failed for result in results):
         app.end(ExitCode.FAILED)
-    if result.mismatches:
+    if any(result.mismatches for result in results):
         app.end(ExitCode.FOUND)
-    if not result.compared:
-        click.echo(f"threadx: error: {_NOTHING_COMPARED.format(result.timeframe)}", err=True)
+    empty = [result.timeframe for result in results if not result.compared]
+    for label in empty:
+        click.echo(f"threadx: error: {_NOTHING_COMPARED.format(label)}", err=True)
+    if empty:
         app.end(ExitCode.FAILED)
 
 
