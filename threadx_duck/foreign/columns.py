@@ -67,11 +67,6 @@ class Columns:
     notes: list[str] = field(default_factory=list)
     is_text: bool = False
 
-    @classmethod
-    def of_table(cls, table: pa.Table, **told: str | None) -> Columns:
-        """The columns of an Arrow table."""
-        return cls(list(table.column_names), list(table.columns), **told)
-
 
 class Roles(NamedTuple):
     """Positions in a file's columns: ``values`` by our names, ``times`` of all that may be the open time."""
@@ -102,6 +97,17 @@ def find_roles(name: str, names: Sequence[str], mapping: Mapping[str, str], symb
             "say which is which, as in --map open_time=date."
         )
     return Roles(values, times, values.pop("symbol", None))
+
+
+def has_archive_order(line: bytes) -> bool:
+    """Whether a header names the archive's columns in the archive's order."""
+    names = line.decode("utf-8", "replace").split(",")
+    try:
+        roles = find_roles("", names, {}, None)
+    except UsageError:
+        return False
+    places = {ours: ARCHIVE_COLUMNS.index(ours) for ours in roles.values}
+    return roles.times == [0] and roles.values == places and roles.symbol is None
 
 
 def has_prices(names: Sequence[str]) -> bool:

@@ -16,6 +16,9 @@ from threadx_duck.visible import visible
 _MARK = b"\xef\xbb\xbf"
 _NUMBER = re.compile(r"\s*[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d{1,3})?\s*", re.ASCII)
 
+# A byte above ASCII that stands alone: in GBK both bytes of a common character do, in cp1252 a letter with an accent.
+_LONE = re.compile(rb"(?<![\xa1-\xfe])([\xa1-\xfe]{2})*[\x80-\xff](?![\xa1-\xfe])")
+
 # So much of a file shows how it begins: a few lines that a site or a program wrote above, the header, a row.
 _BEGIN = 1 << 16
 _MOST_ABOVE = 5
@@ -33,7 +36,7 @@ class _Layout(NamedTuple):
 
 def without_mark(body: bytes) -> bytes:
     """The bytes without the mark that some editors write before UTF-8."""
-    return body[len(_MARK) :] if body.startswith(_MARK) else body
+    return body.removeprefix(_MARK)
 
 
 def read_csv(name: str, body: bytes) -> Columns:
@@ -79,8 +82,7 @@ def _decoded(name: str, body: bytes) -> tuple[bytes, str]:
         try:
             body.decode("utf-8")
         except UnicodeDecodeError:
-            # In GBK both bytes of a common character lie above the letters; in cp1252 a letter with an accent stands alone.
-            encoding = "cp1252" if re.search(rb"(?<![\xa1-\xfe])([\xa1-\xfe]{2})*[\x80-\xff](?![\xa1-\xfe])", body) else "gbk"
+            encoding = "cp1252" if _LONE.search(body) else "gbk"
         else:
             return body, ""
     try:

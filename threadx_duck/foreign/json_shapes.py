@@ -28,7 +28,7 @@ def read_json(name: str, body: bytes) -> Columns:
     try:
         return _of_object(document) if isinstance(document, dict) else _of_rows(document)
     except ValueError as error:
-        raise BadResponseError(f"{name} is JSON but holds no candles: {error}.") from error
+        raise BadResponseError(f"{name} is JSON but holds no candles: {str(error).rstrip('.')}.") from error
 
 
 def _of_object(document: dict[str, Any]) -> Columns:
@@ -71,7 +71,7 @@ def _of_columns(document: dict[str, Any]) -> Columns:
         raise ValueError("its columns are of different lengths")
     names = list(columns)
     if isinstance(first, list):
-        found = Columns(names, list(map(_array, columns.values())))
+        found = Columns(names, [_array(list(column)) for column in columns.values()])
         found.symbol, found.timeframe = _told(document, _SYMBOLS), _told(document, _TIMEFRAMES)
         return found
     index = list(first)

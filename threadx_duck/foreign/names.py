@@ -19,6 +19,9 @@ _NAME = re.compile(
 # What this store's archive calls contracts of the futures markets, such as BTCUSD_PERP and BTCUSDT_240628.
 _CONTRACT = re.compile(r"(?P<pair>[^_]+)_(PERP|\d{6})")
 
+# With which the names of most symbols end.
+_QUOTES = ("USDT", "USDC", "FDUSD", "BUSD", "TUSD", "BTC", "ETH", "BNB", "EUR", "TRY")
+
 
 class FileName(NamedTuple):
     """What a file's name says of its candles; None for what it does not say."""
@@ -52,7 +55,7 @@ def require_spot(symbol: str, name: str) -> str:
 def require_symbol(name: str, symbol: str | None) -> str:
     """The symbol. Raises `UsageError` that says how to name it if there is none."""
     if symbol is None:
-        example = likely_symbol(name.partition(".")[0]) or "BTCUSDC"
-        example = example if 5 <= len(example) <= 12 else "BTCUSDC"
+        stem = likely_symbol(name.partition(".")[0]) or ""
+        example = stem if stem.endswith(_QUOTES) and stem not in _QUOTES else "BTCUSDC"
         raise UsageError(f"{name} names no symbol. Say which: threadx import {name} --symbol {example}")
     return symbol
