@@ -149,7 +149,7 @@ def _position(name: str, names: Sequence[str], theirs: str) -> int:
 
 
 def _find(name: str, names: Sequence[str], keys: list[str], ours: str, symbol: str | None) -> int | None:
-    places = [place for place, column in enumerate(names) if column.strip() == ours]
+    places = [place for place, key in enumerate(keys) if key == _key(ours)]
     places = places or [place for place, key in enumerate(keys) if key in _ALIASES[ours]]
     if not places and symbol and ours in {"volume", "quote_volume"}:
         places = [place for place, column in enumerate(names) if _is_volume_of(column, symbol, ours)]
