@@ -28,8 +28,9 @@ def import_files(app: App, files: tuple[Path, ...], symbol: str | None, mapping:
 
     A zip with its .CHECKSUM beside it counts as the archive file it is, if the two agree. Anything else
     fills in what is missing but never overrules the exchange, nor proves an absence. CSV, Parquet, feather
-    and JSON need times, prices and the volume, under our names, freqtrade's, or those of --map; lists are
-    ccxt's. Times are epochs of any unit or ISO text, UTC unless they have an offset.
+    and JSON need times, prices and the volume, under usual names or those of --map; six or twelve columns
+    without names are ccxt's or the exchange's. Times are epochs of any unit or ISO text, UTC unless they have
+    an offset. A file that cannot be read exactly is refused, and the others are stored.
 
     \b
     Examples:
