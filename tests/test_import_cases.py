@@ -228,6 +228,21 @@ FILES: dict[str, tuple[str, bytes]] = {
             {name: {str(row[0]): row[place] for row in reversed(six())} for place, name in enumerate(PRICES, 1)}
         ).encode(),
     ),
+    "table frame": (
+        "x.json",
+        json.dumps(
+            {
+                "schema": {"fields": [{"name": "date", "type": "integer"}], "primaryKey": ["index"]},
+                "data": [dict(zip(["date", *PRICES], row, strict=True)) for row in six()],
+            }
+        ).encode(),
+    ),
+    "numbers of both kinds": (
+        "x.json",
+        json.dumps(
+            [[row[0], str(row[1]) if place % 2 else row[1], *row[2:]] for place, row in enumerate(six())]
+        ).encode(),
+    ),
     "answer around lists": ("x.json", json.dumps({"code": 0, "data": {"rows": six()}}).encode()),
 }
 

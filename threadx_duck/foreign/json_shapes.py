@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import orjson
@@ -39,7 +39,7 @@ def _of_object(document: dict[str, Any]) -> Columns:
         return _with_index([str(column) for column in document["columns"]], document["data"], document.get("index"))
     if values and all(isinstance(value, dict) and has_prices(list(value)) for value in values):
         return _of_records(values, list(document))
-    inner = [value for value in values if isinstance(value, list | dict) and _may_be_candles(value)]
+    inner = list(filter(_may_be_candles, _parts(values)))
     if len(inner) == 1:
         found = _of_object(inner[0]) if isinstance(inner[0], dict) else _of_rows(inner[0])
         found.symbol = found.symbol or _told(document, _SYMBOLS)
@@ -52,9 +52,15 @@ def _of_object(document: dict[str, Any]) -> Columns:
 
 
 def _may_be_candles(value: list[Any] | dict[str, Any]) -> bool:
+    """Whether rows or columns of candles lie in a part of a document, however deep."""
     if isinstance(value, dict):
-        return has_prices(list(value)) or any(isinstance(inner, dict | list) for inner in value.values())
-    return bool(value) and isinstance(value[0], dict | list)
+        return has_prices(list(value)) or any(map(_may_be_candles, _parts(value.values())))
+    first = value[0] if value else None
+    return isinstance(first, list) or (isinstance(first, dict) and has_prices(list(first)))
+
+
+def _parts(values: Iterable[Any]) -> list[Any]:
+    return [value for value in values if isinstance(value, list | dict)]
 
 
 def _told(document: Mapping[str, Any], keys: Sequence[str]) -> str | None:

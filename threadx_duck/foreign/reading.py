@@ -86,6 +86,8 @@ def _owners(
         return [(require_symbol(name, given or named), None)]
     symbols = plain(columns.arrays[roles.symbol])
     if not pa.types.is_string(symbols.type):
+        if given:
+            return [(given, None)]
         raise UsageError(f"{name} has symbols of the type {symbols.type}; they are texts, such as BTCUSDC.")
     symbols = trimmed(symbols)
     is_named = pc.fill_null(pc.not_equal(symbols, ""), False)
