@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, example, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
+from threadx_duck.cli.main import run
 from threadx_duck.config import Settings, get_settings
 from threadx_duck.errors import SettingsError
 
@@ -256,8 +257,47 @@ def test_an_unknown_key_or_table_is_refused(tmp_path: Path, text: str, message: 
 def test_invalid_toml_is_refused_with_its_place(tmp_path: Path, content: bytes) -> None:
     file = tmp_path / "own.toml"
     file.write_bytes(content)
-    with pytest.raises(SettingsError, match=r"own\.toml is not valid TOML: .*\.$"):
+    with pytest.raises(SettingsError, match=r"own\.toml is not valid TOML: .*\."):
         get_settings(file)
+
+
+CASES = Path(__file__).parent / "data" / "cases" / "toml"
+
+
+def test_a_byte_order_mark_before_the_first_table_is_no_part_of_it(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["--config", str(CASES / "bom.toml"), "config"]) == 0
+    assert str(CASES / "data") in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        pytest.param((CASES / "backslash.toml").read_bytes(), r"path in single quotes: 'C:\Users\me\candles'", id="U"),
+        pytest.param(
+            b'[data.store]\ndatabase = "D:\\store\\x.duckdb" # mine\n',
+            r"path in single quotes: 'D:\store\x.duckdb'",
+            id="s",
+        ),
+        pytest.param(
+            b'[data]\nbase_data_path = "C:\\temp\\new"\n',
+            r'base_data_path is "C:\temp\new"; it takes a path. A path with backslashes stands in single quotes',
+            id="t is a tab",
+        ),
+        pytest.param(b'[data]\nbase_data_path = "d\xe4ta"\n', "Save it as UTF-8.", id="another encoding"),
+    ],
+)
+def test_a_path_of_windows_is_refused_with_how_to_write_it(
+    content: bytes, message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "own.toml").write_bytes(content)
+    assert run(["--config", str(tmp_path / "own.toml"), "config"]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("threadx: error: ")
+    assert message.replace("\\\\", "\\") in line
+
+
+def test_a_path_of_windows_in_single_quotes_is_taken(tmp_path: Path) -> None:
+    assert read(tmp_path, "[logging]\ndirectory = 'D:\\new\\logs'").logging.directory.name == r"D:\new\logs"
 
 
 def test_a_missing_file_is_refused(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Files that other programs wrote: `threadx_duck.foreign_tables` and what speaks against importing them."""
+"""Files that other programs wrote: `threadx_duck.foreign` and what speaks against importing them."""
 
 from __future__ import annotations
 
@@ -22,7 +22,8 @@ from threadx_duck import IngestionManager
 from threadx_duck.cli.main import run
 from threadx_duck.config import Settings
 from threadx_duck.errors import UsageError
-from threadx_duck.foreign_tables import read_name, read_times
+from threadx_duck.foreign.names import read_name
+from threadx_duck.foreign.times import read_times
 from threadx_duck.importing import ImportResult
 from threadx_duck.simulator import LoopbackExchange, Market
 
@@ -234,7 +235,7 @@ def test_file_of_another_timeframe_is_refused_with_the_evidence(
         pytest.param("x.json", b"[[1, 2]]", "rows have [2] cells", id="lists of two"),
         pytest.param("x.json", b"3", "holds no list", id="a number"),
         pytest.param("x.feather", b"none", "not readable feather", id="no feather"),
-        pytest.param("x.json.gz", b"none", "not readable JSON", id="no gzip"),
+        pytest.param("x.json.gz", b"none", "not readable gzip", id="no gzip"),
         pytest.param("x.csv", b"a,b\n1,2\n", "lacks the columns open_time, open", id="unknown columns"),
         pytest.param("x.duckdb", b"none", "not a DuckDB database", id="no store"),
         pytest.param(

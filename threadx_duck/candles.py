@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 
 from threadx_duck.arrays import empty, integer, integers, null, text, texts
 from threadx_duck.errors import BadResponseError, UsageError
-from threadx_duck.times import MINUTE, TimeRange
+from threadx_duck.times import MINUTE, TimeRange, format_time
 
 VALUE_FIELDS: list[pa.Field] = [
     pa.field("open", pa.float64()),
@@ -92,13 +92,15 @@ def read_kline_rows(symbol: str, rows: Sequence[Any]) -> Klines:
     return split_klines(symbol, columns, lambda positions: [orjson.dumps(rows[i]).decode() for i in positions])
 
 
-def split_klines(symbol: str, columns: pa.Table, raw: Callable[[list[int]], list[str]]) -> Klines:
+def split_klines(
+    symbol: str, columns: pa.Table, raw: Callable[[list[int]], list[str]], *, unit_told: bool = False
+) -> Klines:
     """Splits parsed rows into candles and rejected rows.
 
-    ``columns`` holds ``open_time`` as the exchange's integers and the value columns; ``raw`` gives the
-    received text of the rows at some positions, for the evidence.
+    ``columns`` holds ``open_time`` as the exchange's integers, or as microseconds where their ``unit_told`` already,
+    and the value columns; ``raw`` gives the received text of the rows at some positions, for the evidence.
     """
-    micros = _to_microseconds(columns["open_time"])
+    micros = _within_calendar(columns["open_time"]) if unit_told else _to_microseconds(columns["open_time"])
     reasons = _reasons(micros, columns)
     open_time = pc.cast(micros, pa.timestamp("us"))
     candles = pa.table(
@@ -197,7 +199,15 @@ def in_time_order(candles: pa.Table, what: str) -> pa.Table:
     if len(times) < 2 or pc.all(pc.greater(times[1:], times[:-1])).as_py():
         return candles
     distinct = candles.group_by(candles.column_names, use_threads=False).aggregate([]).sort_by("open_time")
-    require_ascending(distinct["open_time"], what)
+    times = distinct["open_time"]
+    is_twice = pc.equal(times[1:], times[:-1])
+    if pc.any(is_twice).as_py():
+        minutes = times[1:].filter(is_twice)
+        raise BadResponseError(
+            f"{what} holds two candles that differ for {format_time(minutes[0].as_py())}"
+            f"{f' and {len(minutes) - 1:,} other minutes' if len(minutes) > 1 else ''}; nothing of it was stored. "
+            "Keep the one of each minute that is right."
+        )
     return distinct.select(candles.column_names)
 
 
@@ -298,9 +308,14 @@ def _minute_of(row: Any) -> int | None:
 def _to_microseconds(times: pa.ChunkedArray | pa.Array) -> Any:
     """The exchange's times as microseconds, each unit told by its magnitude; null if no calendar holds it."""
     is_micros = pc.greater_equal(times, _MICROSECONDS_FROM)
-    is_time = pc.and_(pc.greater_equal(times, _ZERO), pc.less_equal(times, _LAST_MICROSECOND))
     millis = pc.if_else(is_micros, _ZERO, times)
-    return pc.if_else(is_time, pc.if_else(is_micros, times, pc.multiply(millis, _THOUSAND)), _UNKNOWN)
+    return _within_calendar(pc.if_else(is_micros, times, pc.multiply(millis, _THOUSAND)))
+
+
+def _within_calendar(micros: Any) -> Any:
+    """Times in microseconds; null for what no calendar holds."""
+    is_time = pc.and_(pc.greater_equal(micros, _ZERO), pc.less_equal(micros, _LAST_MICROSECOND))
+    return pc.if_else(is_time, micros, _UNKNOWN)
 
 
 def _floor_minute(micros: Any) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, replace
@@ -19,6 +20,12 @@ DEFAULT_FILE = Path("paths.toml")
 
 # No setting takes more, and beyond it a whole number may be too large for a float.
 _LARGEST_INTEGER = 2**63
+
+# A value in double quotes with a backslash in it, such as "C:\Users\me".
+_WINDOWS_PATH = re.compile(r"""=\s*"([^"'\n]*\\[^"'\n]*)"\s*(?:#.*)?$""", re.MULTILINE)
+
+# No path of ours holds one; "C:\temp" in double quotes does: \t is a tab there.
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 Check = Callable[[Any], bool]
 
@@ -227,15 +234,28 @@ def default_text() -> str:
 
 
 def _read_toml(file: Path) -> dict[str, Any]:
+    text = ""
     try:
-        return tomli.loads(file.read_text(encoding="utf-8"))
+        # A byte order mark at the start is what Windows' editors write before UTF-8.
+        text = file.read_text(encoding="utf-8-sig")
+        return tomli.loads(text)
     except FileNotFoundError as error:
         raise SettingsError(f"There is no settings file {file}. Write one with: threadx config --init") from error
     except OSError as error:
         raise SettingsError(f"Cannot read the settings file {file}: {error.strerror}.") from error
     except (ValueError, RecursionError) as error:
         # TOMLDecodeError and UnicodeDecodeError are ValueErrors; so is a number of too many digits.
-        raise SettingsError(f"{file} is not valid TOML: {error}.") from error
+        raise SettingsError(f"{file} is not valid TOML: {error}.{_toml_advice(text, error)}") from error
+
+
+def _toml_advice(text: str, error: Exception) -> str:
+    """What to do where the reason is one of the usual two: an editor's encoding, a path of Windows."""
+    if isinstance(error, UnicodeDecodeError):
+        return " Save it as UTF-8."
+    found = _WINDOWS_PATH.search(text)
+    if found is None:
+        return ""
+    return f" In double quotes a backslash begins a special character; write a path in single quotes: '{found[1]}'"
 
 
 def _collect_tables(file: Path | None, document: Mapping[str, Any]) -> list[tuple[str, dict[str, Any]]]:
@@ -270,7 +290,7 @@ def _make(file: Path | None, name: str, cls: type[Any], table: Mapping[str, Any]
         accepts, check = known[key].metadata["accepts"], known[key].metadata["check"]
         converted = _convert_database(file, value) if hints[key] == Address else _convert(value, hints[key])
         if converted is None or not check(converted):
-            raise SettingsError(f"{file}: [{name}] {key} is {_show(value)}; it takes {accepts}.")
+            raise SettingsError(f"{file}: [{name}] {key} is {_show(value)}; it takes {accepts}.{_path_advice(value)}")
         if key in {"read_copy", "ca_bundle"} and converted:
             converted = str(folder / Path(str(converted)).expanduser())
         values[key] = converted
@@ -298,7 +318,7 @@ def _convert(value: Any, kind: type[Any]) -> Any:
 
 def _as_path(text: str) -> Path | None:
     """The path that a text names, or None if it can name none."""
-    if not text.strip() or "\0" in text:
+    if not text.strip() or _CONTROL.search(text):
         return None
     try:
         return Path(text).expanduser()
@@ -309,7 +329,13 @@ def _as_path(text: str) -> Path | None:
 def _show(value: Any) -> str:
     if isinstance(value, bool):
         return str(value).lower()
-    return f'"{value}"' if isinstance(value, str) else str(value)
+    return json.dumps(value, ensure_ascii=False) if isinstance(value, str) else str(value)
+
+
+def _path_advice(value: Any) -> str:
+    if isinstance(value, str) and _CONTROL.search(value):
+        return " A path with backslashes stands in single quotes, such as 'C:\\candles'."
+    return ""
 
 
 def _with_folders(data: DataSettings, folder: Path) -> DataSettings:

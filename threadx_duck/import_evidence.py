@@ -20,6 +20,10 @@ _ENOUGH_TO_TELL = 3
 _ENOUGH_SHIFTED = 30
 _TIMES_MORE = 5
 
+# More than one in so many of the candles that could be compared; of a year in local time half equal at each of its
+# two offsets.
+_SHARE = 2.5
+
 _MINUTE = 60_000_000
 
 
@@ -49,12 +53,14 @@ def require_unshifted(session: Session, page: Page) -> None:
     first, last = page.candles["open_time"][0].as_py(), page.candles["open_time"][-1].as_py()
     with session.tables(incoming=page.candles):
         found = session.run("queries/import_shifts", symbol=page.symbol, first=first, last=last)
-    counts: dict[timedelta, int] = dict(found)
+    counts: dict[timedelta, tuple[int, int]] = {shift: (equal, compared) for shift, equal, compared in found}
     if not counts:
         return
-    shift, equal = max(counts.items(), key=lambda entry: entry[1])
-    here = counts.get(timedelta(), 0)
-    if shift and equal >= _ENOUGH_SHIFTED and equal > _TIMES_MORE * here:
+    shift, (equal, compared) = max(counts.items(), key=lambda entry: entry[1][0])
+    here, _ = counts.get(timedelta(), (0, 0))
+    # Where prices move by a coarse tick many candles equal others by chance, but never most of them.
+    is_most = equal * _SHARE > compared
+    if shift and is_most and equal >= _ENOUGH_SHIFTED and equal > _TIMES_MORE * here:
         raise BadResponseError(
             f"{page.url} holds candles of {page.symbol} at another time: {equal:,} of them equal the stored ones "
             f"{_shown(shift)}, {here:,} at the time they claim. Times must be UTC, or text with an offset, "

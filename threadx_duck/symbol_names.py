@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable
 
 from threadx_duck.errors import UsageError
+from threadx_duck.visible import visible
 
 # What other programs write between two assets never occurs in a symbol, nor does a small letter of this alphabet;
 # of other alphabets the exchange may take either.
@@ -14,10 +15,30 @@ _MEANT = {ord(small): small.upper() for small in "abcdefghijklmnopqrstuvwxyz"} |
 _ALIKE = 0.8
 _MOST_OFFERED = 3
 
+_LONGEST = 40
+
 
 def plain(typed: str) -> str:
     """A symbol as the exchange writes it: ``btc/usdc`` and ``BTC-USDC`` are ``BTCUSDC``."""
     return typed.strip().translate(_MEANT)
+
+
+def normalise(typed: str) -> str:
+    """The same, of a file's own text. Raises `UsageError`, with the likely name, for what looks like no symbol."""
+    symbol = plain(typed)
+    if symbol and len(symbol) <= _LONGEST and symbol.replace("_", "").isalnum():
+        return symbol
+    shown = visible(typed if len(typed) <= _LONGEST else typed[:_LONGEST] + "…")
+    likely = likely_symbol(typed)
+    advice = f"perhaps {likely} is meant" if likely else "a symbol has letters and digits, such as BTCUSDC"
+    raise UsageError(f"'{shown}' is no symbol; {advice}.")
+
+
+def likely_symbol(text: str) -> str | None:
+    """What of a text may be meant as a symbol; None if nothing of it can be."""
+    # ccxt writes the currency in which a contract settles behind a colon.
+    kept = "".join(filter(str.isalnum, text.partition(":")[0])).upper()
+    return kept if 4 <= len(kept) <= 20 else None
 
 
 def read_symbols(typed: Iterable[str], known: Callable[[], Collection[str]]) -> list[str]:

@@ -4,23 +4,53 @@
 --   $symbol VARCHAR: their symbol
 --   $first TIMESTAMP: open time of the first
 --   $last TIMESTAMP: open time of the last
--- Returns: shift (interval to add to the file's times), candles; the most first.
+-- Returns: shift (interval to add to the file's times), candles, compared (how many could be told); the most first.
+with days as (
+    select distinct time_bucket(interval '1 day', open_time) as day from incoming
+),
+
+near as (
+    select open_time, open, high, low, close
+    from candles_1m
+    where
+        symbol = $symbol
+        -- A minute whose price does not move equals many others.
+        and high > low
+        and open_time >= $first - interval '14 hours'
+        and open_time <= $last + interval '14 hours'
+        and (
+            time_bucket(interval '1 day', open_time - interval '14 hours') in (select day from days)
+            or time_bucket(interval '1 day', open_time + interval '14 hours') in (select day from days)
+        )
+),
+
+-- So many, evenly spread, tell as well as all: where prices repeat, pairs of all would grow with the square.
+sample as (
+    select *
+    from (
+        select *, row_number() over (order by open_time) as number, count(*) over () as rows from near
+    )
+    where number % greatest(rows // 1000, 1) = 0
+),
+
+shifts as (
+    select unnest(range(-840, 841)) as minutes
+)
+
 select
-    stored.open_time - new.open_time as shift,
-    count(*) as candles,
-from incoming as new
-inner join candles_1m as stored
-    on new.open = stored.open
-    and new.high = stored.high
-    and new.low = stored.low
-    and new.close = stored.close
--- A minute whose price does not move equals many others.
-where
-    new.high > new.low
-    and stored.symbol = $symbol
-    and stored.open_time >= $first - interval '14 hours'
-    and stored.open_time <= $last + interval '14 hours'
-    and stored.open_time - new.open_time between interval '-14 hours' and interval '14 hours'
-group by shift
-order by candles desc, abs(epoch(shift))
+    to_minutes(minutes) as shift,
+    count(*) filter (
+        where
+            new.open = stored.open
+            and new.high = stored.high
+            and new.low = stored.low
+            and new.close = stored.close
+    ) as candles,
+    count(*) as compared,
+from sample as stored
+cross join shifts
+inner join incoming as new on new.open_time = stored.open_time - to_minutes(minutes)
+group by minutes
+having candles > 0
+order by candles desc, abs(minutes)
 limit 20

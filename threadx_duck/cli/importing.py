@@ -12,12 +12,12 @@ from threadx_duck.cli.output import print_json, print_table
 from threadx_duck.errors import UsageError
 
 _COUNTS = ("rows_added", "rows_revised", "rows_rejected", "rows_differing", "rows_absent")
-_FIELDS = ("file", "status", "source", "symbols", *_COUNTS, "error")
+_FIELDS = ("file", "status", "source", "symbols", *_COUNTS, "notes", "error")
 
 
 @click.command("import")
 @click.argument("files", nargs=-1, required=True, type=click.Path(dir_okay=False, path_type=Path), metavar="FILE...")
-@click.option("--symbol", help="The symbol of files that name none.")
+@click.option("--symbol", help="The symbol of each file that holds one symbol, whatever the file calls it.")
 @click.option(
     "--map", "mapping", metavar="OURS=THEIRS,...", help="Which column is which, such as open_time=date,volume=vol."
 )
@@ -28,8 +28,9 @@ def import_files(app: App, files: tuple[Path, ...], symbol: str | None, mapping:
 
     A zip with its .CHECKSUM beside it counts as the archive file it is, if the two agree. Anything else
     fills in what is missing but never overrules the exchange, nor proves an absence. CSV, Parquet, feather
-    and JSON need times, prices and the volume, under our names, freqtrade's, or those of --map; lists are
-    ccxt's. Times are epochs of any unit or ISO text, UTC unless they have an offset.
+    and JSON need times, prices and the volume, under usual names or those of --map; six or twelve columns
+    without names are ccxt's or the exchange's. Times are epochs of any unit or ISO text, UTC unless they have
+    an offset. A file that cannot be read exactly is refused, and the others are stored.
 
     \b
     Examples:
@@ -56,6 +57,8 @@ def import_files(app: App, files: tuple[Path, ...], symbol: str | None, mapping:
             ],
         )
         for result in results:
+            for text in result.notes:
+                app.note(text)
             if result.rows_differing:
                 differing = counted(result.rows_differing, "candle")
                 app.note(f"{Path(result.file).name}: {differing} differ from the exchange's; see: threadx revisions")

@@ -52,7 +52,7 @@ def open_plain(content: bytes) -> Opener:
 
 
 def open_zip(body: bytes, what: str) -> Opener:
-    """The only member of a zip, whatever its name, unpacked as it is read.
+    """The only file in a zip, whatever its name and folder, unpacked as it is read.
 
     Opening it and reading on raise `BadResponseError` for what is no such zip.
     """
@@ -60,12 +60,17 @@ def open_zip(body: bytes, what: str) -> Opener:
     def opened() -> io.BufferedReader:
         with _zip_errors(what):
             archive = zipfile.ZipFile(io.BytesIO(body))
-            members = archive.infolist()
+            members = [member for member in archive.infolist() if not _is_aside(member)]
             if len(members) != 1:
                 raise BadResponseError(f"{what} holds {len(members)} files where one is due.")
             return io.BufferedReader(_Member(_unpacking(archive, members[0], body), what), BLOCK)
 
     return opened
+
+
+def _is_aside(member: zipfile.ZipInfo) -> bool:
+    """Whether a member is no file of a person's: a folder, or what macOS keeps beside each file."""
+    return member.is_dir() or member.filename.startswith("__MACOSX/") or member.filename.endswith(".DS_Store")
 
 
 def _unpacking(archive: zipfile.ZipFile, member: zipfile.ZipInfo, body: bytes) -> IO[bytes] | _Inflated:

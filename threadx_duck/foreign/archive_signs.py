@@ -1,0 +1,43 @@
+"""Tells files of the archive's other markets, which are named as spot's: by folder, header line and unit of time."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from pathlib import Path
+
+from threadx_duck.archive_files import ArchiveFile
+from threadx_duck.errors import UsageError
+from threadx_duck.foreign.columns import ARCHIVE_COLUMNS
+
+_FOLDERS = {("futures", "um"): "USD-M futures", ("futures", "cm"): "COIN-M futures", ("data", "option"): "options"}
+
+# Spot's files have microseconds from 2025 on, those of futures milliseconds (thirteen digits until 2286).
+_MILLIS_2025 = 1_735_689_600_000
+_MILLIS_END = 10**13
+
+
+def require_spot_file(path: Path, begin: bytes) -> None:
+    """Raises `UsageError` for a file in the archive's form of another market. ``begin`` holds its first line.
+
+    These signs say nothing of any other file: people's own tables have headers and milliseconds in every market.
+    """
+    line = begin.partition(b"\n")[0]
+    if ArchiveFile.of_name(path.name.removesuffix(".gz")) is None or line.count(b",") != len(ARCHIVE_COLUMNS) - 1:
+        return
+    found = _signs(path, line)
+    if found:
+        raise UsageError(
+            f"{path.name} is a file of {found}; this store holds spot candles. Take the file of data/spot instead."
+        )
+
+
+def _signs(path: Path, line: bytes) -> str | None:
+    for pair in pairwise(part.lower() for part in path.absolute().parent.parts):
+        if pair in _FOLDERS:
+            return f"{_FOLDERS[pair]} by its folder {'/'.join(pair)}"
+    first = line.partition(b",")[0].strip()
+    if first == b"open_time":
+        return "futures by its header line, which spot's files have not"
+    if first.isdigit() and _MILLIS_2025 <= int(first) < _MILLIS_END:
+        return "futures by its milliseconds in 2025 or later, where spot's files have microseconds"
+    return None

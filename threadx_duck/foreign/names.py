@@ -1,0 +1,61 @@
+"""What the name of a file says of its candles: their symbol and timeframe."""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+
+from threadx_duck.errors import UsageError
+from threadx_duck.symbol_names import likely_symbol, normalise
+
+# freqtrade's BTC_USDC-5m.feather and BTC_USDT_USDT-1h-futures.feather, this project's BTCUSDC-1h.parquet.
+_NAME = re.compile(
+    r"(?P<base>[^_/\\]+?)(_(?P<quote>[^_/\\-]+)(?P<settle>_[^/\\-]+)?)?"
+    r"-(?P<timeframe>\d+(s|m|h|d|w|mo|Mo|M))(?P<kind>-(futures|mark|funding_rate|index|spot))?"
+    r"(-\d{4}-\d{2}(-\d{2})?)?(\.\w+)+",
+    re.ASCII,
+)
+
+# What this store's archive calls contracts of the futures markets, such as BTCUSD_PERP and BTCUSDT_240628.
+_CONTRACT = re.compile(r"(?P<pair>[^_]+)_(PERP|\d{6})")
+
+# With which the names of most symbols end.
+_QUOTES = ("USDT", "USDC", "FDUSD", "BUSD", "TUSD", "BTC", "ETH", "BNB", "EUR", "TRY")
+
+
+class FileName(NamedTuple):
+    """What a file's name says of its candles; None for what it does not say."""
+
+    symbol: str | None
+    timeframe: str | None
+
+
+def read_name(name: str) -> FileName:
+    """The symbol and timeframe of a name such as ``BTC_USDC-1m.feather``. Raises `UsageError` for futures."""
+    found = _NAME.fullmatch(name)
+    if found is None:
+        return FileName(None, None)
+    contract = _CONTRACT.fullmatch(f"{found['base']}_{found['quote']}")
+    if found["settle"] or contract or (found["kind"] or "-spot") != "-spot":
+        raise UsageError(f"{name} holds no spot candles by its name; one store holds one market.")
+    timeframe = found["timeframe"].replace("Mo", "mo").replace("M", "mo")
+    return FileName(require_spot(normalise(found["base"] + (found["quote"] or "")), name), timeframe)
+
+
+def require_spot(symbol: str, name: str) -> str:
+    """The symbol. Raises `UsageError` for one that only futures have: with ``_``, ``PERP`` or ``SETTLED``."""
+    # PERPUSDT, the token of a protocol, was a spot symbol.
+    if "_" not in symbol and "SETTLED" not in symbol and not symbol.endswith("PERP"):
+        return symbol
+    likely = likely_symbol(symbol.partition("_PERP")[0].partition("SETTLED")[0])
+    advice = f" If spot's {likely} is meant, say --symbol {likely}." if likely else ""
+    raise UsageError(f"{name} holds {symbol}, which only futures are called; this store holds spot candles.{advice}")
+
+
+def require_symbol(name: str, symbol: str | None) -> str:
+    """The symbol. Raises `UsageError` that says how to name it if there is none."""
+    if symbol is None:
+        stem = likely_symbol(name.partition(".")[0]) or ""
+        example = stem if stem.endswith(_QUOTES) and stem not in _QUOTES else "BTCUSDC"
+        raise UsageError(f"{name} names no symbol. Say which: threadx import {name} --symbol {example}")
+    return symbol
