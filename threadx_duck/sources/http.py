@@ -136,9 +136,7 @@ class HttpClient:
         sent = {"Authorization": user} if user else None
         host = urlsplit(url).netloc
         try:
-            with self._session.get(
-                url, headers=sent, timeout=timeout, stream=True, allow_redirects=False
-            ) as response:
+            with self._session.get(url, headers=sent, timeout=timeout, stream=True, allow_redirects=False) as response:
                 body = self._read(response, began + timeout * patience, most_bytes, host)
                 status, headers = response.status_code, response.headers
         except requests.exceptions.SSLError as error:
