@@ -29,6 +29,7 @@ class Exchange(ThreadingHTTPServer):
         self.shape: Any = list
         self.hidden: set[int] = set()
         self.asked = 0
+        self.listing: Any = None
 
     def rows(self, start: int, end: int, limit: int) -> list[Any]:
         if start in self.hidden:
@@ -55,6 +56,8 @@ class _Handler(BaseHTTPRequestHandler):
             self.server.asked += 1
             end = min(int(query.get("endTime", now)), now)
             body = self.server.rows(int(query["startTime"]), end, int(query["limit"]))
+        elif url.path.endswith("/exchangeInfo"):
+            body = {"symbols": self.server.listing}
         self.send_response(200)
         self.end_headers()
         self.wfile.write(json.dumps(body).encode())
@@ -153,3 +156,32 @@ def test_numbers_that_no_minute_reaches_are_found_in_a_store_that_has_them(
     assert run(["check", "--json"]) == 3
     found = {finding["name"]: finding["rows"] for finding in json.loads(capsys.readouterr().out)["checks"]}
     assert found["impossible_size"] == 48
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        pytest.param({"symbol": 7}, id="number"),
+        pytest.param({"quoteAsset": None}, id="null"),
+        pytest.param({"baseAsset": ["X"]}, id="list"),
+        pytest.param({"symbol": "A" * 10_000_000}, id="ten megabytes"),
+        pytest.param({"status": ""}, id="empty"),
+        pytest.param({"symbol": "BTCUSDC", "status": "BREAK"}, id="twice and not alike"),
+    ],
+)
+def test_list_of_symbols_that_can_be_none_is_refused_in_one_line(
+    exchange: Exchange, capsys: pytest.CaptureFixture[str], odd: dict[str, Any]
+) -> None:
+    good = {"symbol": "BTCUSDC", "status": "TRADING", "baseAsset": "BTC", "quoteAsset": "USDC"}
+    exchange.listing = [good, good]
+    assert run(["symbols", "--names"]) == 0
+    assert capsys.readouterr().out == "BTCUSDC\n"
+    Path("data/symbols.json").unlink()
+    exchange.listing = [good, good | {"symbol": "ETHUSDC"} | odd]
+    assert run(["symbols", "--names"]) == 1
+    told = capsys.readouterr()
+    assert told.out == ""
+    assert "did not tell its symbols." in told.err
+    assert told.err.count("\n") == 1
+    assert len(told.err) < 300
+    assert not Path("data/symbols.json").exists()
