@@ -264,3 +264,15 @@ def test_dry_run_prints_the_plan_and_writes_nothing(
     assert run(arguments) == 0
     assert "the whole month is past" in capfd.readouterr().out
     assert not settings.store.database.exists()
+
+
+def test_import_rejects_numbers_that_no_minute_reaches(settings: Settings, tmp_path: Path, make_candles: Any) -> None:
+    candles = make_candles(minutes=20)
+    counts = pa.array([2**63 - 1 if minute in {7, 8} else 5 for minute in range(20)])
+    volumes = pa.array([1e308 if minute == 9 else 2.0 for minute in range(20)])
+    for name, values in (("trade_count", counts), ("volume", volumes)):
+        candles = candles.set_column(candles.column_names.index(name), name, values)
+    path = write_parquet(tmp_path / "BTCUSDC.parquet", candles)
+    assert run(["import", str(path), "--symbol", "BTCUSDC"]) in {0, 1}
+    assert select(settings, "select count(*) from candles_1m") == [(17,)]
+    assert select(settings, "select reason, count(*) from rejected_rows group by all") == [("impossible_size", 3)]

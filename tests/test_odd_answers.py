@@ -29,6 +29,7 @@ class Exchange(ThreadingHTTPServer):
         self.shape: Any = list
         self.hidden: set[int] = set()
         self.asked = 0
+        self.listing: Any = None
 
     def rows(self, start: int, end: int, limit: int) -> list[Any]:
         if start in self.hidden:
@@ -55,6 +56,8 @@ class _Handler(BaseHTTPRequestHandler):
             self.server.asked += 1
             end = min(int(query.get("endTime", now)), now)
             body = self.server.rows(int(query["startTime"]), end, int(query["limit"]))
+        elif url.path.endswith("/exchangeInfo"):
+            body = {"symbols": self.server.listing}
         self.send_response(200)
         self.end_headers()
         self.wfile.write(json.dumps(body).encode())
@@ -116,3 +119,69 @@ def test_page_that_is_empty_once_leaves_no_hole(exchange: Exchange) -> None:
     asked = exchange.asked
     assert run(["ingest", "BTCUSDC", *day(exchange, 3)]) == 0
     assert exchange.asked == asked
+
+
+@pytest.mark.parametrize(
+    ("cell", "value"),
+    [
+        pytest.param(8, 2**63 - 1, id="trades"),
+        pytest.param(2, "1e308", id="high"),
+        pytest.param(7, "1.7e308", id="quote volume"),
+    ],
+)
+def test_numbers_that_no_minute_reaches_are_rejected_and_the_day_stays_readable(
+    exchange: Exchange, capsys: pytest.CaptureFixture[str], cell: int, value: Any
+) -> None:
+    def shape(row: list[Any]) -> list[Any]:
+        is_odd = (row[0] - exchange.first) // MINUTE % 1_440 in {7, 8}
+        return [value if is_odd and number == cell else old for number, old in enumerate(row)]
+
+    exchange.shape = shape
+    assert run(["ingest", "BTCUSDC", *day(exchange, 2)]) == 0
+    assert query("select count(*) from candles_1m") == [(1_438,)]
+    assert query("select distinct reason, count(*) from rejected_rows group by all") == [("impossible_size", 2)]
+    assert run(["candles", "BTCUSDC", "1h", *day(exchange, 2)]) == 0
+    assert run(["check"]) in {0, 3}
+    assert "impossible_size" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("planted", ["trade_count = 9223372036854775807", "high = 1e308", "volume = 1.7e308"])
+def test_numbers_that_no_minute_reaches_are_found_in_a_store_that_has_them(
+    exchange: Exchange, capsys: pytest.CaptureFixture[str], planted: str
+) -> None:
+    assert run(["ingest", "BTCUSDC", *day(exchange, 2)]) == 0
+    with duckdb.connect("data/threadx.duckdb") as connection:
+        connection.execute(f"update candles_1m set {planted} where extract(minute from open_time) < 2")
+    capsys.readouterr()
+    assert run(["check", "--json"]) == 3
+    found = {finding["name"]: finding["rows"] for finding in json.loads(capsys.readouterr().out)["checks"]}
+    assert found["impossible_size"] == 48
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        pytest.param({"symbol": 7}, id="number"),
+        pytest.param({"quoteAsset": None}, id="null"),
+        pytest.param({"baseAsset": ["X"]}, id="list"),
+        pytest.param({"symbol": "A" * 10_000_000}, id="ten megabytes"),
+        pytest.param({"status": ""}, id="empty"),
+        pytest.param({"symbol": "BTCUSDC", "status": "BREAK"}, id="twice and not alike"),
+    ],
+)
+def test_list_of_symbols_that_can_be_none_is_refused_in_one_line(
+    exchange: Exchange, capsys: pytest.CaptureFixture[str], odd: dict[str, Any]
+) -> None:
+    good = {"symbol": "BTCUSDC", "status": "TRADING", "baseAsset": "BTC", "quoteAsset": "USDC"}
+    exchange.listing = [good, good]
+    assert run(["symbols", "--names"]) == 0
+    assert capsys.readouterr().out == "BTCUSDC\n"
+    Path("data/symbols.json").unlink()
+    exchange.listing = [good, good | {"symbol": "ETHUSDC"} | odd]
+    assert run(["symbols", "--names"]) == 1
+    told = capsys.readouterr()
+    assert told.out == ""
+    assert "did not tell its symbols." in told.err
+    assert told.err.count("\n") == 1
+    assert len(told.err) < 300
+    assert not Path("data/symbols.json").exists()

@@ -91,6 +91,14 @@ FAULTS = {
         taker_buy_volume = null, taker_buy_quote_volume = null""",
         (-1, None, None, None, None),
     ),
+    "too many trades": value_fault("impossible_size", f"trade_count = {2**62}", (12, 2, 20, 2**62, 1, 9)),
+    "one trade too many": value_fault("impossible_size", "trade_count = 1000000001", (12, 2, 20, 1_000_000_001, 1, 9)),
+    "high near the end of doubles": value_fault("impossible_size", "high = 1e308", (1e308, 2, 20, 3, 1, 9)),
+    "volume near the end of doubles, the rest unknown": value_fault(
+        "impossible_size",
+        "volume = 1e308, quote_volume = null, trade_count = null, taker_buy_volume = null",
+        (12, 1e308, None, None, None, 9),
+    ),
     "taker above base": value_fault(
         "taker_volume_above_volume", "taker_buy_volume = 2.00000001", (2, 2.00000001, 20, 9)
     ),
@@ -255,6 +263,7 @@ def test_check_finds_a_value_that_is_not_a_number(check: str, column: str, clean
     [
         "duplicate_candle",
         "impossible_price",
+        "impossible_size",
         "negative_volume",
         "off_grid_open_time",
         "quote_volume_outside_prices",

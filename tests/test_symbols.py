@@ -124,3 +124,31 @@ def test_ingest_of_a_quote_takes_all_that_trade(capsys: pytest.CaptureFixture[st
 def test_ingest_of_an_unknown_quote_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["ingest", "--quote", "XYZ", "--start", str(datetime(2024, 1, 1).date())]) == 2
     assert "trades nothing against 'XYZ'" in capsys.readouterr().err
+
+
+GOOD = ["OLDUSDC", "TRADING", "OLD", "USDC"]
+
+
+@pytest.mark.parametrize(
+    "entries",
+    [
+        pytest.param([GOOD, [7, "TRADING", "OLD", "USDC"]], id="number"),
+        pytest.param([GOOD, ["X", None, "X", "USDC"]], id="null"),
+        pytest.param([GOOD, ["A" * 10_000_000, "TRADING", "A", "USDC"]], id="ten megabytes"),
+        pytest.param([GOOD, ["", "TRADING", "A", "USDC"]], id="empty"),
+        pytest.param([GOOD, ["OLDUSDC", "BREAK", "OLD", "USDC"]], id="twice and not alike"),
+        pytest.param([GOOD, ["X"]], id="too few"),
+        pytest.param(7, id="no list"),
+        pytest.param([GOOD, "ABCD"], id="text of four letters"),
+        pytest.param([GOOD, [["X"], {}, "X", "USDC"]], id="lists"),
+    ],
+)
+def test_symbols_kept_that_can_be_none_are_asked_again(
+    settings: Settings, entries: object, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["symbols"]) == 0
+    kept = json.loads(Path("data/symbols.json").read_text())
+    Path("data/symbols.json").write_text(json.dumps(kept | {"symbols": entries}))
+    capsys.readouterr()
+    assert run(["symbols", "--names"]) == 0
+    assert capsys.readouterr().out == "BTCUSDC\nBTCUSDT\nETHUSDC\nSOLUSDC\n"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import re
 import shutil
 import ssl
 import subprocess
@@ -12,23 +14,33 @@ from datetime import datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+import duckdb
 import pytest
 import requests
 
-from tests.archive_helpers import JANUARY, ingest, make_settings, serve, served, sources, stored
+from tests.archive_helpers import JANUARY, SYMBOL, ingest, make_settings, serve, served, sources, stored
+from tests.conftest import Invoke
 
 # A file, a hole for REST, and nothing else.
 SPAN = JANUARY[0], datetime(2025, 2, 1, 6)
 
 
 @contextmanager
-def forwarding(target: str, context: ssl.SSLContext | None = None) -> Iterator[tuple[str, list[str]]]:
-    """A server that passes every GET on to another, as a proxy or under its own address; and what it was asked."""
+def forwarding(
+    target: str, context: ssl.SSLContext | None = None, wanted: tuple[str, str] | None = None
+) -> Iterator[tuple[str, list[str]]]:
+    """A server that passes every GET on to another, as a proxy or under its own address; and what it was asked.
+
+    It refuses whoever does not send the header ``wanted``, a name and a value.
+    """
     asked: list[str] = []
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             asked.append(self.path)
+            if wanted is not None and self.headers[wanted[0]] != wanted[1]:
+                self.send_error(401)
+                return
             url = self.path if self.path.startswith("http://") else target + self.path
             answer = requests.get(url, timeout=20)
             self.send_response_only(answer.status_code)
@@ -117,3 +129,86 @@ def test_certificate_that_nobody_vouches_for_is_refused(
         assert result.status == "failed"
         assert "[data.api] ca_bundle" in str(result.error)
         assert not exchange.requests
+
+
+# A user name and a password as they stand in an address, with characters that must be escaped there.
+USER, PASSWORD = "anna", "ge%2Fhe%40im%C3%BC"
+SENT = "Basic " + base64.b64encode("anna:ge/he@imü".encode()).decode()
+COMMANDS = [
+    ("ingest", SYMBOL, "--start", "2025-01-01", "--end", "2025-02-01"),
+    ("ingest", SYMBOL, "--start", "2025-02-02", "--end", "2025-02-02", "--source", "rest"),
+    ("doctor",),
+    ("doctor", "--json"),
+    ("config",),
+    ("config", "--json"),
+    ("symbols", "--refresh"),
+    ("explain", SYMBOL, "2025-01-01T10:00"),
+    ("explain", SYMBOL, "2025-01-01T10:00", "--json"),
+    ("query", "from requests"),
+    ("publish", "read.duckdb"),
+]
+
+
+def _with_user(url: str) -> str:
+    return url.replace("://", f"://{USER}:{PASSWORD}@")
+
+
+def _secrets_in(text: str) -> list[str]:
+    return [secret for secret in (USER, "ge%2F", "ge/he", "im%C3") if secret in text]
+
+
+def _secrets_kept(folder: Path) -> list[str]:
+    texts = {path.name: path.read_bytes().decode("latin1") for path in folder.rglob("*") if path.is_file()}
+    return [name for name, text in texts.items() if name != "paths.toml" and _secrets_in(text)]
+
+
+def test_password_of_a_host_is_sent_and_neither_shown_nor_kept(tmp_path: Path, invoke: Invoke) -> None:
+    with serve() as exchange, forwarding(exchange.url, wanted=("Authorization", SENT)) as (url, asked):
+        make_settings(tmp_path, _with_user(url), archive='[logging]\nlevel = "DEBUG"\n')
+        for command in COMMANDS:
+            ran = invoke("--verbose", *command)
+            assert ran.exit_code == 0 or command[0] in {"doctor", "query"}, (command, ran.output)
+            assert not _secrets_in(ran.output), command
+        assert any("monthly" in path for path in asked)
+        assert any("klines?" in path for path in asked)
+    assert (tmp_path / "data" / "symbols.json").is_file()
+    for command in COMMANDS:
+        assert not _secrets_in(invoke("--verbose", *command).output), command
+    assert not _secrets_kept(tmp_path)
+
+
+def test_password_of_a_proxy_is_sent_and_neither_shown_nor_kept(tmp_path: Path, invoke: Invoke) -> None:
+    with serve() as exchange:
+        with forwarding("", wanted=("Proxy-Authorization", SENT)) as (proxy, _):
+            make_settings(tmp_path, exchange.url, api=f'proxy = "{_with_user(proxy)}"')
+            ran = invoke("--verbose", *COMMANDS[0])
+            assert ran.exit_code == 0, ran.output
+        for command in COMMANDS[1:]:
+            ran = invoke("--verbose", *command)
+            assert not _secrets_in(ran.output), command
+        assert f"The proxy {proxy} did not connect" in invoke("--verbose", *COMMANDS[1]).output
+    assert not _secrets_kept(tmp_path)
+
+
+@pytest.mark.parametrize("key", ["base_url", "proxy"])
+@pytest.mark.parametrize("host", ["", ":0", "/", "anna:12/geheim@host", " host"])
+def test_password_in_an_address_that_is_refused_is_not_shown(
+    tmp_path: Path, invoke: Invoke, key: str, host: str
+) -> None:
+    (tmp_path / "paths.toml").write_text(f'[data.api]\n{key} = "http://anna:geheim@{host}"\n')
+    ran = invoke("--verbose", "config")
+    assert ran.exit_code == 2
+    assert not {"anna", "geheim"} & set(re.findall(r"\w+", ran.output))
+
+
+def test_password_that_an_earlier_version_has_kept_is_not_shown_by_explain(tmp_path: Path, invoke: Invoke) -> None:
+    with serve() as exchange:
+        settings = make_settings(tmp_path, exchange.url)
+        ingest(settings, *SPAN)
+    with duckdb.connect(str(settings.store.database)) as connection:
+        connection.execute(f"update requests set url = replace(url, '://', '://{USER}:{PASSWORD}@')")
+    for command in COMMANDS[7:9]:
+        ran = invoke(*command)
+        assert ran.exit_code == 0
+        assert "127.0.0.1" in ran.output
+        assert not _secrets_in(ran.output)

@@ -260,3 +260,22 @@ def test_reading_an_older_store_in_python_serves_what_it_has(saved: Path, settin
     assert store.query("queries/symbol_spans").num_rows == 1
     with pytest.raises(StoreError, match="lacks what this needs"):
         store.query("queries/gaps", symbols=[], start=datetime(2024, 1, 1), end=datetime(2024, 1, 2))
+
+
+@pytest.mark.parametrize("command", WRITING, ids=lambda command: " ".join(command[:1] + command[-1:]))
+def test_a_column_of_somebodys_own_on_the_candles_does_not_stop_an_upgrade(
+    settings: Settings, command: tuple[str, ...], invoke: Invoke, store_path: Path
+) -> None:
+    if command[0] == "migrate":
+        pytest.skip("refuses columns that it would lose")
+    _unpack("schema-1-store", store_path)
+    Path("btc.csv").write_text("symbol,open_time,open,high,low,close,volume\nBTCUSDC,2023-12-31 23:59,1,1,1,1,1\n")
+    filled = "select * from candles_filled('BTCUSDC', '1 hour', '2024-01-01', '2024-01-02') order by open_time"
+    before = _ask(store_path, filled)
+    _change(store_path, "alter table candles_1m add column note varchar default 'mine'")
+    ran = invoke(*command)
+    assert ran.exit_code in {0, 3}, _told(ran)
+    assert _version(store_path) == schema.SCHEMA_VERSION
+    if command[0] in {"ingest", "compact"} and command[-1] != "2024-01-02":
+        assert _ask(store_path, filled) == before
+    assert _ask(store_path, "select distinct note from candles_1m where note is not null") == [("mine",)]

@@ -69,6 +69,10 @@ _MINUTE = integer(60_000_000)
 _LONGEST_CANDLE = integer(32 * 24 * 60 * 60 * 1_000_000)  # a month, in the smaller of the two units
 _THOUSAND = integer(1_000)
 _ZERO = integer(0)
+# Far above any minute of any market. The sum of as many trades as this a minute fits into 64 bits for 17,000 years,
+# and no sum or product of two such amounts or prices leaves a double. `sql/checks/impossible_size.sql` has both, too.
+_MOST_TRADES = integer(1_000_000_000)
+_MOST = pc.cast(text("1e30"), pa.float64())
 _UNKNOWN = null(pa.int64())
 
 
@@ -354,6 +358,14 @@ def _reasons(micros: Any, columns: pa.Table) -> pa.ChunkedArray | pa.Array:
                     "taker_buy_volume",
                     "taker_buy_quote_volume",
                 )
+            ),
+        ),
+        (
+            "impossible_size",
+            _all(
+                pc.less_equal(column[name], _MOST_TRADES if name == "trade_count" else _MOST)
+                for name in column
+                if name != "open_time"
             ),
         ),
         (

@@ -15,6 +15,7 @@ import tomli
 
 from threadx_duck.addresses import Address, LakeAddress, is_lake, is_remote, read_address, require_data_path
 from threadx_duck.errors import SettingsError, UsageError
+from threadx_duck.urls import without_any_user
 
 DEFAULT_FILE = Path("paths.toml")
 
@@ -26,6 +27,9 @@ _WINDOWS_PATH = re.compile(r"""=\s*"([^"'\n]*\\[^"'\n]*)"\s*(?:#.*)?$""", re.MUL
 
 # No path of ours holds one; "C:\temp" in double quotes does: \t is a tab there.
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+
+# What may hold a password, which is never shown.
+_ADDRESSES = frozenset({"base_url", "proxy"})
 
 Check = Callable[[Any], bool]
 
@@ -47,7 +51,8 @@ def _is_host(value: str) -> bool:
     try:
         parts = urlsplit(value)
         # A path is appended to it, so nothing may follow its own.
-        is_bare = not re.search(r"[\s?#]", value)
+        # An @ behind the host is that of a password with a slash in it: the host would be a part of the password.
+        is_bare = not re.search(r"[\s?#]", value) and "@" not in parts.path
         return is_bare and parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
     except ValueError:
         return False
@@ -290,7 +295,8 @@ def _make(file: Path | None, name: str, cls: type[Any], table: Mapping[str, Any]
         accepts, check = known[key].metadata["accepts"], known[key].metadata["check"]
         converted = _convert_database(file, value) if hints[key] == Address else _convert(value, hints[key])
         if converted is None or not check(converted):
-            raise SettingsError(f"{file}: [{name}] {key} is {_show(value)}; it takes {accepts}.{_path_advice(value)}")
+            shown = without_any_user(_show(value)) if key in _ADDRESSES and "@" in _show(value) else _show(value)
+            raise SettingsError(f"{file}: [{name}] {key} is {shown}; it takes {accepts}.{_path_advice(value)}")
         if key in {"read_copy", "ca_bundle"} and converted:
             converted = str(folder / Path(str(converted)).expanduser())
         values[key] = converted

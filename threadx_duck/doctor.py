@@ -23,6 +23,7 @@ from threadx_duck.store import Store
 from threadx_duck.storefile import resolved
 from threadx_duck.temporaries import leftovers
 from threadx_duck.times import format_time, utc_now
+from threadx_duck.urls import without_user
 
 if TYPE_CHECKING:
     from threadx_duck.lake import Lake
@@ -235,7 +236,8 @@ def _exchange(api: ApiSettings) -> Finding:
         return Finding("exchange", "problem", str(error), "See [data.api] base_url, proxy and ca_bundle.")
     finally:
         source.close()
-    text = f"{api.base_url} answers; this machine's clock is {abs(ahead):.1f} s {'ahead' if ahead >= 0 else 'behind'}."
+    side = "ahead" if ahead >= 0 else "behind"
+    text = f"{without_user(api.base_url)} answers; this machine's clock is {abs(ahead):.1f} s {side}."
     if abs(ahead) > _CLOCK_SECONDS:
         advice = "Set this machine's clock. Candles are judged by the exchange's, so none is wrong."
         return Finding("exchange", "note", text, advice)
@@ -252,8 +254,8 @@ def _archive(api: ApiSettings, url: str) -> Finding:
     finally:
         client.close()
     if status in {403, 451} or status >= 500:
-        return Finding("archive", "problem", f"{url} answers {status}.", "threadx ingest --source rest")
-    return Finding("archive", "ok", f"{url} answers.")
+        return Finding("archive", "problem", f"{without_user(url)} answers {status}.", "threadx ingest --source rest")
+    return Finding("archive", "ok", f"{without_user(url)} answers.")
 
 
 def _megabytes(size: int) -> str:

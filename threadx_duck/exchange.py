@@ -1,7 +1,8 @@
 """Facts of the exchange that several modules need (binance-spot-api-docs, rest-api.md)."""
 
+from collections.abc import Iterable
 from datetime import datetime, timedelta
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 # A page of klines holds at most 1000 candles.
 PAGE_CANDLES = 1_000
@@ -24,3 +25,21 @@ class ExchangeSymbol(NamedTuple):
     status: str
     base: str
     quote: str
+
+
+# The exchange's longest names have some twenty characters.
+_LONGEST_NAME = 100
+
+
+def listed(entries: Iterable[Iterable[Any]]) -> list[ExchangeSymbol]:
+    """Symbols from somebody's list, each once, by name. Raises `ValueError` or `TypeError` for one that can be none."""
+    symbols: dict[str, ExchangeSymbol] = {}
+    for entry in entries:
+        if not isinstance(entry, list):
+            raise TypeError("an entry that is no list")
+        made = ExchangeSymbol(*entry)
+        if not all(isinstance(value, str) and 0 < len(value) <= _LONGEST_NAME for value in made):
+            raise ValueError("a name that is no short text")
+        if symbols.setdefault(made.symbol, made) != made:
+            raise ValueError("a symbol that is listed twice and not alike")
+    return sorted(symbols.values())

@@ -28,6 +28,7 @@ from threadx_duck.times import (
     parse_range,
     parse_start,
 )
+from threadx_duck.urls import without_user
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -320,7 +321,7 @@ class IngestionManager:
     def _symbol_cache(self) -> SymbolCache:
         from threadx_duck.symbols import SymbolCache
 
-        return SymbolCache(self.settings.data.base_data_path, self.settings.api.base_url)
+        return SymbolCache(self.settings.data.base_data_path, without_user(self.settings.api.base_url))
 
     def list_symbols(self, *, refresh: bool = False) -> SymbolList:
         """The exchange's symbols, as it told them within the last day; ``refresh`` asks now.

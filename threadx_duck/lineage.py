@@ -11,8 +11,11 @@ from threadx_duck.candles import typed
 from threadx_duck.errors import UsageError
 from threadx_duck.timeframes import ONE_MINUTE, Timeframe
 from threadx_duck.times import MINUTE
+from threadx_duck.urls import without_user
 
 if TYPE_CHECKING:
+    import pyarrow as pa
+
     from threadx_duck.store import Session, Store
 
 Row = dict[str, Any]
@@ -63,7 +66,7 @@ def explain_candle(store: Store, symbol: str, moment: datetime, timeframe: Timef
             absent=_beyond(start, min(end, first), "before_first_candle")
             + [{name: gap[name] for name in ("gap_start", "gap_end", "missing", "reason")} for gap in gaps]
             + _beyond(max(start, last), end, "after_last_candle"),
-            requests=session.query("queries/requests_behind", timeframe=timeframe.label, **bounds).to_pylist(),
+            requests=_requests(session.query("queries/requests_behind", timeframe=timeframe.label, **bounds)),
             revisions=_revisions(session, [symbol], start, end),
             rejected=session.query("queries/rejected_rows", **bounds).to_pylist(),
         )
@@ -74,6 +77,11 @@ def list_revisions(store: Store, symbols: Sequence[str], start: datetime | None,
     chosen = store.named(symbols)
     with store.reading() as session:
         return _revisions(session, chosen, start or datetime.min, end or datetime.max)
+
+
+def _requests(rows: pa.Table) -> list[Row]:
+    """The requests without the passwords that earlier versions kept in their addresses."""
+    return [row | {"url": row["url"] and without_user(row["url"])} for row in rows.to_pylist()]
 
 
 def _revisions(session: Session, symbols: Sequence[str], start: datetime, end: datetime) -> list[Row]:

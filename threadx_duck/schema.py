@@ -16,7 +16,7 @@ from threadx_duck.times import utc_now
 if TYPE_CHECKING:
     from threadx_duck.session import Session
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 # Names of statements by the version they lead to; they run before everything is defined anew.
 STEPS: dict[int, tuple[str, ...]] = {}

@@ -11,7 +11,7 @@ from pathlib import Path
 import orjson
 
 from threadx_duck.errors import DownloadError, UsageError
-from threadx_duck.exchange import ExchangeSymbol
+from threadx_duck.exchange import ExchangeSymbol, listed
 from threadx_duck.times import DAY, utc_now
 from threadx_duck.whole_files import write_whole
 
@@ -80,9 +80,9 @@ class SymbolCache:
             kept = orjson.loads(self._file.read_bytes())
             if kept["host"] != self._host:
                 return None
-            symbols = tuple(ExchangeSymbol(*map(str, entry)) for entry in kept["symbols"])
+            symbols = tuple(listed(kept["symbols"]))
             return SymbolList(symbols, datetime.fromisoformat(kept["asked_at"]).replace(tzinfo=None))
-        except (OSError, ValueError, TypeError, KeyError):
+        except (OSError, ValueError, TypeError, KeyError, RecursionError):
             return None
 
     def _keep(self, made: SymbolList) -> None:

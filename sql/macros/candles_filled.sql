@@ -25,7 +25,20 @@ create or replace macro candles_filled(symbol, width, start_time, end_time, max_
 with stored as (
     -- The first bucket to open at or after an instant follows the bucket of the microsecond before it.
     -- A gap that reaches into the range and may be filled has both its neighbours within max_gap of the range.
-    select *, lead(open_time) over (partition by candles_1m.symbol order by open_time) as next_time
+    -- Each column by name: a column that somebody added to candles_1m must not end up in the union below.
+    select
+        candles_1m.symbol,
+        open_time,
+        open,
+        high,
+        low,
+        close,
+        volume,
+        quote_volume,
+        trade_count,
+        taker_buy_volume,
+        taker_buy_quote_volume,
+        lead(open_time) over (partition by candles_1m.symbol order by open_time) as next_time
     from candles_1m
     -- The parameter hides the column of the same name wherever that is not qualified.
     where (symbol::varchar is null or candles_1m.symbol = symbol::varchar)
@@ -44,7 +57,7 @@ filled as (
         and next_time <= open_time + interval '1 minute' + max_gap::interval
 ),
 minutes as (
-    select * exclude (request_id, next_time), false as is_filled
+    select * exclude (next_time), false as is_filled
     from stored
     union all
     select filled.symbol, open_time, close, close, close, close, 0, 0, 0, 0, 0, true

@@ -38,6 +38,7 @@ def config(app: App, *, init: bool, as_json: bool) -> None:
 def _rows(app: App) -> list[tuple[str, Any, str]]:
     from threadx_duck.addresses import LakeAddress
     from threadx_duck.config import TABLES
+    from threadx_duck.urls import without_user
 
     settings = app.settings
     rows = []
@@ -49,7 +50,11 @@ def _rows(app: App) -> list[tuple[str, Any, str]]:
             origin = str(settings.file) if key in settings.given else "default"
             if key == "data.store.database" and app.database is not None:
                 origin = "--db"
-            rows.append((key, str(value) if isinstance(value, Path | LakeAddress) else value, origin))
+            if isinstance(value, Path | LakeAddress):
+                value = str(value)
+            elif isinstance(value, str):
+                value = without_user(value, "***@")
+            rows.append((key, value, origin))
     return rows
 
 

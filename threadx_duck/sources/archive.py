@@ -31,6 +31,7 @@ from threadx_duck.sources.klines_csv import read_kline_csv
 from threadx_duck.sources.page import Page
 from threadx_duck.sources.unzip import open_zip
 from threadx_duck.times import format_time
+from threadx_duck.urls import without_user
 
 logger = logging.getLogger("threadx_duck.sources")
 
@@ -186,12 +187,13 @@ class ArchiveSource:
             klines = read_archive_file(file, verified.body)
         except BadResponseError as error:
             raise _UnusableError(f"{error} It was not used.", verified.requests) from error
-        return to_page(file, klines, verified.sha256, self._url(file, ""), verified.moment, time.monotonic() - began)
+        url = without_user(self._url(file, ""))
+        return to_page(file, klines, verified.sha256, url, verified.moment, time.monotonic() - began)
 
     def _get(self, file: ArchiveFile, suffix: str) -> Answer | None:
         """One file of the host, or None if it has none. Raises `DownloadError`."""
         if self._failures >= _FAILURES_IN_A_ROW:
-            host = urlsplit(self._root).netloc
+            host = urlsplit(without_user(self._root)).netloc
             raise ConnectionFailedError(f"The archive at {host} cannot be reached: {self._last_failure}")
         try:
             answer = self._client.get(

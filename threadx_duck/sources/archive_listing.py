@@ -10,6 +10,7 @@ from urllib.parse import quote, urlencode
 
 from threadx_duck.archive_files import ArchiveFile, FileSource, folder_of
 from threadx_duck.errors import BadResponseError
+from threadx_duck.urls import without_user
 
 # The host of the default archive serves files only; the bucket behind it lists them
 # (binance-public-data, and the page that data.binance.vision itself shows).
@@ -68,7 +69,7 @@ def _list(
         address = f"{_BUCKETS.get(root, f'{root}/')}?{urlencode(query, quote_via=quote)}"
         text = ask(address).decode("utf-8", "replace")
         if not _IS_LISTING.search(text):
-            raise BadResponseError(f"{address} did not answer with a list of files.")
+            raise BadResponseError(f"{without_user(address)} did not answer with a list of files.")
         keys = [html.unescape(key) for key in _KEY.findall(text)]
         files = [ArchiveFile.of_name(key.removeprefix(prefix)) for key in keys if key.endswith(".zip")]
         found += [file for file in files if file is not None and (file.source, file.symbol) == (source, symbol)]

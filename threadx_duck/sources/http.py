@@ -10,7 +10,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import TypeVar
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 import requests
@@ -27,6 +27,7 @@ from threadx_duck.errors import (
     RateLimitedError,
 )
 from threadx_duck.times import utc_now
+from threadx_duck.urls import authorization, without_user
 
 logger = logging.getLogger("threadx_duck.sources")
 
@@ -38,6 +39,7 @@ _LONGEST_BACKOFF = 60.0
 class Answer:
     """One HTTP answer, its body whole.
 
+    ``url`` is what was asked for, without the user name and password that went with it.
     ``moment`` is the exchange's clock when it answered (its ``Date`` header, whole seconds, naive UTC),
     or this machine's if it sent none.
     """
@@ -53,6 +55,19 @@ class Answer:
 Content = TypeVar("Content")
 
 
+class _Adapter(HTTPAdapter):
+    """Tells a proxy who asks, so that no address given to the client libraries, and to their messages, does."""
+
+    def __init__(self, user: str | None, **options: Any) -> None:
+        self._user = user
+        super().__init__(**options)
+
+    def proxy_headers(self, proxy: str) -> dict[str, str]:
+        """The header that a proxy wants."""
+        del proxy
+        return {} if self._user is None else {"Proxy-Authorization": self._user}
+
+
 class HttpClient:
     """Asks hosts for bodies; one for all threads of a run.
 
@@ -66,10 +81,11 @@ class HttpClient:
         self._session = requests.Session()
         self._session.trust_env = False
         if settings.proxy:
-            self._session.proxies = {"http": settings.proxy, "https": settings.proxy}
+            proxy = without_user(settings.proxy)
+            self._session.proxies = {"http": proxy, "https": proxy}
         if settings.ca_bundle:
             self._session.verify = settings.ca_bundle
-        adapter = HTTPAdapter(pool_connections=4, pool_maxsize=connections)
+        adapter = _Adapter(authorization(settings.proxy), pool_connections=4, pool_maxsize=connections)
         self._session.mount("http://", adapter)
         self._session.mount("https://", adapter)
 
@@ -116,9 +132,11 @@ class HttpClient:
     def _ask(self, url: str, most_bytes: int, patience: float) -> Answer:
         began = time.monotonic()
         timeout = self._settings.timeout_seconds
+        user, url = authorization(url), without_user(url)
+        sent = {"Authorization": user} if user else None
         host = urlsplit(url).netloc
         try:
-            with self._session.get(url, timeout=timeout, stream=True, allow_redirects=False) as response:
+            with self._session.get(url, headers=sent, timeout=timeout, stream=True, allow_redirects=False) as response:
                 body = self._read(response, began + timeout * patience, most_bytes, host)
                 status, headers = response.status_code, response.headers
         except requests.exceptions.SSLError as error:
@@ -128,7 +146,7 @@ class HttpClient:
             ) from error
         except requests.exceptions.ProxyError as error:
             raise ConnectionFailedError(
-                f"The proxy {self._settings.proxy} did not connect to {host}; see [data.api] proxy. "
+                f"The proxy {without_user(self._settings.proxy)} did not connect to {host}; see [data.api] proxy. "
                 f"({_innermost(error)})"
             ) from error
         except (requests.exceptions.Timeout, urllib3.exceptions.TimeoutError) as error:
@@ -136,7 +154,8 @@ class HttpClient:
         except (requests.exceptions.ConnectionError, urllib3.exceptions.HTTPError) as error:
             raise ConnectionFailedError(f"No answer from {host}: {_innermost(error)}.") from error
         except (requests.exceptions.RequestException, OSError) as error:
-            raise DownloadError(f"Cannot ask {host}: {_innermost(error)}.") from error
+            # Such as an address that cannot be parsed: the message, and so a traceback, holds it whole.
+            raise DownloadError(f"Cannot ask {host}: {_innermost(error)}.") from None
         seconds = time.monotonic() - began
         logger.debug("GET %s: %s, %s bytes, %.3f s", url, status, len(body), seconds)
         return Answer(url, status, headers, body, _moment(headers.get("Date")), seconds)
@@ -177,4 +196,4 @@ def _innermost(error: BaseException) -> str:
         if inner is None:
             break
         error = inner
-    return " ".join((str(error) or type(error).__name__).split())
+    return without_user(" ".join((str(error) or type(error).__name__).split()))

@@ -5,20 +5,17 @@ from __future__ import annotations
 from typing import Any
 
 from threadx_duck.errors import BadResponseError
-from threadx_duck.exchange import ExchangeSymbol
+from threadx_duck.exchange import ExchangeSymbol, listed
 from threadx_duck.sources.http import Answer
 from threadx_duck.sources.statuses import read_json
+
+_KEYS = ("symbol", "status", "baseAsset", "quoteAsset")
 
 
 def read_symbols(answer: Answer) -> list[ExchangeSymbol]:
     """The symbols of an ``exchangeInfo`` answer, by name. Raises `BadResponseError`."""
     body: Any = read_json(answer, "its symbols")
     try:
-        return sorted(
-            ExchangeSymbol(
-                str(entry["symbol"]), str(entry["status"]), str(entry["baseAsset"]), str(entry["quoteAsset"])
-            )
-            for entry in body["symbols"]
-        )
-    except (KeyError, TypeError) as error:
+        return listed([[entry[key] for key in _KEYS] for entry in body["symbols"]])
+    except (KeyError, TypeError, ValueError) as error:
         raise BadResponseError(f"{answer.url} did not tell its symbols.") from error
