@@ -183,7 +183,7 @@ class Soak:
         arguments = step.arguments()
         code, out, error, events, seconds = _run(life.folder, arguments, 0, 0.0, PATIENCE)
         if code:
-            return [f"{' '.join(arguments)}: exit {code}: {error.strip()}"]
+            return [f"{' '.join(arguments)}: exit {code}: {error.strip()} {out[:2_000]}"]
         if not step.killed:
             self._usual.learn(step.command, seconds, events)
         return step.after_end(out) + life.model.wrong() + _left_behind(life)
@@ -285,7 +285,9 @@ def main() -> int:
     findings = [kill for kill in (*tally.kills, *soak.after_end) if kill.wrong]
     for kill in findings:
         for text in kill.wrong:
-            sys.stdout.write(f"seed {options.seed}, life {kill.life}, step {kill.step} ({kill.command}, {kill.at}): {text}\n")
+            sys.stdout.write(
+                f"seed {options.seed}, life {kill.life}, step {kill.step} ({kill.command}, {kill.at}): {text}\n"
+            )
     for text in failed:
         sys.stdout.write(f"seed {options.seed}, {text}\n")
     if findings or failed:

@@ -227,7 +227,9 @@ class Model:
         with self._attached(self.store):
             self._connection.execute(f"attach '{part}' as part (read_only)")
             try:
-                tables = {row[0] for row in self._rows("select table_name from duckdb_tables() where database_name = 'part'")}
+                tables = {
+                    row[0] for row in self._rows("select table_name from duckdb_tables() where database_name = 'part'")
+                }
                 names = [name for name in ("candles_1m", "requests", "rejected_rows", "revisions") if name in tables]
                 counts = {
                     name: self._rows(f"select count(*) from (from part.{name} except all from store.{name})")[0][0]
@@ -235,7 +237,11 @@ class Model:
                 }
             finally:
                 self._connection.execute("detach part")
-        found = [f"{part.name}: {count} rows of {name} that the store does not hold" for name, count in counts.items() if count]
+        found = [
+            f"{part.name}: {count} rows of {name} that the store does not hold"
+            for name, count in counts.items()
+            if count
+        ]
         return found + ([f"{part.name} is no store"] if not names else [])
 
     def _checked(self, path: Path) -> list[str]:
@@ -250,8 +256,10 @@ class Model:
 
     def _is_expected(self, gap: dict[str, Any]) -> bool:
         if gap["reason"] == "rejected":
-            found = self._rows("select count(*) from odd where symbol = ? and minute = ?", gap["symbol"], gap["open_time"])
-            return bool(found[0][0] == gap["missing"] == 1)
+            found = self._rows(
+                "select count(*) from odd where symbol = ? and minute = ?", gap["symbol"], gap["open_time"]
+            )
+            return bool(found[0][0] and gap["missing"] == 1)
         found = self._rows(
             "select count(*) from removed where symbol = ? and range_start <= ? and range_end >= ?",
             gap["symbol"], gap["open_time"], gap["gap_end"],
