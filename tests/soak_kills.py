@@ -22,12 +22,15 @@ import tempfile
 import threading
 import time
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+import duckdb
+
 from tests.soak_lives import COMMANDS, Life, Step
+from threadx_duck.errors import ThreadxDuckError
 
 PATIENCE = 120.0
 _ENDLESS = 3.0
@@ -129,27 +132,32 @@ class Soak:
         """One life: each command is killed a random number of times, then runs to its end."""
         folder = self._folder / f"life-{number}"
         life = Life(folder, f"{self._seed}-{number}")
-        is_clean = True
+        is_clean = False
         try:
+            before = len(self.after_end)
+            wrong_kills = 0
             for step_number, step in enumerate(life.steps(self._commands), start=1):
                 life.model.remember()
                 step.begin()
-                kills = life.random.randint(least, most) if step.command in self._commands else 0
-                for _ in range(kills):
-                    at = self._kill(life, step)
+                for _ in range(life.random.randint(least, most) if step.command in self._commands else 0):
+                    try:
+                        at = self._kill(life, step)
+                    except AssertionError as error:
+                        self.after_end.append(Kill(number, step_number, step.command, "before its kill", (str(error),)))
+                        continue
                     if at is None:
                         self.survived[step.command] += 1
                         continue
-                    kill = Kill(number, step_number, step.command, at, tuple(life.model.wrong() + step.after_kill()))
-                    is_clean &= not kill.wrong
-                    yield kill
-                wrong = self._end(life, step)
+                    wrong = _asked(lambda step=step: life.model.wrong() + step.after_kill())
+                    wrong_kills += bool(wrong)
+                    yield Kill(number, step_number, step.command, at, wrong)
+                wrong = _asked(lambda step=step: self._end(life, step))
                 self.ended[step.command] += 1
                 if wrong:
-                    is_clean = False
-                    self.after_end.append(Kill(number, step_number, step.command, "end", tuple(wrong)))
-                    if any("exit" in text for text in wrong):
-                        return
+                    self.after_end.append(Kill(number, step_number, step.command, "end", wrong))
+                if any("exit" in text for text in wrong):
+                    return
+            is_clean = not wrong_kills and not [kill for kill in self.after_end[before:] if kill.life == number]
         finally:
             life.close()
             if is_clean:
@@ -172,8 +180,7 @@ class Soak:
         code, _, error, events, seconds = _run(life.folder, arguments, turn, delay, patience)
         if code == -signal.SIGKILL:
             return at
-        if code:
-            raise AssertionError(f"{arguments}: exit {code}: {error}")
+        assert code == 0, f"{arguments}: exit {code}: {error}"
         if events and not step.killed:
             self._usual.learn(step.command, seconds, events)
         return None
@@ -187,6 +194,14 @@ class Soak:
         if not step.killed:
             self._usual.learn(step.command, seconds, events)
         return step.after_end(out) + life.model.wrong() + _left_behind(life)
+
+
+def _asked(ask: Callable[[], list[str]]) -> tuple[str, ...]:
+    """What is wrong; a file that cannot even be read is."""
+    try:
+        return tuple(ask())
+    except (AssertionError, OSError, ValueError, subprocess.TimeoutExpired, duckdb.Error, ThreadxDuckError) as error:
+        return (f"{type(error).__name__}: {error}",)
 
 
 def _left_behind(life: Life) -> list[str]:
@@ -262,35 +277,24 @@ def main() -> int:
     folder = Path(tempfile.mkdtemp(prefix="threadx-soak-"))
     soak = Soak(folder, options.seed, options.commands)
     tally = _Tally(options.kills, options.minutes)
-    failed: list[str] = []
     numbers = iter(range(options.life, options.life + options.lives))
-    lock = threading.Lock()
+    sys.stderr.write(f"seed {options.seed}, in {folder}\n")
 
     def work() -> None:
-        while not tally.is_enough:
-            with lock:
-                number = next(numbers, None)
-            if number is None:
-                return
-            try:
-                for kill in soak.live(number):
-                    tally.add(kill)
-            except Exception as error:
-                failed.append(f"life {number}: {type(error).__name__}: {error}")
+        while not tally.is_enough and (number := next(numbers, None)) is not None:
+            for kill in soak.live(number):
+                tally.add(kill)
 
     with ThreadPoolExecutor(options.workers) as pool:
-        for future in [pool.submit(work) for _ in range(options.workers)]:
-            future.result()
+        workers = [pool.submit(work) for _ in range(options.workers)]
     _print(soak, tally, options.commands)
     findings = [kill for kill in (*tally.kills, *soak.after_end) if kill.wrong]
     for kill in findings:
-        for text in kill.wrong:
-            sys.stdout.write(
-                f"seed {options.seed}, life {kill.life}, step {kill.step} ({kill.command}, {kill.at}): {text}\n"
-            )
-    for text in failed:
-        sys.stdout.write(f"seed {options.seed}, {text}\n")
-    if findings or failed:
+        where = f"seed {options.seed}, life {kill.life}, step {kill.step} ({kill.command}, {kill.at})"
+        sys.stdout.writelines(f"{where}: {text}\n" for text in kill.wrong)
+    for worker in workers:
+        worker.result()
+    if findings:
         sys.stdout.write(f"The folders are in {folder}.\n")
         return 1
     shutil.rmtree(folder)

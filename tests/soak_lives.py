@@ -12,26 +12,18 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from tests.archive_helpers import with_value
+from tests.soak_market import BEGIN, NOW, START, STOP, SYMBOLS, between, make_market
 from tests.soak_model import Model, differing, digest_of, opened
-from threadx_duck.simulator import LoopbackExchange, Market, generate_market
+from threadx_duck.simulator import LoopbackExchange
 
 COMMANDS = ("ingest", "follow", "import", "verify", "remove", "compact", "publish", "backup", "migrate")
-SYMBOLS = ("BTCUSDC", "ETHUSDC")
-BEGIN, START, STOP = datetime(2024, 1, 26), datetime(2024, 1, 28), datetime(2024, 2, 5)
-NOW = datetime(2024, 2, 7, 12)
-OUTAGE = (datetime(2024, 1, 29, 5, 20), datetime(2024, 1, 29, 6, 40))
-OFF_GRID = datetime(2024, 1, 29, 6, 10, 17)
 REMOVED = (datetime(2024, 2, 1), datetime(2024, 2, 3))
 REVISED = (datetime(2024, 1, 30), datetime(2024, 1, 31))
 IMPORTED = "XRPUSDC"
 ARCHIVED_DAY = "2024-02-05"
-
-_MINUTE = timedelta(minutes=1)
 
 
 @dataclass
@@ -57,7 +49,7 @@ class Life:
         self.random = random.Random(seed)
         self._stack = ExitStack()
         folder.mkdir(parents=True)
-        self.market = _make_market()
+        self.market = make_market()
         self.exchange = LoopbackExchange(self.market, now=NOW.replace(tzinfo=UTC), weight_limit=1_000_000)
         self._stack.enter_context(self.exchange)
         self.model = Model(folder / "threadx.duckdb")
@@ -155,11 +147,11 @@ class Life:
     def _import(self) -> Step:
         def begin() -> None:
             other, ours, archived, checksum = self._imports
-            listed = _make_market((IMPORTED,))[IMPORTED].candles
-            listed = _between(listed, START, START + timedelta(days=4))
+            listed = make_market((IMPORTED,))[IMPORTED].candles
+            listed = between(listed, START, START + timedelta(days=4))
             self.model.tell(IMPORTED, listed)
             pq.write_table(listed, other)
-            own = _between(self.market["BTCUSDC"].candles, BEGIN + timedelta(hours=12), START + timedelta(hours=2))
+            own = between(self.market["BTCUSDC"].candles, BEGIN + timedelta(hours=12), START + timedelta(hours=2))
             pq.write_table(with_value(own, START + timedelta(hours=1), trade_count=7_777), ours)
             key = f"data/spot/daily/klines/ETHUSDC/1m/{archived.name}"
             for path, name in ((archived, key), (checksum, f"{key}.CHECKSUM")):
@@ -185,7 +177,7 @@ class Life:
     def _verify(self) -> Step:
         def begin() -> None:
             candles = self.market["BTCUSDC"].candles
-            minutes = _between(candles, *REVISED)["open_time"].to_pylist()
+            minutes = between(candles, *REVISED)["open_time"].to_pylist()
             chosen = self.random.sample(minutes, 20)
             for moment in chosen:
                 candles = with_value(candles, moment, trade_count=5_000 + self.random.randint(0, 999))
@@ -358,28 +350,3 @@ class Life:
         document: dict[str, Any] = json.loads(out)
         grown = self.model.count("select count(*) from store.candles_1m") - self.model.stored
         return [] if document["rows_added"] == grown else [f"{document['rows_added']} reported, {grown} stored"]
-
-
-def _make_market(symbols: tuple[str, ...] = SYMBOLS) -> Market:
-    """Made-up candles with an outage of all, quiet minutes of one, and in the outage of one a row off the grid."""
-    market = generate_market(
-        symbols,
-        start=BEGIN,
-        end=NOW + timedelta(days=12),
-        outages=[OUTAGE] if symbols == SYMBOLS else [],
-        quiet={"ETHUSDC": 0.3},
-    )
-    if "BTCUSDC" in market:
-        candles = market["BTCUSDC"].candles
-        last = _between(candles, OUTAGE[0] - _MINUTE, OUTAGE[0])
-        close = last["close"][0].as_py()
-        row: dict[str, Any] = dict.fromkeys(("open", "high", "low", "close"), close)
-        row |= {"open_time": OFF_GRID}
-        odd = pa.Table.from_pylist([{name: row.get(name, 0) for name in candles.column_names}], schema=candles.schema)
-        market.replace("BTCUSDC", pa.concat_tables([candles, odd]))
-    return market
-
-
-def _between(candles: pa.Table, start: datetime, end: datetime) -> pa.Table:
-    times = candles["open_time"]
-    return candles.filter(pc.and_(pc.greater_equal(times, pa.scalar(start)), pc.less(times, pa.scalar(end))))

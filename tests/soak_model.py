@@ -27,7 +27,7 @@ Digest = dict[str, tuple[int, int]]
 
 _SAME_VALUES = " and ".join(f"theirs.{name} is not distinct from ours.{name}" for name in VALUES)
 
-# Each counts rows that must not be; `truth` is what the exchange and the imported files hold, `earlier` what was stored.
+# Each counts rows that must not be; `truth` is what the exchange and the imported files hold.
 _RULES = {
     "stored twice": """
         select count(*) from (from store.candles_1m select symbol, open_time group by all having count(*) > 1)""",
@@ -69,7 +69,7 @@ _RULES = {
             from store.revisions select symbol, open_time where applied group by all having count(*) > 1
         )""",
     "rejected rows that are not the exchange's": """
-        select count(*) from store.rejected_rows anti join odd on odd.symbol = rejected_rows.symbol and odd.minute = rejected_rows.minute""",
+        select count(*) from store.rejected_rows anti join odd using (symbol, minute)""",
 }
 
 

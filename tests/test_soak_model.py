@@ -19,7 +19,7 @@ _AT = "symbol = 'BTCUSDC' and open_time = '2024-01-28T10:00'"
 FAULTS = {
     "stored twice": f"insert into candles_1m from candles_1m where {_AT}",
     "candles without their request": f"update candles_1m set request_id = 1 where {_AT}",
-    "candles with other values than the exchange's": f"update candles_1m set close = high + 1, high = high + 1 where {_AT}",
+    "candles with other values than the exchange's": f"update candles_1m set high = high + 1 where {_AT}",
     "candles lost": f"delete from candles_1m where {_AT}",
     "holes in conclusive ranges": f"delete from candles_1m where {_AT}",
     "rejected rows that are not the exchange's": "update rejected_rows set minute = '2024-01-28T10:00'",
