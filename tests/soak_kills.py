@@ -214,7 +214,7 @@ def _left_behind(life: Life) -> list[str]:
         cwd=life.folder, capture_output=True, text=True, timeout=PATIENCE, check=False,
     )  # fmt: skip
     said = " ".join(finding["text"] for finding in json.loads(ran.stdout)["findings"])
-    return [f"left behind, unnamed: {path.relative_to(life.folder)}" for path in strays if path.name not in said]
+    return [f"left behind, unnamed: {path.relative_to(life.folder)}" for path in strays if str(path) not in said]
 
 
 def _run(

@@ -26,6 +26,9 @@ IMPORTED = "XRPUSDC"
 ARCHIVED_DAY = "2024-02-05"
 
 
+_LOGS = {"logs", "data_ingestion.log", "symbols.json"}
+
+
 @dataclass
 class Step:
     """One command: what is run to its end, what is killed, and what is looked at besides the store.
@@ -82,18 +85,11 @@ class Life:
                 yield from block
 
     def strays(self) -> list[Path]:
-        """The files that no finished command leaves behind."""
-        known = {"paths.toml", "threadx.duckdb", "copy.duckdb", "moved.duckdb"} | {path.name for path in self._imports}
-        known |= {"read.duckdb"} if self._read_copy else set()
-        return sorted(
-            path
-            for path in self.folder.rglob("*")
-            if path.is_file()
-            and str(path.relative_to(self.folder)) not in known
-            and path not in self._kept
-            and "log" not in str(path.relative_to(self.folder)).replace(".log", "log").split("/")[0]
-            and path.name != "symbols.json"
-        )
+        """The files, and the folders of temporary files, that no finished command leaves behind."""
+        known = {self.folder / name for name in ("paths.toml", "threadx.duckdb", "copy.duckdb", "moved.duckdb")}
+        known |= {*self._imports, *self._kept, *([self.folder / "read.duckdb"] if self._read_copy else [])}
+        found = {_temporary_folder(path) for path in self.folder.rglob("*") if path.is_file() or ".tmp-" in path.name}
+        return sorted(path for path in found - known if not _LOGS & {*path.relative_to(self.folder).parts})
 
     @property
     def _imports(self) -> list[Path]:
@@ -350,3 +346,8 @@ class Life:
         document: dict[str, Any] = json.loads(out)
         grown = self.model.count("select count(*) from store.candles_1m") - self.model.stored
         return [] if document["rows_added"] == grown else [f"{document['rows_added']} reported, {grown} stored"]
+
+
+def _temporary_folder(path: Path) -> Path:
+    """The folder of temporary files that a file lies in; else the file itself."""
+    return next((folder for folder in reversed(path.parents) if ".tmp-" in folder.name), path)

@@ -30,7 +30,7 @@ INGEST = ("ingest", "BTCUSDC", "--start", "2024-01-01", "--source", "rest")
     [
         pytest.param(("ingest", "import", "remove"), 1, id="ingest-import-remove"),
         pytest.param(("verify", "follow"), 2, id="verify-follow"),
-        pytest.param(("compact", "publish", "migrate", "backup"), 3, id="copies"),
+        pytest.param(("compact", "publish", "migrate", "backup"), 8, id="copies"),
     ],
 )
 def test_kills_at_random_moments_lose_nothing(tmp_path: Path, commands: tuple[str, ...], life: int) -> None:
