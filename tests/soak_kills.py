@@ -1,270 +1,319 @@
-"""A soak: kills a running ``threadx`` at random moments, again and again, and looks for anything lost.
+"""A soak: kills each command that writes at random moments, again and again, and looks for anything lost or left.
 
-``python -m tests.soak_kills --kills 50 --seed 1`` runs the long form and prints what was killed where;
-`tests.test_kills` runs a short form. A process is killed with SIGKILL a random while after it has come to
-a random point: the answer of the exchange, the parsing of it, a commit (which ends with a checkpoint), the
-copying or swapping of a read copy, the rewriting or swapping of a compaction.
+``python -m tests.soak_kills --kills 500`` runs the long form: it prints what was killed how often and what was
+found, and exits with 1 if anything was. Each life (`tests.soak_lives`) has a seed and a folder of its own; that of a
+life with a finding is kept. ``--seed 1 --life 7 --lives 1`` lives the seventh again. A process is killed with SIGKILL
+either when it has run for a part of its usual time, or when it has come to a statement that writes, or to a file that
+it opens, renames, links or removes.
 
-After every kill: what had been committed is stored, no check finds anything, nothing half done shows.
-When a store is complete its candles are those of a run that nobody disturbed.
+After every kill the files are asked in SQL (`tests.soak_model`); then the same command runs to its end.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import random
+import shutil
 import signal
 import subprocess
 import sys
 import tempfile
-from collections import Counter
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+import threading
+import time
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 
 import duckdb
 
-from threadx_duck.checks import run_checks
-from threadx_duck.config import StoreSettings
-from threadx_duck.fingerprints import compute_fingerprint
-from threadx_duck.simulator import LoopbackExchange, generate_market
-from threadx_duck.store import Store
+from tests.soak_lives import COMMANDS, Life, Step
+from threadx_duck.errors import ThreadxDuckError
 
-SYMBOLS = ("BTCUSDC", "ETHUSDC")
-START = datetime(2024, 1, 1, tzinfo=UTC)
-NOW = datetime(2024, 2, 9, 12, tzinfo=UTC)
-LAST_DAY = "2024-02-08"
-OUTAGE = (datetime(2024, 1, 17, 5, tzinfo=UTC), datetime(2024, 1, 17, 7, tzinfo=UTC))
 PATIENCE = 120.0
+_ENDLESS = 3.0
+_FIRST_GUESS = 1.2
+_FIRST_EVENTS = 25
 
-# Where a process is killed: what is called there, up to which turn of it, and the longest while afterwards, in seconds.
-INGEST_POINTS = {
-    "create": ("threadx_duck.database:link_file", 1, 0.05),
-    "download": ("threadx_duck.sources.http:HttpClient._ask", 40, 0.01),
-    "parse rest": ("threadx_duck.sources.rest:read_kline_rows", 40, 0.005),
-    "parse file": ("threadx_duck.sources.archive:read_archive_file", 12, 0.02),
-    "commit": ("threadx_duck.store:Store.append", 3, 0.1),
-    "checkpoint": ("threadx_duck.session:Session.run=append/insert_requests", 3, 0.05),
-}
-PUBLISH_POINTS = {
-    "publish copy": ("threadx_duck.publishing:copy_stream", 1, 0.01),
-    "publish mark": ("threadx_duck.store:Store.mark_published", 1, 0.05),
-    "publish swap": ("threadx_duck.publishing:replace_file", 1, 0.005),
-}
-COMPACT_POINTS = {
-    "compact write": ("threadx_duck.maintenance:_rewrite", 1, 0.1),
-    "compact compare": ("threadx_duck.maintenance:_require_same", 1, 0.05),
-    "compact swap": ("threadx_duck.maintenance:replace_file", 1, 0.005),
-}
-POINTS = INGEST_POINTS | PUBLISH_POINTS | COMPACT_POINTS
-INGESTS_KILLED = 6
-
+# Runs the command line; counts the events at which it may die, and dies at one of them, or a little later.
 _CHILD = """
-import functools, importlib, os, signal, sys, threading
-from threadx_duck import download
+import os, signal, sys, threading
+from threadx_duck import download, importing
 from threadx_duck.cli.main import run
-from threadx_duck.store import Store
+from threadx_duck.session import Session
 
-point, turn, delay = sys.argv[1], int(sys.argv[2]), float(sys.argv[3])
-download.COMMIT_ROWS = 9_000
-download._COMMIT_SECONDS = 0.3
-turns = 0
+turn, delay, report = int(sys.argv[1]), float(sys.argv[2]), sys.argv[3]
+folder, events = os.getcwd(), 0
+for module, rows in ((download, 6_000), (importing, 3_000)):
+    assert module.COMMIT_ROWS > rows
+    module.COMMIT_ROWS = rows
+WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT
 
 def kill():
     os.kill(os.getpid(), signal.SIGKILL)
 
-def watched(function, wanted):
-    @functools.wraps(function)
-    def call(*arguments, **options):
-        global turns
-        if wanted is None or wanted in arguments:
-            turns += 1
-            if turns == turn:
-                threading.Timer(delay, kill).start() if delay > 0.0005 else kill()
-        return function(*arguments, **options)
+def count():
+    global events
+    events += 1
+    if events == turn:
+        threading.Timer(delay, kill).start() if delay else kill()
+
+def hook(event, arguments):
+    if event not in {"open", "os.rename", "os.link", "os.remove", "os.mkdir", "os.chmod", "os.chown", "shutil.rmtree"}:
+        return
+    path = arguments[0]
+    if not isinstance(path, (str, os.PathLike)) or not os.path.abspath(path).startswith(folder):
+        return
+    if "log" in os.path.basename(path) or event == "open" and not arguments[2] & WRITES:
+        return
+    count()
+
+def watched(function):
+    def call(self, name, *arguments, **options):
+        if name.partition("/")[0] in {"append", "remove", "migrate", "maintenance"}:
+            count()
+        return function(self, name, *arguments, **options)
     return call
 
-append = Store.append
-def acknowledged(self, batches):
-    appended = append(self, batches)
-    with open("acknowledged", "a") as file:
-        file.write(f"{sum(row.rows_added for row in appended)}\\n")
-    return appended
-Store.append = acknowledged
-
-module, _, path = point.partition(":")
-path, _, wanted = path.partition("=")
-owner = importlib.import_module(module)
-*parents, name = path.split(".")
-for parent in parents:
-    owner = getattr(owner, parent)
-setattr(owner, name, watched(getattr(owner, name), wanted or None))
-sys.exit(run(sys.argv[4:]))
+Session.run = watched(Session.run)
+sys.addaudithook(hook)
+try:
+    code = run(sys.argv[4:])
+finally:
+    with open(report, "w") as file:
+        file.write(str(events))
+sys.exit(code)
 """
 
 
 @dataclass(frozen=True)
 class Kill:
-    """One process killed: where, with which source, what was stored before and after."""
+    """One process killed, and what was wrong then: the life and the step tell it again."""
 
-    point: str
-    source: str
-    rows_before: int
-    rows_after: int
-    rows_lost: int
-    faults: tuple[str, ...]
+    life: int
+    step: int
+    command: str
+    at: str
+    wrong: tuple[str, ...]
+
+
+class Usual:
+    """How long each command takes, and how many events it has, by the last that ended."""
+
+    def __init__(self) -> None:
+        self._seconds: dict[str, float] = {}
+        self._events: dict[str, int] = {}
+
+    def learn(self, command: str, seconds: float, events: int) -> None:
+        self._seconds[command], self._events[command] = seconds, events
+
+    def seconds(self, command: str) -> float:
+        return self._seconds.get(command, _FIRST_GUESS)
+
+    def events(self, command: str) -> int:
+        return self._events.get(command, _FIRST_EVENTS)
 
 
 class Soak:
-    """One exchange, and one store after another that is filled by processes which get killed."""
+    """Lives one life after the other, each with its kills."""
 
-    def __init__(self, folder: Path, seed: int) -> None:
+    def __init__(self, folder: Path, seed: int, commands: Sequence[str] = COMMANDS) -> None:
         self._folder = folder
-        self._random = random.Random(seed)
-        self._life = 0
-        self.completed = 0
-        self.survived = 0
+        self._seed = seed
+        self._commands = tuple(commands)
+        self._usual = Usual()
+        self.survived: Counter[str] = Counter()
+        self.ended: Counter[str] = Counter()
+        self.after_end: list[Kill] = []
 
-    def run(self, kills: int, points: Sequence[str] = tuple(POINTS)) -> Iterator[Kill]:
-        """Yields each kill; raises `AssertionError` as soon as a completed store differs."""
-        market = generate_market(SYMBOLS, start=START, end=NOW, outages=[OUTAGE], quiet={"ETHUSDC": 0.3})
-        done = 0
-        with LoopbackExchange(market, now=NOW, weight_limit=1_000_000) as exchange:
-            expected = self._undisturbed(exchange)
-            while done < kills:
-                folder = self._new_life(exchange)
-                for kill in self._live(folder, expected, points):
-                    yield kill
-                    done += 1
-                    if done == kills:
-                        break
+    def live(self, number: int, most: int = 3, least: int = 1) -> Iterator[Kill]:
+        """One life: each command is killed a random number of times, then runs to its end."""
+        folder = self._folder / f"life-{number}"
+        life = Life(folder, f"{self._seed}-{number}")
+        is_clean = False
+        try:
+            before = len(self.after_end)
+            wrong_kills = 0
+            for step_number, step in enumerate(life.steps(self._commands), start=1):
+                life.model.remember()
+                step.begin()
+                for _ in range(life.random.randint(least, most) if step.command in self._commands else 0):
+                    try:
+                        at = self._kill(life, step)
+                    except AssertionError as error:
+                        self.after_end.append(Kill(number, step_number, step.command, "before its kill", (str(error),)))
+                        continue
+                    if at is None:
+                        self.survived[step.command] += 1
+                        continue
+                    wrong = _asked(lambda step=step: life.model.wrong() + step.after_kill())
+                    wrong_kills += bool(wrong)
+                    yield Kill(number, step_number, step.command, at, wrong)
+                wrong = _asked(lambda step=step: self._end(life, step))
+                self.ended[step.command] += 1
+                if wrong:
+                    self.after_end.append(Kill(number, step_number, step.command, "end", wrong))
+                if any("exit" in text for text in wrong):
+                    return
+            is_clean = not wrong_kills and not [kill for kill in self.after_end[before:] if kill.life == number]
+        finally:
+            life.close()
+            if is_clean:
+                shutil.rmtree(folder)
 
-    def _live(self, folder: Path, expected: str, points: Sequence[str]) -> Iterator[Kill]:
-        source = self._random.choice(("rest", "archive", "auto"))
-        ingest = ("ingest", *SYMBOLS, "--start", "2024-01-01", "--end", LAST_DAY, "--source", source)
-        unreached = {"rest": "parse file", "archive": "parse rest"}.get(source)
-        reached = [point for point in points if point in INGEST_POINTS and point != unreached]
-        for point in self._random.choices(reached, k=INGESTS_KILLED if reached else 0):
-            yield from self._kill(folder, point, source, ingest)
-        _threadx(folder, *ingest)
-        for known, command in ((PUBLISH_POINTS, "publish"), (COMPACT_POINTS, "compact")):
-            for point in (point for point in points if point in known):
-                yield from self._kill(folder, point, source, (command,))
-        _threadx(folder, *ingest, "--refresh")
-        assert _fingerprint(folder) == expected, f"{folder} differs from an undisturbed run"
-        assert _fingerprint(folder, "read.duckdb") == expected, "the read copy is not that of the finished store"
-        assert sorted(path.name for path in folder.glob("*.duckdb*")) == ["read.duckdb", "threadx.duckdb"]
-        self.completed += 1
+    def _kill(self, life: Life, step: Step) -> str | None:
+        """Starts a process and has it killed; says when, or None if it ended before."""
+        arguments = (step.killed or step.arguments)()
+        turn, delay, at, patience = 0, 0.0, "", _ENDLESS if step.killed else PATIENCE
+        # Towards the end, where files are swapped, twice as often.
+        part = max(life.random.random(), life.random.random() if life.random.random() < 0.5 else 0.0)
+        late = life.random.choice((0.0, 0.002, 0.02, 0.1)) * life.random.random()
+        if life.random.random() < 0.4:
+            patience = 0.15 + part * self._usual.seconds(step.command)
+            at = f"{patience:.3f} s"
+        else:
+            turn, delay = 1 + int(part * self._usual.events(step.command)), late
+            at = f"event {turn} + {delay:.3f} s"
+        life.model.remember()
+        code, _, error, events, seconds = _run(life.folder, arguments, turn, delay, patience)
+        if code == -signal.SIGKILL:
+            return at
+        assert code == 0, f"{arguments}: exit {code}: {error}"
+        if events and not step.killed:
+            self._usual.learn(step.command, seconds, events)
+        return None
 
-    def _kill(self, folder: Path, point: str, source: str, command: Sequence[str]) -> Iterator[Kill]:
-        target, turns, longest = POINTS[point]
-        before = _stored(folder)
-        (folder / "acknowledged").write_text("")
-        turn, delay = self._random.randint(1, turns), self._random.uniform(0.0, longest)
-        arguments = [sys.executable, "-c", _CHILD, target, str(turn), str(delay), *command]
-        ran = subprocess.run(arguments, cwd=folder, capture_output=True, text=True, timeout=PATIENCE, check=False)
-        if ran.returncode != -signal.SIGKILL:
-            assert ran.returncode == 0, ran.stderr
-            self.survived += 1
-            return
-        acknowledged = sum(map(int, (folder / "acknowledged").read_text().split()))
-        after = _stored(folder)
-        yield Kill(point, source, before, after, max(0, before + acknowledged - after), _faults(folder))
+    def _end(self, life: Life, step: Step) -> list[str]:
+        life.model.remember()
+        arguments = step.arguments()
+        code, out, error, events, seconds = _run(life.folder, arguments, 0, 0.0, PATIENCE)
+        if code:
+            return [f"{' '.join(arguments)}: exit {code}: {error.strip()} {out[:2_000]}"]
+        if not step.killed:
+            self._usual.learn(step.command, seconds, events)
+        return step.after_end(out) + life.model.wrong() + _left_behind(life)
 
-    def _new_life(self, exchange: LoopbackExchange) -> Path:
-        self._life += 1
-        folder = self._folder / f"life-{self._life}"
-        folder.mkdir()
-        (folder / "paths.toml").write_text(
-            f'[data.store]\ndatabase = "threadx.duckdb"\nread_copy = "read.duckdb"\n'
-            f'[data.api]\nbase_url = "{exchange.url}"\nrate_limit_calls = 1000000\n'
-            f'[data.archive]\nbase_url = "{exchange.url}"\n'
+
+def _asked(ask: Callable[[], list[str]]) -> tuple[str, ...]:
+    """What is wrong; a file that cannot even be read is."""
+    try:
+        return tuple(ask())
+    except (AssertionError, OSError, ValueError, subprocess.TimeoutExpired, duckdb.Error, ThreadxDuckError) as error:
+        return (f"{type(error).__name__}: {error}",)
+
+
+def _left_behind(life: Life) -> list[str]:
+    """The files that a finished command leaves, unless the doctor names them."""
+    strays = life.strays()
+    if not strays:
+        return []
+    ran = subprocess.run(
+        [sys.executable, "-m", "threadx_duck", "doctor", "--json"],
+        cwd=life.folder, capture_output=True, text=True, timeout=PATIENCE, check=False,
+    )  # fmt: skip
+    said = " ".join(finding["text"] for finding in json.loads(ran.stdout)["findings"])
+    return [f"left behind, unnamed: {path.relative_to(life.folder)}" for path in strays if str(path) not in said]
+
+
+def _run(
+    folder: Path, arguments: Sequence[str], turn: int, delay: float, patience: float
+) -> tuple[int, str, str, int, float]:
+    """Exit code, both outputs, the number of events and the seconds of one process; killed when patience ends."""
+    with tempfile.NamedTemporaryFile(prefix="threadx-soak-events-") as report:
+        began = time.monotonic()
+        process = subprocess.Popen(
+            [sys.executable, "-c", _CHILD, str(turn), str(delay), report.name, *arguments],
+            cwd=folder,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
         )
-        return folder
-
-    def _undisturbed(self, exchange: LoopbackExchange) -> str:
-        folder = self._new_life(exchange)
-        _threadx(folder, "ingest", *SYMBOLS, "--start", "2024-01-01", "--end", LAST_DAY, "--source", "rest")
-        assert _faults(folder) == ()
-        return _fingerprint(folder)
-
-
-def _threadx(folder: Path, *arguments: str) -> None:
-    subprocess.run(
-        [sys.executable, "-m", "threadx_duck", "--quiet", *arguments],
-        cwd=folder,
-        check=True,
-        stdout=subprocess.DEVNULL,
-        timeout=PATIENCE,
-    )
+        try:
+            out, error = process.communicate(timeout=patience)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            out, error = process.communicate()
+        return process.returncode, out, error, int(report.read() or 0), time.monotonic() - began
 
 
-def _store(folder: Path, name: str = "threadx.duckdb") -> Store:
-    return Store(StoreSettings(database=folder / name))
+class _Tally:
+    """Counts the kills of both workers, and says how far they are."""
+
+    def __init__(self, wanted: int, minutes: float) -> None:
+        self._wanted = wanted
+        self._until = time.monotonic() + 60 * minutes
+        self._lock = threading.Lock()
+        self.kills: list[Kill] = []
+
+    @property
+    def is_enough(self) -> bool:
+        return len(self.kills) >= self._wanted or time.monotonic() > self._until
+
+    def add(self, kill: Kill) -> None:
+        with self._lock:
+            self.kills.append(kill)
+            found = sum(map(len, (kill.wrong for kill in self.kills)))
+            sys.stderr.write(f"\r{len(self.kills)} of {self._wanted} kills, {found} findings; {kill.command:<8}")
+            sys.stderr.flush()
 
 
-def _fingerprint(folder: Path, name: str = "threadx.duckdb") -> str:
-    return compute_fingerprint(_store(folder, name)).sha256
-
-
-def _is_made(folder: Path) -> bool:
-    """Whether the store has its tables: the very first commit makes them."""
-    return (folder / "threadx.duckdb").exists() and _store(folder).info() is not None
-
-
-def _stored(folder: Path) -> int:
-    if not _is_made(folder):
-        return 0
-    with duckdb.connect(str(folder / "threadx.duckdb"), read_only=True) as connection:
-        return int(connection.execute("select count(*) from candles_1m").fetchall()[0][0])
-
-
-def _faults(folder: Path) -> tuple[str, ...]:
-    """What the checks find in the store, and in its read copy, if these are there."""
-    names = [name for name in ("threadx.duckdb", "read.duckdb") if (folder / name).exists()]
-    stores = [_store(folder, name) for name in names if name != "threadx.duckdb" or _is_made(folder)]
-    return tuple(
-        f"{finding.name}: {finding.rows.num_rows}"
-        for store in stores
-        for finding in run_checks(store)
-        if finding.rows.num_rows
-    )
-
-
-@contextmanager
-def _scratch_folder() -> Iterator[Path]:
-    with tempfile.TemporaryDirectory(prefix="threadx-soak-") as folder:
-        yield Path(folder)
-
-
-def main() -> None:
-    """Runs the long form and prints a table."""
+def _parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--kills", type=int, default=50)
-    parser.add_argument("--seed", type=int, default=1)
-    options = parser.parse_args()
-    kills: list[Kill] = []
-    with _scratch_folder() as folder:
-        soak = Soak(folder, options.seed)
-        for kill in soak.run(options.kills):
-            kills.append(kill)
-            sys.stderr.write(f"{len(kills)}: {kill}\n")
-    tries = Counter(kill.point for kill in kills)
-    sys.stdout.write(f"{'killed in':<16} kills  left rows  rows lost  checks with rows\n")
-    for point in POINTS:
-        of_point = [kill for kill in kills if kill.point == point]
-        grown = sum(kill.rows_after > kill.rows_before for kill in of_point)
-        lost = sum(kill.rows_lost for kill in of_point)
-        faults = sum(len(kill.faults) for kill in of_point)
-        sys.stdout.write(f"{point:<16} {tries[point]:>5}  {grown:>9}  {lost:>9}  {faults:>16}\n")
-    sys.stdout.write(
-        f"{len(kills)} kills, {soak.completed} stores completed and equal to an undisturbed one, "
-        f"{soak.survived} runs ended before their kill.\n"
-    )
-    sys.exit(any(kill.rows_lost or kill.faults for kill in kills))
+    parser.add_argument("--kills", type=int, default=500)
+    parser.add_argument("--seed", type=int, default=random.randrange(1_000_000))
+    parser.add_argument("--commands", nargs="+", choices=COMMANDS, default=COMMANDS)
+    parser.add_argument("--minutes", type=float, default=60.0, help="begin no life after so many minutes")
+    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--life", type=int, default=1, help="the first life")
+    parser.add_argument("--lives", type=int, default=1_000_000, help="at most so many lives")
+    return parser.parse_args()
+
+
+def main() -> int:
+    """Runs the long form and prints a table."""
+    options = _parse()
+    folder = Path(tempfile.mkdtemp(prefix="threadx-soak-"))
+    soak = Soak(folder, options.seed, options.commands)
+    tally = _Tally(options.kills, options.minutes)
+    numbers = iter(range(options.life, options.life + options.lives))
+    sys.stderr.write(f"seed {options.seed}, in {folder}\n")
+
+    def work() -> None:
+        while not tally.is_enough and (number := next(numbers, None)) is not None:
+            for kill in soak.live(number):
+                tally.add(kill)
+
+    with ThreadPoolExecutor(options.workers) as pool:
+        workers = [pool.submit(work) for _ in range(options.workers)]
+    _print(soak, tally, options.commands)
+    findings = [kill for kill in (*tally.kills, *soak.after_end) if kill.wrong]
+    for kill in findings:
+        where = f"seed {options.seed}, life {kill.life}, step {kill.step} ({kill.command}, {kill.at})"
+        sys.stdout.writelines(f"{where}: {text}\n" for text in kill.wrong)
+    for worker in workers:
+        worker.result()
+    if findings:
+        sys.stdout.write(f"The folders are in {folder}.\n")
+        return 1
+    shutil.rmtree(folder)
+    return 0
+
+
+def _print(soak: Soak, tally: _Tally, commands: Sequence[str]) -> None:
+    kills = Counter(kill.command for kill in tally.kills)
+    found: defaultdict[str, int] = defaultdict(int)
+    for kill in (*tally.kills, *soak.after_end):
+        found[kill.command] += len(kill.wrong)
+    sys.stdout.write(f"\n{'command':<8}  kills  ended before  run to the end  found\n")
+    for command in commands:
+        sys.stdout.write(
+            f"{command:<8}  {kills[command]:>5}  {soak.survived[command]:>12}  {soak.ended[command]:>14}"
+            f"  {found[command]:>5}\n"
+        )
+    sys.stdout.write(f"{len(tally.kills)} kills.\n")
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

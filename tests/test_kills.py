@@ -14,7 +14,7 @@ import duckdb
 import pytest
 
 from tests.processes import PATIENCE, run_python, run_threadx, start_threadx, wait_until
-from tests.soak_kills import COMPACT_POINTS, INGEST_POINTS, PUBLISH_POINTS, Soak
+from tests.soak_kills import Soak
 from threadx_duck.checks import run_checks
 from threadx_duck.config import Settings, StoreSettings
 from threadx_duck.ingest import IngestionManager
@@ -26,16 +26,21 @@ INGEST = ("ingest", "BTCUSDC", "--start", "2024-01-01", "--source", "rest")
 
 
 @pytest.mark.parametrize(
-    "points",
+    ("commands", "life"),
     [
-        pytest.param(tuple(INGEST_POINTS), id="ingest"),
-        pytest.param((*PUBLISH_POINTS, *COMPACT_POINTS), id="publish-compact"),
+        pytest.param(("ingest", "import", "remove"), 1, id="ingest-import-remove"),
+        pytest.param(("verify", "follow"), 2, id="verify-follow"),
+        pytest.param(("compact", "publish", "migrate", "backup"), 8, id="copies"),
     ],
 )
-def test_kills_at_random_moments_lose_nothing(tmp_path: Path, points: tuple[str, ...]) -> None:
-    soak = Soak(tmp_path, seed=7)
-    kills = list(soak.run(3, points))
-    assert [(kill.rows_lost, kill.faults) for kill in kills] == [(0, ())] * 3
+def test_kills_at_random_moments_lose_nothing(tmp_path: Path, commands: tuple[str, ...], life: int) -> None:
+    soak = Soak(tmp_path / "soak", 7, commands)
+    kills = list(soak.live(life, most=1))
+    assert sum(soak.survived.values()) + len(kills) >= len(commands)
+    assert kills
+    assert [kill for kill in (*kills, *soak.after_end) if kill.wrong] == []
+    assert set(commands) <= soak.ended.keys()
+    assert not list((tmp_path / "soak").iterdir())
 
 
 @pytest.fixture(scope="module")
