@@ -12,7 +12,7 @@ from threadx_duck.errors import UsageError
 from threadx_duck.exchange import FIRST_MINUTE, LATE_CANDLES
 from threadx_duck.planning import SOURCES, Costs, Planner, SourceChoice, SymbolPlan
 from threadx_duck.symbol_names import read_symbols
-from threadx_duck.times import DAY, EPOCH, MINUTE, TimeRange, floor_minute, intersect_ranges, utc_now
+from threadx_duck.times import DAY, EPOCH, MINUTE, TimeRange, floor_minute, format_time, intersect_ranges, utc_now
 
 if TYPE_CHECKING:
     from threadx_duck.archive_files import ArchiveFile
@@ -70,6 +70,11 @@ class Demand:
         if not chosen:
             raise UsageError(f"Nothing is stored in {self._store.name} yet. Name a symbol: threadx ingest BTCUSDC")
         last, clock = self._last_minute(end, planner)
+        if start is not None and start >= last:
+            raise UsageError(
+                f"The range begins at {format_time(start)}, but by the exchange's clock the last minute that is over "
+                f"ended at {format_time(last)}."
+            )
         wanted = {symbol: _wanted(spans.get(symbol), start, last) for symbol in chosen}
         missing = {symbol: [span] for symbol, span in wanted.items() if span.start < span.end}
         if missing and spans and not refresh:

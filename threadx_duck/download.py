@@ -85,6 +85,7 @@ class Downloader:
         self._stop = stop
         self._progress = progress
         self._queue = _Queue(_QUEUED_THOUSANDS)
+        self._said: queue.SimpleQueue[str] = queue.SimpleQueue()
         self._buffer = Buffer()
         self._buffered_since = 0.0
         self._fatal: DownloadError | None = None
@@ -99,6 +100,8 @@ class Downloader:
         """
         self.results = {plan.symbol: SymbolResult(plan.symbol, plan=plan) for plan in plans}
         self._progress.started(list(plans))
+        # Waits begin on other threads; what is said of them is said on this one.
+        said_before, self._sources.rest.budget.say = self._sources.rest.budget.say, self._say
         share = 1 / min(len(plans), self._symbols_at_once)
         pool = ThreadPoolExecutor(self._symbols_at_once, thread_name_prefix="symbol")
         try:
@@ -118,6 +121,11 @@ class Downloader:
             raise
         finally:
             self._stop_workers(pool)
+            self._sources.rest.budget.say = said_before
+
+    def _say(self, text: str) -> None:
+        logger.warning("%s", text)
+        self._said.put(text)
 
     def _collect(self, unfinished: int) -> None:
         """Takes pages from the queue until every symbol is done, committing whenever a batch is due."""
@@ -126,6 +134,8 @@ class Downloader:
                 item = self._queue.get(timeout=1.0)
             except queue.Empty:
                 item = None
+            while not self._said.empty():
+                self._progress.note(self._said.get())
             if isinstance(item, Delivery):
                 self._take(item)
             elif isinstance(item, _Done):

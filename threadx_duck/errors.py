@@ -101,9 +101,13 @@ class ConnectionFailedError(DownloadError):
 
 
 class ServerFailedError(DownloadError):
-    """The exchange answered with a 5xx status or one of its own retryable codes."""
+    """The exchange answered with a 5xx status or one of its own retryable codes.
+
+    ``retry_after`` is the number of seconds it asks to wait, 0 if it does not say.
+    """
 
     retryable = True
+    retry_after = 0.0
 
 
 class RateLimitedError(DownloadError):

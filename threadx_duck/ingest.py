@@ -351,6 +351,7 @@ class IngestionManager:
             from threadx_duck.sources.rest import RestSource
 
             rest, archive = RestSource(self.settings.api, self._stop), ArchiveSource(self.settings, self._stop)
+            rest.budget.say = self._progress.note
             self._sources = Sources(rest, archive, self._names)
         return self._sources
 

@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 
 from pyrate_limiter import InMemoryBucket, Limiter, Rate
 from pyrate_limiter.abstracts import BucketFactory, RateItem
 
 from threadx_duck.errors import STOPPED, DownloadError
 from threadx_duck.exchange import KLINES_WEIGHT, WEIGHT_LIMIT
+from threadx_duck.times import utc_now
+
+logger = logging.getLogger("threadx_duck.sources")
 
 _POLL_SECONDS = 0.2
 
 # A call counts at the exchange when it arrives, not when it is sent; this much later at most.
 _TRAVEL_SECONDS = 0.5
+
+# A pause of so many seconds is said.
+_NOTICED_SECONDS = 5.0
 
 
 class _OneBucket(BucketFactory):
@@ -45,6 +53,7 @@ class RequestBudget:
         self.calls = calls
         self.used = 0
         self.weight_limit = WEIGHT_LIMIT
+        self.say: Callable[[str], None] = logger.warning
         self._limit_asked = False
         self._stop = stop
         self._lock = threading.Lock()
@@ -69,17 +78,24 @@ class RequestBudget:
             with self._lock:
                 self._in_flight -= 1
 
-    def pause(self, seconds: float) -> None:
-        """Holds every thread back for so many seconds from now."""
+    def pause(self, seconds: float, why: str = "") -> None:
+        """Holds every thread back for so many seconds from now; ``why`` is said with a pause that a person notices."""
         with self._lock:
-            self._paused_until = max(self._paused_until, time.monotonic() + seconds)
+            until = time.monotonic() + seconds
+            is_news = until > self._paused_until + _NOTICED_SECONDS
+            self._paused_until = max(self._paused_until, until)
+        if is_news and seconds >= _NOTICED_SECONDS:
+            ends = utc_now() + timedelta(seconds=seconds)
+            self.say(
+                f"{why or 'The request budget is used up.'} Waiting {seconds:.0f} seconds, until {ends:%H:%M:%S} UTC."
+            )
 
     def observe(self, used_weight: int, second_of_minute: int) -> None:
         """Takes note of the exchange's own counter; near its limit, holds on until its next clock minute."""
         with self._lock:
             room = self.weight_limit - used_weight - KLINES_WEIGHT * self._in_flight
         if room < KLINES_WEIGHT:
-            self.pause(60 - second_of_minute)
+            self.pause(60 - second_of_minute, f"{used_weight:,} of {self.weight_limit:,} request weight are used.")
 
     def may_learn_limit(self) -> bool:
         """True for the first to ask; the others need not ask the exchange for its limit again."""

@@ -25,8 +25,11 @@ from threadx_duck.errors import (
     ConnectionFailedError,
     DownloadError,
     RateLimitedError,
+    ServerFailedError,
 )
-from threadx_duck.times import utc_now
+from threadx_duck.exchange import FIRST_MINUTE
+from threadx_duck.sources.watchdog import Watchdog, watch_connections
+from threadx_duck.times import DAY, utc_now
 from threadx_duck.urls import authorization, without_user
 
 logger = logging.getLogger("threadx_duck.sources")
@@ -62,6 +65,17 @@ class _Adapter(HTTPAdapter):
         self._user = user
         super().__init__(**options)
 
+    def init_poolmanager(self, *arguments: Any, **options: Any) -> None:
+        """Connections that the watchdog can shut."""
+        super().init_poolmanager(*arguments, **options)
+        watch_connections(self.poolmanager)
+
+    def proxy_manager_for(self, *arguments: Any, **options: Any) -> Any:
+        """The same through a proxy."""
+        manager = super().proxy_manager_for(*arguments, **options)
+        watch_connections(manager)
+        return manager
+
     def proxy_headers(self, proxy: str) -> dict[str, str]:
         """The header that a proxy wants."""
         del proxy
@@ -71,13 +85,14 @@ class _Adapter(HTTPAdapter):
 class HttpClient:
     """Asks hosts for bodies; one for all threads of a run.
 
-    Waits end at ``timeout_seconds`` for a connection, for each part of a body and for the whole of it
-    times ``patience``; a body above ``most_bytes`` is refused.
+    Waits end at ``timeout_seconds`` for a connection and between two parts of an answer, and at ``timeout_seconds``
+    times ``patience`` for all of it, header included; a body above ``most_bytes`` is refused.
     """
 
     def __init__(self, settings: ApiSettings, stop: threading.Event, connections: int) -> None:
         self._settings = settings
         self._stop = stop
+        self._watchdog = Watchdog()
         self._session = requests.Session()
         self._session.trust_env = False
         if settings.proxy:
@@ -92,6 +107,7 @@ class HttpClient:
     def close(self) -> None:
         """Closes every connection."""
         self._session.close()
+        self._watchdog.close()
 
     def get(
         self,
@@ -121,15 +137,30 @@ class HttpClient:
         raise AssertionError("tenacity either returns or raises")
 
     def _wait(self, state: RetryCallState) -> float:
+        error = None if state.outcome is None else state.outcome.exception()
         # After a 429 all threads wait for as long as the exchange said, in the budget.
-        if state.outcome is not None and isinstance(state.outcome.exception(), RateLimitedError):
+        if isinstance(error, RateLimitedError):
             return 0.0
         delay = self._settings.retry_delay
         # Newer tenacity renames the first argument of its own wait_exponential_jitter.
         backoff = wait_exponential(multiplier=delay, max=_LONGEST_BACKOFF)
-        return backoff(state) + wait_random(0, delay)(state)
+        wanted = error.retry_after if isinstance(error, ServerFailedError) else 0.0
+        return max(wanted, backoff(state) + wait_random(0, delay)(state))
 
     def _ask(self, url: str, most_bytes: int, patience: float) -> Answer:
+        with self._watchdog.watching(self._settings.timeout_seconds * patience) as call:
+            try:
+                answer = self._get(url, most_bytes, patience)
+            except DownloadError:
+                if not call.is_overdue:
+                    raise
+            else:
+                # A header that is cut off looks whole.
+                if not call.is_overdue:
+                    return answer
+            raise self._too_slow(urlsplit(without_user(url)).netloc)
+
+    def _get(self, url: str, most_bytes: int, patience: float) -> Answer:
         began = time.monotonic()
         timeout = self._settings.timeout_seconds
         user, url = authorization(url), without_user(url)
@@ -180,12 +211,16 @@ class HttpClient:
 
 
 def _moment(date: str | None) -> datetime:
+    """The time of a ``Date`` header, which is UTC where it names no zone; this machine's where it cannot be one."""
+    now = utc_now()
     if date is None:
-        return utc_now()
+        return now
     try:
-        return parsedate_to_datetime(date).astimezone(UTC).replace(tzinfo=None)
-    except (TypeError, ValueError):
-        return utc_now()
+        moment = parsedate_to_datetime(date)
+        moment = moment if moment.tzinfo is None else moment.astimezone(UTC).replace(tzinfo=None)
+    except (TypeError, ValueError, OverflowError):
+        return now
+    return moment if FIRST_MINUTE <= moment <= now + DAY else now
 
 
 def _innermost(error: BaseException) -> str:

@@ -26,7 +26,7 @@ from threadx_duck.sources.page import Page
 from threadx_duck.sources.statuses import raise_for_status, read_json
 from threadx_duck.sources.symbols import read_symbols
 from threadx_duck.timeframes import ONE_MINUTE, Timeframe
-from threadx_duck.times import EPOCH, MINUTE, TimeRange, floor_minute, month_of
+from threadx_duck.times import EPOCH, MINUTE, TimeRange, floor_minute, format_time, month_of, utc_now
 
 logger = logging.getLogger("threadx_duck.sources")
 
@@ -37,9 +37,21 @@ _MOST_BYTES = 8 << 20
 # The list of all symbols, with their filters, is a hundred times a page of candles.
 _MOST_LIST_BYTES = 64 << 20
 
+# Rows off the grid share a minute with one on it: a window takes two pages at the most, or the host is odd.
+_MOST_PAGES = 4
+
+# By how much the clocks of one host, or that of a header and this machine's, may differ before it is looked into.
+_CLOCKS_DIFFER = timedelta(minutes=5)
+# The running candle, and a header of whole seconds.
+_NEWEST_ROW = timedelta(minutes=2)
+
 # A price that changes by more than this factor from one page to the next is asked for again.
 _JUMP = 1.5
 _LEARN_LIMIT_FROM_WEIGHT = WEIGHT_LIMIT // 10
+_MOST_DIGITS = 9
+
+# No clock of the exchange shows a time outside these, in milliseconds: it opened in 2017.
+_FIRST_CLOCK, _LAST_CLOCK = 1_483_228_800_000, 4_102_444_800_000
 
 Content = TypeVar("Content")
 
@@ -62,6 +74,7 @@ class RestSource:
         self._klines_url = settings.base_url.rstrip("/") + settings.klines_endpoint
         self.budget = RequestBudget(settings.rate_limit_calls, settings.rate_limit_window, stop)
         self._client = HttpClient(settings, stop, connections=REQUESTS_IN_FLIGHT)
+        self._ahead: timedelta | None = None
         self._pool = ThreadPoolExecutor(REQUESTS_IN_FLIGHT, thread_name_prefix="rest")
 
     def close(self) -> None:
@@ -73,13 +86,44 @@ class RestSource:
         """The exchange's clock, naive UTC. Raises `DownloadError`."""
 
         def read(answer: Answer) -> datetime:
-            body = read_json(answer, "its clock")
-            try:
-                return EPOCH + timedelta(milliseconds=body["serverTime"])
-            except (KeyError, TypeError, OverflowError) as error:
-                raise BadResponseError(f"{answer.url} did not tell the time.") from error
+            told = read_json(answer, "its clock")
+            milliseconds = told.get("serverTime") if isinstance(told, dict) else None
+            if type(milliseconds) is not int or not _FIRST_CLOCK <= milliseconds < _LAST_CLOCK:
+                raise BadResponseError(f"{answer.url} did not tell the time.")
+            clock = EPOCH + timedelta(milliseconds=milliseconds)
+            self._compare_clocks(clock, answer)
+            return clock
 
         return self._get(self._url("time"), "its clock", read)
+
+    def _compare_clocks(self, clock: datetime, answer: Answer) -> None:
+        """Where the exchange's own clock and its ``Date`` header differ, the clock counts from now on."""
+        if self._ahead is None and abs(clock - answer.moment) > _CLOCKS_DIFFER:
+            self._ahead = clock - utc_now()
+            self.budget.say(
+                f"{urlsplit(answer.url).netloc} dates its answers {format_time(answer.moment)}, but its clock is "
+                f"{format_time(clock.replace(microsecond=0))}: the clock is taken."
+            )
+
+    def _timed(self, answer: Answer, last: int) -> Answer:
+        """The answer with the exchange's true time. Raises `DownloadError` for rows of the future.
+
+        A ``Date`` header before its own rows, or ahead of this machine, is compared with the exchange's clock.
+        ``last`` is the last row's time in milliseconds.
+        """
+        newest = EPOCH + timedelta(milliseconds=last if _FIRST_CLOCK <= last < _LAST_CLOCK else 0)
+        is_doubtful = newest > answer.moment + _NEWEST_ROW or answer.moment > utc_now() + _CLOCKS_DIFFER
+        if is_doubtful and self._ahead is None:
+            self.server_time()
+        if self._ahead is not None:
+            answer = replace(answer, moment=(utc_now() + self._ahead).replace(microsecond=0))
+        if newest > answer.moment + _NEWEST_ROW:
+            opened, clock = format_time(newest.replace(microsecond=0)), format_time(answer.moment)
+            raise BadResponseError(
+                f"{urlsplit(answer.url).netloc} answered with a candle of {opened}, though its clock is {clock}; "
+                "nothing of it was stored."
+            )
+        return answer
 
     def fetch_symbols(self, symbol: str | None = None) -> list[ExchangeSymbol]:
         """The symbols that the exchange lists, by name; or that one, after checking that there is such a symbol.
@@ -168,6 +212,11 @@ class RestSource:
         """All rows of a window; a full page that ends before its window is asked on from its last row."""
         fetched = self._fetch(symbol, timeframe, window)
         while fetched.is_full and fetched.last + 1 < _milliseconds(window.end - timeframe.step):
+            if len(fetched.answers) >= _MOST_PAGES:
+                raise BadResponseError(
+                    f"{urlsplit(fetched.answers[0].url).netloc} answers with more than {_MOST_PAGES * PAGE_CANDLES:,} "
+                    f"rows for {PAGE_CANDLES:,} {timeframe.label} candles of {symbol}; nothing of it was stored."
+                )
             # One millisecond on, not one minute: an off-grid row may share its minute with one on the grid.
             more = self._fetch(symbol, timeframe, window, first=fetched.last + 1)
             fetched = _joined(fetched, more)
@@ -218,7 +267,8 @@ class RestSource:
                 # A first candle that cannot be read is proof of nothing but what lies before it.
                 require_mostly_candles(klines, urlsplit(answer.url).netloc)
             _require_window(klines, TimeRange(EPOCH + timedelta(milliseconds=start), window.end), answer)
-            return _Fetched(window, klines, (answer,), _last_time(rows, answer), is_full=len(rows) >= limit)
+            last = _last_time(rows, answer)
+            return _Fetched(window, klines, (self._timed(answer, last),), last, is_full=len(rows) >= limit)
 
         url = self._url("", symbol=symbol, interval=timeframe.interval, **bounds, limit=limit)
         fetched = self._get(url, symbol, read)
@@ -235,7 +285,7 @@ class RestSource:
             try:
                 raise_for_status(answer, what)
             except RateLimitedError as error:
-                self.budget.pause(error.retry_after)
+                self.budget.pause(error.retry_after, f"{urlsplit(answer.url).netloc} is over its request limit (429).")
                 raise
             return read(answer)
 
@@ -349,7 +399,7 @@ def _joined(fetched: _Fetched, more: _Fetched) -> _Fetched:
 
 def _used_weight(answer: Answer) -> int:
     used = answer.headers.get("X-MBX-USED-WEIGHT-1M", "")
-    return int(used) if used.isdecimal() else 0
+    return int(used) if used.isascii() and used.isdecimal() and len(used) <= _MOST_DIGITS else 0
 
 
 def _milliseconds(moment: datetime) -> int:

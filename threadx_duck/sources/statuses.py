@@ -5,7 +5,9 @@ Statuses and codes: binance-spot-api-docs, rest-api.md and errors.md. Codes are 
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import UTC, timedelta
+from email.utils import parsedate_to_datetime
+from math import ceil
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -27,6 +29,9 @@ from threadx_duck.times import format_time
 _DEFAULT_RETRY_AFTER = 60
 _LONGEST_RETRY_AFTER = 7  # digits: the longest ban is three days
 
+# The exchange counts within a clock minute. Whoever asks for more than this has a reason that no waiting cures.
+_MOST_PATIENCE = 15 * 60
+
 _INVALID_SYMBOL = -1121
 _ILLEGAL_CHARACTERS = -1100
 _BUSY_CODES = frozenset({-1000, -1001, -1003, -1006, -1007, -1008})
@@ -46,6 +51,8 @@ def _error_of(answer: Answer, what: str) -> DownloadError:
     match status:
         case 429:
             wait = _retry_after(answer)
+            if wait > _MOST_PATIENCE:
+                return _wants_too_long(host, status, answer, wait)
             return RateLimitedError(
                 f"{host} answered 429 for {what}: over its request limit; it asks to wait {wait} seconds. "
                 "Lower [data.api] rate_limit_calls if other programs share this address.",
@@ -69,7 +76,12 @@ def _error_of(answer: Answer, what: str) -> DownloadError:
                 f"{host} has nothing at {urlsplit(answer.url).path} (404); see [data.api] klines_endpoint."
             )
     if status >= 500 or code in _BUSY_CODES:
-        return ServerFailedError(f"{host} failed to answer for {what}: {status}{_detail(code, message)}.")
+        wait = _retry_after(answer, default=0)
+        if wait > _MOST_PATIENCE:
+            return _wants_too_long(host, status, answer, wait)
+        error = ServerFailedError(f"{host} failed to answer for {what}: {status}{_detail(code, message)}.")
+        error.retry_after = wait
+        return error
     if code == _INVALID_SYMBOL or (code == _ILLEGAL_CHARACTERS and "'symbol'" in message):
         hint = f" Symbols are written in upper case: {what.upper()}." if what != what.upper() else ""
         return UnknownSymbolError(f"{host} has no symbol {what!r}.{hint}")
@@ -92,9 +104,26 @@ def _detail(code: int, message: str) -> str:
     return f", {code} {message.rstrip('.')}" if code else ""
 
 
-def _retry_after(answer: Answer) -> int:
+def _retry_after(answer: Answer, default: int = _DEFAULT_RETRY_AFTER) -> int:
+    """How many seconds an answer asks to wait, in either form of the header: a number, or a time."""
     value = answer.headers.get("Retry-After", "")
-    return int(value) if value.isdecimal() and len(value) <= _LONGEST_RETRY_AFTER else _DEFAULT_RETRY_AFTER
+    if value.isascii() and value.isdecimal():
+        return int(value[:_LONGEST_RETRY_AFTER]) if len(value) <= _LONGEST_RETRY_AFTER else 10**_LONGEST_RETRY_AFTER
+    try:
+        moment = parsedate_to_datetime(value)
+        moment = moment if moment.tzinfo is None else moment.astimezone(UTC).replace(tzinfo=None)
+    except (TypeError, ValueError, OverflowError):
+        return default
+    seconds = (moment - answer.moment).total_seconds()
+    return default if seconds <= 0 else ceil(seconds)
+
+
+def _wants_too_long(host: str, status: int, answer: Answer, wait: int) -> HostRefusedError:
+    until = format_time(answer.moment + timedelta(seconds=wait))
+    return HostRefusedError(
+        f"{host} answered {status} and asks to wait until {until}, longer than a run waits. Run the same command then. "
+        f"{_OTHER_HOST}"
+    )
 
 
 def read_json(answer: Answer, what: str) -> Any:

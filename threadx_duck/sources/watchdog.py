@@ -1,0 +1,132 @@
+"""One deadline for a whole answer: a thread shuts the connection of a request that is overdue.
+
+A socket's own time limit starts anew with every byte, so a host that trickles its header, or sends ``100 Continue``
+without end, would hold a request for ever; requests and urllib3 have no limit for all of it.
+"""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import Any
+
+import urllib3
+from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
+from urllib3.poolmanager import PoolManager
+
+_here = threading.local()
+
+
+class Call:
+    """A request on its way; ``is_overdue`` once the watchdog has shut its connection."""
+
+    def __init__(self, deadline: float) -> None:
+        self.deadline = deadline
+        self.is_overdue = False
+        self._connection: Any = None
+        self._lock = threading.Lock()
+
+    def holds(self, connection: Any) -> None:
+        """Takes note of the connection that the request goes over."""
+        with self._lock:
+            self._connection = connection
+
+    def shut(self) -> None:
+        """Ends whatever the request waits for."""
+        with self._lock:
+            self.is_overdue = True
+            connected = getattr(self._connection, "sock", None)
+        if connected is not None:
+            # The plain socket's own method: that of an encrypted one forgets what its reader still needs.
+            with suppress(OSError, ValueError):
+                socket.socket.shutdown(connected, socket.SHUT_RDWR)
+
+
+class Watchdog:
+    """Shuts the connections of overdue requests, on one thread that runs while there are any."""
+
+    def __init__(self) -> None:
+        self._calls: set[Call] = set()
+        self._changed = threading.Condition()
+        self._thread: threading.Thread | None = None
+        self._is_closed = False
+
+    @contextmanager
+    def watching(self, seconds: float) -> Iterator[Call]:
+        """Watches the request that this thread makes inside."""
+        call = Call(time.monotonic() + seconds)
+        _here.call = call
+        with self._changed:
+            is_first = not self._calls or call.deadline < min(other.deadline for other in self._calls)
+            self._calls.add(call)
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._watch, name="deadlines", daemon=True)
+                self._thread.start()
+            elif is_first:
+                self._changed.notify()
+        try:
+            yield call
+        finally:
+            _here.call = None
+            with self._changed:
+                self._calls.discard(call)
+
+    def close(self) -> None:
+        """Ends the thread."""
+        with self._changed:
+            self._is_closed = True
+            self._changed.notify()
+        if self._thread is not None:
+            self._thread.join()
+
+    def _watch(self) -> None:
+        with self._changed:
+            while not self._is_closed:
+                now = time.monotonic()
+                overdue = [call for call in self._calls if call.deadline <= now]
+                for call in overdue:
+                    self._calls.discard(call)
+                    call.shut()
+                left = min((call.deadline for call in self._calls), default=now + 3_600) - now
+                self._changed.wait(left)
+
+
+class _Watched:
+    """Tells the request of this thread which connection it goes over, before it waits for anything."""
+
+    def connect(self) -> None:
+        self._tell()
+        super().connect()  # type: ignore[misc]
+
+    def request(self, *arguments: Any, **options: Any) -> None:
+        self._tell()
+        super().request(*arguments, **options)  # type: ignore[misc]
+
+    def _tell(self) -> None:
+        call: Call | None = getattr(_here, "call", None)
+        if call is not None:
+            call.holds(self)
+
+
+class _Connection(_Watched, urllib3.connection.HTTPConnection):
+    pass
+
+
+class _SecureConnection(_Watched, urllib3.connection.HTTPSConnection):
+    pass
+
+
+class _Pool(HTTPConnectionPool):
+    ConnectionCls = _Connection
+
+
+class _SecurePool(HTTPSConnectionPool):
+    ConnectionCls = _SecureConnection
+
+
+def watch_connections(manager: PoolManager) -> None:
+    """Has a manager of connections, direct ones or through a proxy, make connections that can be watched."""
+    manager.pool_classes_by_scheme = {"http": _Pool, "https": _SecurePool}
