@@ -509,15 +509,6 @@ def test_symbol_unknown_to_both_is_said_to_be_unknown(settings: Settings, exchan
     assert not paths(exchange, "daily")
 
 
-def test_symbol_that_rest_has_forgotten_is_found_in_the_archive(settings: Settings, exchange: LoopbackExchange) -> None:
-    exchange.fail(400, times=None, match="/api/v3/klines", code=-1121, text="Invalid symbol.")
-    result, _ = ingest(settings)
-    assert result.status == "failed"
-    assert "--source archive" in str(result.error)
-    assert stored(settings).equals(served(exchange.market))
-    assert ingest(settings)[0].status == "up_to_date"
-
-
 def test_unknown_source_and_archive_switched_off_are_refused(tmp_path: Path, exchange: LoopbackExchange) -> None:
     settings = make_settings(tmp_path, exchange.url, archive="enabled = false")
     with pytest.raises(UsageError, match="The sources are auto, rest, archive"):

@@ -110,7 +110,7 @@ def test_ingest_gives_json(threadx: Threadx) -> None:
     assert [entry["status"] for entry in document["symbols"]] == ["ok", "failed"]
     assert document["symbols"][0]["error"] is None
     assert "no symbol 'NOPE'" in document["symbols"][1]["error"]
-    assert {name: document[name] for name in ("rows_added", "requests")} == {"rows_added": 4_200, "requests": 7}
+    assert {name: document[name] for name in ("rows_added", "requests")} == {"rows_added": 4_200, "requests": 8}
     assert isinstance(document["seconds"], float)
 
 

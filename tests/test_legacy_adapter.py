@@ -185,6 +185,11 @@ def test_fetch_writes_the_log_file_of_the_settings(settings: Settings) -> None:
     assert "INFO threadx_duck.legacy_adapter: BTCUSDC 2024-01-02T00:00:00Z" in text
 
 
+def test_fetch_of_a_symbol_that_is_mistyped_names_the_nearest(settings: Settings) -> None:
+    with LegacyAdapter(settings) as made, pytest.raises(UnknownSymbolError, match=r"Did you mean BTCUSDC\?$"):
+        made.fetch_klines_1m("btc/usdx", "2024-01-02", "2024-01-02")
+
+
 @pytest.mark.parametrize(
     ("answer", "error", "sentence"),
     [
@@ -222,6 +227,7 @@ def test_fetch_that_fails_says_what_was_found_and_what_to_do(
     sentence: str,
 ) -> None:
     mocked.get(KLINES, **answer)
+    mocked.get(f"{HOST}/api/v3/exchangeInfo", json={"symbols": []})
     with pytest.raises(error, match=sentence):
         mocked_adapter.fetch_klines_1m("btcusdc", "2024-01-01", "2024-01-01")
 

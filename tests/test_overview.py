@@ -101,6 +101,8 @@ def test_symbols_of_the_exchange_have_status_and_assets(manager: IngestionManage
 def test_symbol_that_the_exchange_does_not_list_is_named(manager: IngestionManager) -> None:
     with pytest.raises(UnknownSymbolError, match="has no symbol 'NOSUCHCOIN'"):
         manager.exchange_symbols("NOSUCHCOIN")
+    with pytest.raises(UnknownSymbolError, match=r"has no symbol 'SOLUSDX'\. Did you mean SOLUSDC\?$"):
+        manager.exchange_symbols("sol/usdx")
 
 
 def test_symbols_that_cannot_be_read_are_no_symbols(manager: IngestionManager, exchange: LoopbackExchange) -> None:

@@ -146,8 +146,9 @@ class Downloader:
         self._commit()
 
     def _take(self, delivery: Delivery) -> None:
-        # A symbol that delivers exists, so the store is no mistake.
-        self._store.make()
+        if delivery.pages:
+            # A symbol that delivers exists, so the store is no mistake.
+            self._store.make()
         if not self._buffer.requests:
             self._buffered_since = time.monotonic()
         for page in delivery.pages:

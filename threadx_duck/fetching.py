@@ -13,7 +13,7 @@ from typing import NamedTuple
 from threadx_duck.archive_files import ArchiveFile
 from threadx_duck.candles import absent_ranges
 from threadx_duck.errors import STOPPED, DownloadError, UnknownSymbolError
-from threadx_duck.exchange import FIRST_MINUTE, PAGE_CANDLES
+from threadx_duck.exchange import PAGE_CANDLES
 from threadx_duck.planning import SOURCES, PlannedRequest, Planner, SymbolPlan
 from threadx_duck.sources.archive import ArchiveSource, FileAnswer
 from threadx_duck.sources.archive_listing import NotListed
@@ -35,15 +35,22 @@ _LONG_HOLE = 3 * PAGE_CANDLES * MINUTE
 _LATEST_PUBLICATION = timedelta(days=45)
 
 
+class KnownNames(NamedTuple):
+    """Names of symbols, and how many answers it took to know them."""
+
+    names: Collection[str]
+    answers: int
+
+
 class Sources(NamedTuple):
     """What can be asked; a `threadx_duck.planning.Planner` says which of them may be.
 
-    ``names`` are those that a mistyped symbol may stand for.
+    ``names`` gives those that a mistyped symbol may stand for.
     """
 
     rest: RestSource
     archive: ArchiveSource
-    names: Callable[[], Collection[str]] = tuple
+    names: Callable[[], KnownNames] = lambda: KnownNames((), 0)
 
 
 class Delivery(NamedTuple):
@@ -102,9 +109,10 @@ class SymbolDownload:
     _has_file: bool = False
     _within: TimeRange | None = None
     _not_listed: NotListed | None = None
+    _in_doubt: DownloadError | None = None
 
     def __post_init__(self) -> None:
-        self._is_archive_chosen = self.planner.sources == SOURCES["archive"]
+        self._is_archive_last = self.planner.sources == SOURCES["archive"]
 
     def deliveries(self) -> Iterator[Delivery]:
         """What the plan brings, in time order: whoever stops taking leaves no hole behind.
@@ -113,6 +121,8 @@ class SymbolDownload:
         """
         try:
             yield from self._from_listing() if self.plan.find_listing else self._carry_out(self.plan.requests)
+            if self._in_doubt is not None and not self._has_file:
+                raise self._with_offer(self._in_doubt)
             self._note_unbrought()
             yield self._deliver([], 0)
         finally:
@@ -121,15 +131,13 @@ class SymbolDownload:
 
     def _from_listing(self) -> Iterator[Delivery]:
         """The plan from the symbol's first candle on; that candle is delivered first."""
+        # No file is fetched meanwhile: whether there is such a symbol is about to be told.
         missing = self.plan.missing
-        if missing[0].start > FIRST_MINUTE:
-            # Not more than one: whether there is such a symbol is about to be told.
-            self._fetch_ahead(self.plan.requests[:1])
         try:
             first = self.sources.rest.fetch_first(self.plan.symbol)
         except DownloadError as error:
-            self._answers += isinstance(error, UnknownSymbolError)
-            yield from self._carry_out_unlisted(error)
+            self._go_on_without_rest(error)
+            yield from self._carry_out(self._plan(missing, self.planner).requests)
             return
         if first is None:
             return
@@ -141,31 +149,33 @@ class SymbolDownload:
         yield self._deliver([first] if is_late else [], 0)._replace(undue=self.plan.minutes - plan.minutes)
         yield from self._carry_out(plan.requests)
 
-    def _carry_out_unlisted(self, error: DownloadError) -> Iterator[Delivery]:
-        """The plan over the archive alone, for a symbol of which REST tells nothing.
+    def _go_on_without_rest(self, error: DownloadError) -> None:
+        """Leaves REST out from here on: the archive keeps the files of symbols that REST has forgotten.
 
-        The archive keeps the files of symbols that REST has forgotten; its list tells which, so that no other is
-        asked for. Raises ``error`` if it has none, or if REST was to be asked, too.
+        Its list tells which, so that no other is asked for. Raises ``error`` if REST was to be asked and failed in
+        another way, or if the archive has no file of the symbol or may not be asked for any.
         """
-        is_rest_wanted = "rest" in self.planner.sources
+        is_unknown = isinstance(error, UnknownSymbolError)
+        self._answers += is_unknown
         files_only = tuple(source for source in self.planner.sources if source != "rest")
-        if is_rest_wanted and not isinstance(error, UnknownSymbolError):
-            raise error
-        if not files_only:
+        is_rest_wanted = files_only != self.planner.sources
+        if not files_only or (is_rest_wanted and not is_unknown):
             raise self._with_offer(error)
+        self._not_listed = self._list_files(error, is_rest_wanted=is_rest_wanted)
+        if self._not_listed is None:
+            self._in_doubt = error
+        elif not self._not_listed.files:
+            raise (
+                self._with_offer(error)
+                if is_unknown
+                else type(error)(
+                    f"The archive has no files of {self.plan.symbol}, and REST could not be asked about it: {error}"
+                )
+            )
+        elif is_unknown:
+            self._notes.append(f"{error} What the archive has of it is all there is; a day's file has the last word.")
         self.planner = replace(self.planner, sources=files_only)
-        if isinstance(error, UnknownSymbolError):
-            self._not_listed = self._list_files(error, is_rest_wanted=is_rest_wanted)
-            if self._not_listed is not None and not self._not_listed.files:
-                raise self._with_offer(error)
-        yield from self._carry_out(self._plan(self.plan.missing, self.planner).requests)
-        if not self._has_file:
-            raise self._with_offer(error)
-        if is_rest_wanted:
-            raise UnknownSymbolError(
-                f"{error} The candles of its archive files are stored; what these lack stays unknown. "
-                "With --source archive its daily files have the last word."
-            ) from error
+        self._is_archive_last = True
 
     def _list_files(self, error: DownloadError, *, is_rest_wanted: bool) -> NotListed | None:
         """The archive's list of the symbol; None if it cannot be had and its files are to be tried one by one.
@@ -175,6 +185,8 @@ class SymbolDownload:
         try:
             listed = self.sources.archive.find_files(self.plan.symbol)
         except DownloadError as failure:
+            if self.stop.is_set() or failure.stops_run:
+                raise
             if not is_rest_wanted:
                 return None
             raise UnknownSymbolError(
@@ -187,7 +199,9 @@ class SymbolDownload:
         """The same with the nearest name, where the exchange does not know the symbol."""
         if not isinstance(error, UnknownSymbolError):
             return error
-        return UnknownSymbolError(f"{error}{offer(self.plan.symbol, self.sources.names())}")
+        names, asked = self.sources.names()
+        self._answers += asked
+        return UnknownSymbolError(f"{error}{offer(self.plan.symbol, names)}")
 
     @property
     def undelivered(self) -> int:
@@ -205,8 +219,7 @@ class SymbolDownload:
                 yield from self._settle(owed)
                 owed = []
             if request.file is None:
-                for page in self.sources.rest.fetch_range(request.symbol, ONE_MINUTE, request.wanted, self.lookahead):
-                    yield self._deliver([page], TimeRange(page.range_start, page.range_end).minutes)
+                yield from self._over_rest(request)
                 continue
             answer = self._take(request.file)
             if answer.page is None:
@@ -218,9 +231,21 @@ class SymbolDownload:
             yield self._with_follow_ups(request, answer, answer.page)
         yield from self._settle(owed)
 
+    def _over_rest(self, request: PlannedRequest) -> Iterator[Delivery]:
+        """A range over REST; where that has forgotten the symbol, what the archive has of it."""
+        if "rest" in self.planner.sources:
+            try:
+                for page in self.sources.rest.fetch_range(request.symbol, ONE_MINUTE, request.wanted, self.lookahead):
+                    yield self._deliver([page], TimeRange(page.range_start, page.range_end).minutes)
+            except UnknownSymbolError as error:
+                self._go_on_without_rest(error)
+            else:
+                return
+        yield from self._carry_out(self._plan(request.missing, self.planner).requests)
+
     def _with_follow_ups(self, request: PlannedRequest, answer: FileAnswer, page: Page) -> Delivery:
         """A file's page together with the pages for the minutes that it lacks."""
-        is_proof = answer.is_complete or (request.source == "archive_daily" and self._is_archive_chosen)
+        is_proof = answer.is_complete or (request.source == "archive_daily" and self._is_archive_last)
         span = request.wanted
         if self._within is not None:
             # The whole day, not its missing minutes alone: beside them, too, it ranks above the month's file.
@@ -241,28 +266,37 @@ class SymbolDownload:
 
     def _fetch_missing(self, request: PlannedRequest, missing: Iterable[TimeRange]) -> Iterator[Delivery]:
         """Ranges that a request's source did not bring, from the sources that rank above it."""
-        sources = self.planner.sources[self.planner.sources.index(request.source) + 1 :]
-        planner = replace(self.planner, sources=sources)
         due: list[TimeRange] = []
         for hole in missing:
-            if self._is_worth_a_look(request, hole, planner):
-                yield from self._carry_out(self._plan(due, planner).requests)
-                page = self.sources.rest.fetch_next(request.symbol, ONE_MINUTE, hole)
+            if self._is_worth_a_look(request, hole):
+                yield from self._carry_out(self._plan(due, self._above(request)).requests)
+                due = [hole]
+                try:
+                    page = self.sources.rest.fetch_next(request.symbol, ONE_MINUTE, hole)
+                except UnknownSymbolError as error:
+                    self._go_on_without_rest(error)
+                    continue
                 begins_later = page.range_end > hole.start + MINUTE
                 yield self._deliver([page] if begins_later else [], 0)
-                due = intersect_ranges([hole], [TimeRange(page.range_end, hole.end)]) if begins_later else [hole]
-            elif sources and not self._is_hopeless(hole):
+                if begins_later:
+                    due = intersect_ranges([hole], [TimeRange(page.range_end, hole.end)])
+            elif self._above(request).sources and not self._is_hopeless(hole):
                 due.append(hole)
-        yield from self._carry_out(self._plan(due, planner).requests)
+        yield from self._carry_out(self._plan(due, self._above(request)).requests)
 
-    def _is_worth_a_look(self, request: PlannedRequest, hole: TimeRange, planner: Planner) -> bool:
+    def _above(self, request: PlannedRequest) -> Planner:
+        """The planner with the sources that rank above that of a request: for what it did not bring."""
+        sources = self.planner.sources
+        return replace(self.planner, sources=sources[sources.index(request.source) + 1 :])
+
+    def _is_worth_a_look(self, request: PlannedRequest, hole: TimeRange) -> bool:
         """Whether to ask REST for the next candle first, as one call may show that there is nothing to be had.
 
         A month's file that cannot be trusted, or is not published yet, says nothing about its candles.
         """
         is_long = hole.end - hole.start > _LONG_HOLE
-        is_late = request.file in self._absent and hole.end + _LATEST_PUBLICATION > planner.clock
-        return "rest" in planner.sources and is_long and not is_late and request.file not in self._untrusted
+        is_late = request.file in self._absent and hole.end + _LATEST_PUBLICATION > self.planner.clock
+        return "rest" in self.planner.sources and is_long and not is_late and request.file not in self._untrusted
 
     def _is_hopeless(self, hole: TimeRange) -> bool:
         """Whether a month is one of those before the first file, so that no daily file need be tried.
@@ -277,14 +311,17 @@ class SymbolDownload:
         )
 
     def _plan(self, missing: Sequence[TimeRange], planner: Planner) -> SymbolPlan:
-        absent = self._absent if self._not_listed is None else _Either(self._absent, self._not_listed)
-        return replace(planner, absent=absent).plan(self.plan.symbol, missing)
+        return replace(planner, absent=self._known_absent).plan(self.plan.symbol, missing)
+
+    @property
+    def _known_absent(self) -> Container[ArchiveFile]:
+        return self._absent if self._not_listed is None else _Either(self._absent, self._not_listed)
 
     def _fetch_ahead(self, todo: Sequence[PlannedRequest]) -> None:
         """Starts to fetch the files of the next requests, as many as memory allows but at least one."""
         rows = files = 0
         for request in todo:
-            if request.file is None:
+            if request.file is None or request.file in self._known_absent:
                 continue
             rows += request.file.period.minutes
             files += 1
@@ -294,6 +331,9 @@ class SymbolDownload:
                 self._files[request.file] = self.sources.archive.fetch(request.file, recheck=self.recheck)
 
     def _take(self, file: ArchiveFile) -> FileAnswer:
+        if file not in self._files:
+            # It was planned before the archive told that it has no such file.
+            return FileAnswer(file, None, requests=0)
         answer = self._files.pop(file).result()
         if self.stop.is_set():
             raise DownloadError(STOPPED)

@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any, Self
 
 from threadx_duck.config import Settings, get_settings
 from threadx_duck.demand import Demand, stored_spans
-from threadx_duck.errors import DownloadError, UsageError
+from threadx_duck.errors import DownloadError, UnknownSymbolError, UsageError
 from threadx_duck.logs import ensure_logs
 from threadx_duck.planning import Planner, SourceChoice, SymbolPlan
 from threadx_duck.publishing import published_after
 from threadx_duck.results import Progress, SymbolResult
 from threadx_duck.store import Store
-from threadx_duck.symbol_names import offer, plain
+from threadx_duck.symbol_names import offer, read_symbols
 from threadx_duck.timeframes import ONE_MINUTE, Timeframe, parse_timeframe
 from threadx_duck.times import (
     EPOCH,
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from threadx_duck.exchange import ExchangeSymbol
     from threadx_duck.export_formats import Format
     from threadx_duck.exporting import ExportedFile
-    from threadx_duck.fetching import Sources
+    from threadx_duck.fetching import KnownNames, Sources
     from threadx_duck.importing import ImportResult
     from threadx_duck.overview import Step
     from threadx_duck.symbols import SymbolCache, SymbolList
@@ -223,12 +223,20 @@ class IngestionManager:
         return self.store.query("queries/gaps", symbols=chosen, start=start or EPOCH, end=end or _FOREVER)
 
     def exchange_symbols(self, symbol: str | None = None) -> list[ExchangeSymbol]:
-        """The symbols that the exchange lists; or that one. Raises `UnknownSymbolError` if there is no such symbol.
+        """The symbols that the exchange lists; or that one.
 
-        Not to be called while a run is being stopped.
+        Raises `UnknownSymbolError` with the nearest name if there is no such symbol. Not to be called while a run is
+        being stopped.
         """
         self._stop.clear()
-        return self._open_sources().rest.fetch_symbols(None if symbol is None else plain(symbol))
+        rest = self._open_sources().rest
+        if symbol is None:
+            return rest.fetch_symbols()
+        (name,) = read_symbols([symbol], self._listed)
+        try:
+            return rest.fetch_symbols(name)
+        except UnknownSymbolError as error:
+            raise UnknownSymbolError(f"{error}{offer(name, self._names().names)}") from error
 
     def verify(
         self,
@@ -309,13 +317,21 @@ class IngestionManager:
         kept = self._symbol_cache.read()
         return [entry.symbol for entry in kept.symbols] if kept else []
 
-    def _names(self) -> set[str]:
+    def _names(self) -> KnownNames:
         """All names that a mistyped symbol may stand for: stored ones, and the exchange's, asked for if need be."""
+        from threadx_duck.fetching import KnownNames
+
+        asked: list[int] = []
+
+        def ask() -> list[ExchangeSymbol]:
+            asked.append(1)
+            return self._open_sources().rest.fetch_symbols()
+
         try:
-            listed = [entry.symbol for entry in self.list_symbols().symbols]
+            listed = [entry.symbol for entry in self._symbol_cache.list(ask).symbols]
         except DownloadError:
             listed = []
-        return {*listed, *self.stored_symbols()}
+        return KnownNames({*listed, *self.stored_symbols()}, len(asked))
 
     @property
     def _symbol_cache(self) -> SymbolCache:

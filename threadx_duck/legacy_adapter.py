@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from datetime import timedelta
+from datetime import datetime, timedelta
 from types import TracebackType
 from typing import Any, Self
 
@@ -14,11 +14,11 @@ import pyarrow as pa
 from threadx_duck.arrays import empty
 from threadx_duck.candles import CANDLE_SCHEMA, read_candles
 from threadx_duck.config import Settings, get_settings
-from threadx_duck.errors import UsageError
+from threadx_duck.errors import DownloadError, UnknownSymbolError, UsageError
 from threadx_duck.logs import ensure_logs
 from threadx_duck.sources.rest import REQUESTS_IN_FLIGHT, RestSource
 from threadx_duck.store import scratch
-from threadx_duck.symbol_names import plain
+from threadx_duck.symbol_names import offer, plain
 from threadx_duck.timeframes import ONE_MINUTE
 from threadx_duck.times import MINUTE, TimeLike, TimeRange, floor_minute, format_time, parse_range
 
@@ -66,30 +66,10 @@ class LegacyAdapter:
         start, end = parse_range(start_date, end_date)
         if self._source is None:
             self._source = RestSource(self.settings.api, self._stop)
-        began = time.monotonic()
-        now = floor_minute(self._source.server_time())
-        last = now if end is None else min(end, now)
-        pages = []
-        if start is None:
-            first = self._source.fetch_first(symbol)
-            if first is None:
-                return empty(CANDLE_SCHEMA)
-            start = first.range_end - MINUTE
-        if start < last:
-            pages = list(self._source.fetch_range(symbol, ONE_MINUTE, TimeRange(start, last), REQUESTS_IN_FLIGHT))
-        rejected = sum(page.rejected.num_rows for page in pages)
-        table = pa.concat_tables([empty(CANDLE_SCHEMA), *(page.candles for page in pages)])
-        logger.info(
-            "%s %s to %s: %s candles, %s rows rejected, %s requests, %.1f s",
-            symbol,
-            format_time(start),
-            format_time(last),
-            table.num_rows,
-            rejected,
-            sum(len(page.bodies) for page in pages),
-            time.monotonic() - began,
-        )
-        return table
+        try:
+            return _fetch(self._source, symbol, start, end)
+        except UnknownSymbolError as error:
+            raise UnknownSymbolError(f"{error}{offer(symbol, _names(self._source))}") from error
 
     def detect_gaps_1m(self, candles: Any) -> pa.Table:
         """The runs of absent minutes between the first and the last candle of each symbol.
@@ -125,3 +105,39 @@ def _read_gaps(gaps: Any) -> pa.Table:
     except (TypeError, KeyError, pa.ArrowException) as error:
         raise UsageError("Gaps are a table with gap_start and gap_end, as detect_gaps_1m returns.") from error
     return pa.table([symbols, *times], names=["symbol", "gap_start", "gap_end"])
+
+
+def _fetch(source: RestSource, symbol: str, start: datetime | None, end: datetime | None) -> pa.Table:
+    """The closed candles of a range, from the first candle on or to the last closed minute where it is open."""
+    began = time.monotonic()
+    now = floor_minute(source.server_time())
+    last = now if end is None else min(end, now)
+    pages = []
+    if start is None:
+        first = source.fetch_first(symbol)
+        if first is None:
+            return empty(CANDLE_SCHEMA)
+        start = first.range_end - MINUTE
+    if start < last:
+        pages = list(source.fetch_range(symbol, ONE_MINUTE, TimeRange(start, last), REQUESTS_IN_FLIGHT))
+    rejected = sum(page.rejected.num_rows for page in pages)
+    table = pa.concat_tables([empty(CANDLE_SCHEMA), *(page.candles for page in pages)])
+    logger.info(
+        "%s %s to %s: %s candles, %s rows rejected, %s requests, %.1f s",
+        symbol,
+        format_time(start),
+        format_time(last),
+        table.num_rows,
+        rejected,
+        sum(len(page.bodies) for page in pages),
+        time.monotonic() - began,
+    )
+    return table
+
+
+def _names(source: RestSource) -> list[str]:
+    """The exchange's symbols; none if it does not tell them."""
+    try:
+        return [entry.symbol for entry in source.fetch_symbols()]
+    except DownloadError:
+        return []

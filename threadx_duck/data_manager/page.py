@@ -28,7 +28,6 @@ from threadx_duck.data_manager.theme import scaled
 from threadx_duck.data_manager.work import Worker
 from threadx_duck.errors import UsageError
 from threadx_duck.logs import ROOT
-from threadx_duck.symbol_names import plain
 
 logger = logging.getLogger("threadx_duck.data_manager")
 
@@ -104,7 +103,7 @@ class DataManagerPage(ttk.Frame):
 
     def add_symbol(self) -> None:
         """Puts the symbol in the sidebar's box into the list, if the exchange knows it."""
-        name = plain(self.sidebar.new_symbol.get())
+        name = self.sidebar.new_symbol.get().strip()
         if not name:
             self.strip.say("Type a symbol first, such as BTCUSDC.")
             return

@@ -6,7 +6,7 @@ import html
 import re
 from collections.abc import Callable, Container
 from dataclasses import dataclass
-from urllib.parse import quote, urlencode
+from urllib.parse import quote, unquote, urlencode
 
 from threadx_duck.archive_files import ArchiveFile, FileSource, folder_of
 from threadx_duck.errors import BadResponseError
@@ -26,44 +26,30 @@ _MOST_PAGES = 40
 
 @dataclass(frozen=True)
 class NotListed(Container[ArchiveFile]):
-    """The files of a symbol that the archive does not have: ``file in NotListed(...)``.
-
-    ``files`` are the listed ones. Days before ``days_from`` were not listed, as the files of their months were.
-    """
+    """The files of a symbol that the archive does not have: ``file in NotListed(...)``; ``files`` are those it has."""
 
     files: frozenset[ArchiveFile]
-    days_from: ArchiveFile | None
     pages: int
 
     def __contains__(self, file: object) -> bool:
-        if not isinstance(file, ArchiveFile) or file in self.files:
-            return False
-        is_known = self.days_from is None or file.source != "archive_daily" or file.start >= self.days_from.start
-        return is_known or file.start < min(listed.start for listed in self.files)
+        return file not in self.files
 
 
 def find_files(ask: Callable[[str], bytes], root: str, symbol: str) -> NotListed:
-    """The archive's files of a symbol: all months, and the days from the last one on; two requests for most symbols.
+    """The archive's files of a symbol: two requests for one that has none, one more for each 500 days.
 
     ``ask`` brings the body of an address. Raises `DownloadError`, such as `BadResponseError` for what is no listing.
     """
-    months, pages = _list(ask, root, symbol, "archive_monthly", "")
-    first_day: ArchiveFile | None = None
-    marker = ""
-    if months:
-        # The days of the last month, too: a symbol that ended has only some of them.
-        first_day = ArchiveFile("archive_daily", symbol, max(months).start)
-        # Files are listed by name, and the marker itself is left out.
-        marker = first_day.key.removesuffix(".zip")
-    days, more = _list(ask, root, symbol, "archive_daily", marker)
-    return NotListed(frozenset(months + days), first_day, pages + more)
+    months, pages = _list(ask, root, symbol, "archive_monthly")
+    days, more = _list(ask, root, symbol, "archive_daily")
+    return NotListed(frozenset(months + days), pages + more)
 
 
-def _list(
-    ask: Callable[[str], bytes], root: str, symbol: str, source: FileSource, marker: str
-) -> tuple[list[ArchiveFile], int]:
-    prefix = folder_of(source, symbol)
+def _list(ask: Callable[[str], bytes], root: str, symbol: str, source: FileSource) -> tuple[list[ArchiveFile], int]:
+    # The bucket lists its keys as they are; only in an address are they percent-encoded.
+    prefix = unquote(folder_of(source, symbol))
     found: list[ArchiveFile] = []
+    marker = ""
     for page in range(1, _MOST_PAGES + 1):
         query = {"delimiter": "/", "prefix": prefix, **({"marker": marker} if marker else {})}
         address = f"{_BUCKETS.get(root, f'{root}/')}?{urlencode(query, quote_via=quote)}"

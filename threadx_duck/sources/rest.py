@@ -140,7 +140,11 @@ class RestSource:
         If its first row is none that can be stored, the page is empty and ends before that row's minute.
         The exchange has no listing date; ``startTime=0&limit=1`` is how its clients find the first candle.
         """
-        fetched = self._fetch(symbol, ONE_MINUTE, TimeRange(EPOCH, datetime.max), limit=1)
+        ever = TimeRange(EPOCH, datetime.max)
+        fetched = self._fetch(symbol, ONE_MINUTE, ever, limit=1)
+        if fetched.last < 0:
+            # An empty answer given once would hide the whole symbol.
+            fetched = _joined(fetched, self._fetch(symbol, ONE_MINUTE, ever, limit=1))
         page = _to_page(symbol, ONE_MINUTE, fetched)
         if page.candles.num_rows:
             return replace(page, range_end=page.candles["open_time"][0].as_py() + MINUTE)
