@@ -225,7 +225,10 @@ def test_an_older_store_is_upgraded_and_keeps_its_candles(append: Any, store: St
     append()
     created = ask(store_path, "select created_at from store_info")
     change(store_path, "drop view gaps; update store_info set schema_version = 0")
-    with pytest.raises(StoreError, match=r"\(schema 0, here 1\) and lacks what this needs"), store.reading() as session:
+    with (
+        pytest.raises(StoreError, match=rf"\(schema 0, here {SCHEMA_VERSION}\) and lacks what this needs"),
+        store.reading() as session,
+    ):
         session.query("queries/gaps", symbols=[], start=START, end=START)
     with store.writing():
         pass
@@ -240,7 +243,9 @@ def test_a_newer_store_is_refused(append: Any, store: Store, store_path: Path) -
     change(store_path, "update store_info set schema_version = 99")
     for session in (store.reading, store.writing):
         with (
-            pytest.raises(StoreError, match=r"written by a newer threadx_duck \(schema 99, here 1\)\. Upgrade"),
+            pytest.raises(
+                StoreError, match=rf"written by a newer threadx_duck \(schema 99, here {SCHEMA_VERSION}\)\. Upgrade"
+            ),
             session(),
         ):
             pass

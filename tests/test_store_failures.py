@@ -345,12 +345,12 @@ def test_full_disk_leaves_the_store_uncompacted(
 
 # Everything is imported and read before the rights are dropped: the interpreter may lie where nobody may look.
 _AS_NOBODY = """
-import os, sys
+import encodings.utf_8_sig, os, sys
 from threadx_duck import checks, download, doctor, ingest, maintenance, publishing, removal, sqlfiles, store
 from threadx_duck.cli import output
 from threadx_duck.cli.main import run
 import click, rich.table, rich.console, tenacity, pyarrow.csv, pyarrow.compute
-for folder in sqlfiles.sql_root().iterdir():
+for folder in filter(lambda entry: entry.is_dir(), sqlfiles.sql_root().iterdir()):
     sqlfiles.list_sql(folder.name)
 if os.geteuid() == 0:
     os.setgroups([]), os.setgid(65534), os.setuid(65534)

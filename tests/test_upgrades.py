@@ -235,8 +235,9 @@ def test_an_upgrade_that_fails_leaves_the_store_as_it_was(
 
 @pytest.mark.usefixtures("_newer")
 def test_doctor_tells_of_an_older_store(saved: Path, invoke: Invoke) -> None:
+    before = _version(saved)
     told = invoke("doctor").stdout
-    assert f"An earlier threadx_duck wrote it (schema {SAVED[0]}, here {NEXT})." in told
+    assert f"An earlier threadx_duck wrote it (schema {before}, here {NEXT})." in told
     assert "The next ingest upgrades it." in told
 
 

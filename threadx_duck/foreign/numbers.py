@@ -70,7 +70,8 @@ def read_numbers(name: str, column: str, values: pa.ChunkedArray) -> Numbers:
             return Numbers(_from_single(name, column, values.cast(pa.float32())), None, is_single=True)
         return Numbers(values, None)
     if pa.types.is_integer(kind):
-        return Numbers(values.cast(pa.float64()), None)
+        # A whole number that no double holds is out of every candle's range, and rejected as such.
+        return Numbers(values.cast(pa.float64(), safe=False), None)
     if pa.types.is_string(kind):
         return _from_text(values)
     raise UsageError(f"{name} has a column {column} of an unusable type, {kind}; it takes numbers.")

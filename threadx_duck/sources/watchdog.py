@@ -105,6 +105,13 @@ class _Watched:
         self._tell()
         super().request(*arguments, **options)  # type: ignore[misc]
 
+    def _tunnel(self) -> None:
+        super()._tunnel()  # type: ignore[misc]
+        call: Call | None = getattr(_here, "call", None)
+        if call is not None and call.is_overdue:
+            # A proxy's header that is cut off looks whole; nothing may be encrypted over what is shut.
+            raise TimeoutError("the proxy took too long")
+
     def _tell(self) -> None:
         call: Call | None = getattr(_here, "call", None)
         if call is not None:
