@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests.evidence_helpers import DAY, HOUR, MINUTE, manager_of, rows, tamper, threadx
+from threadx_duck.cli.main import run
 from threadx_duck.ingest import IngestionManager
 from threadx_duck.simulator import LoopbackExchange, Market, generate_market
 from threadx_duck.timeframes import parse_timeframe
@@ -197,3 +198,23 @@ def test_one_of_several_timeframes_decides_the_exit_code(
     import_days(tmp_path, half[0], factor=1.1)
     code, found = verify(tmp_path, capsys, "-t", "1h,1d")
     assert (code, [len(one["mismatches"]) > 0 for one in found["timeframes"]]) == (3, [True, True])
+
+
+@pytest.mark.parametrize("source", ["archive", "auto"])
+def test_month_of_the_archive_with_an_outage_is_compared_day_by_day(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], source: str
+) -> None:
+    start = datetime(2025, 1, 1)
+    now = start + timedelta(days=40)
+    outage = (datetime(2025, 1, 11, 3, 41), datetime(2025, 1, 11, 5))
+    market = generate_market(["BTCUSDC", "ETHUSDC"], start=start, end=now, outages=[outage])
+    with LoopbackExchange(market, now=now.replace(tzinfo=UTC)) as exchange:
+        (tmp_path / "paths.toml").write_text(
+            f'[data.api]\nbase_url = "{exchange.url}"\n[data.archive]\nbase_url = "{exchange.url}"\n'
+        )
+        whole = ["--start", "2025-01-01", "--end", "2025-01-31"]
+        assert run(["ingest", "BTCUSDC", "ETHUSDC", *whole, "--source", source]) == 0
+        capsys.readouterr()
+        assert run(["verify", "-t", "1d", *whole, "--json"]) == 0
+        document = json.loads(capsys.readouterr().out)
+    assert (document["compared"], document["matching"], document["uncompared"]) == (62, 62, 0)
