@@ -166,7 +166,8 @@ def test_interruption_of_a_program_stores_what_has_come(
 def test_stop_from_another_thread_ends_the_run_after_its_batch(
     settings: Settings, exchange: LoopbackExchange, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    exchange.latency = 0.05
+    # Long enough that pages are still to come when the first is told, also on a busy machine.
+    exchange.latency = 0.5
     monkeypatch.setattr("threadx_duck.download.REQUESTS_IN_FLIGHT", 1)
     monkeypatch.setattr("threadx_duck.sources.rest.PAGE_CANDLES", 200)
     with IngestionManager(settings) as manager:
@@ -182,5 +183,6 @@ def test_stop_from_another_thread_ends_the_run_after_its_batch(
         assert all(stopped)
         assert (result.status, result.error) == ("failed", "The run was stopped.")
         assert result.rows_added > 0
+        exchange.latency = 0.0
         manager._progress.received = lambda *arguments: None  # type: ignore[method-assign]
         assert manager.update_assets_batch(["BTCUSDC"], "2024-01-01")["BTCUSDC"].status == "ok"
