@@ -242,7 +242,7 @@ def _read_toml(file: Path) -> dict[str, Any]:
     text = ""
     try:
         # A byte order mark at the start is what Windows' editors write before UTF-8.
-        text = file.read_text(encoding="utf-8-sig")
+        text = file.read_text(encoding="utf-8").removeprefix("\ufeff")
         return tomli.loads(text)
     except FileNotFoundError as error:
         raise SettingsError(f"There is no settings file {file}. Write one with: threadx config --init") from error

@@ -110,7 +110,8 @@ def give_up_lost(store: Store, lake: Lake) -> GivenUp:
     if lost:
         lake.forget([file.number for file in lost])
         # Again, where the file is lost in which the store says what it is.
-        store.make()
+        with store.writing():
+            pass
     with store.reading() as session:
         ranges = sorted({*_ranges(session, lost), *_broken(session)}, key=lambda found: (found[0], found[1].start))
         natives = {symbol for file in lost if file.table in _OF_NATIVES for symbol in _symbols(session, file)}

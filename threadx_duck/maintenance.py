@@ -73,9 +73,9 @@ def compact(store: Store) -> Compacted:
 
 
 def _compact_lake(store: Store, lake: Lake) -> Compacted:
-    store.upgrade_first()
     # Of a file that is lost nothing below would say a word. A session tells whether it is a store of this project.
     require_whole(store, lake)
+    store.upgrade_first()
     with store.reading():
         files_before, before = lake.files()
     lake.compact()
