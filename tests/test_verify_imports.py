@@ -123,13 +123,23 @@ def test_status_counts_unproven_minutes_until_the_exchange_was_asked(
     assert unproven(tmp_path, capsys) == 2 * 1_440 - 720
 
 
-@pytest.mark.parametrize("label", ["1h", "1d", "1w", "1mo", "3d"])
+@pytest.mark.parametrize(
+    ("label", "days", "said"),
+    [
+        ("1h", 2, "is no answer with 1h candles"),
+        ("1h", 35, "more than 4,000 rows for 1,000 1h candles"),
+        ("1d", 2, "is no answer with 1d candles"),
+        ("1w", 35, "more than 4,000 rows for 1,000 1w candles"),
+        ("1mo", 35, "is no answer with 1mo candles"),
+        ("3d", 35, "more than 4,000 rows for 1,000 3d candles"),
+    ],
+)
 def test_exchange_that_answers_minutes_for_a_timeframe_is_refused(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], label: str
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], label: str, days: int, said: str
 ) -> None:
-    market = Market(generate_market(["BTCUSDC"], start=START, end=datetime(2024, 2, 5)))
+    market = Market(generate_market(["BTCUSDC"], start=START, end=START + timedelta(days=days)))
     with (
-        LoopbackExchange(market, now=datetime(2024, 2, 5, tzinfo=UTC)) as exchange,
+        LoopbackExchange(market, now=(START + timedelta(days=days)).replace(tzinfo=UTC)) as exchange,
         manager_of(tmp_path, exchange) as manager,
     ):
         manager.update_assets_batch(["BTCUSDC"])
@@ -140,7 +150,7 @@ def test_exchange_that_answers_minutes_for_a_timeframe_is_refused(
         capsys.readouterr()
         assert threadx(tmp_path, "verify", "-t", label) == 1
         shown = capsys.readouterr().err
-        assert f"is no answer with {label} candles" in shown
+        assert said in shown
         assert rows(manager, "select count(*) from native_candles") == [(0,)]
         assert rows(manager, "select count(*) from requests where timeframe <> '1m'") == [(0,)]
 
