@@ -8,15 +8,16 @@ from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
-from threadx_duck.archive_files import ArchiveFile
-from threadx_duck.candles import in_time_order
+from threadx_duck.archive.names import ArchiveFile
+from threadx_duck.archive.rows import read_kline_csv
+from threadx_duck.archive.source import to_page
+from threadx_duck.archive.unzip import open_plain, open_zip
+from threadx_duck.candles.klines import in_time_order
+from threadx_duck.candles.times import TimeRange, month_of, split_ranges
 from threadx_duck.config import get_settings
-from threadx_duck.ledger import Buffer, make_batches
-from threadx_duck.sources.archive import to_page
-from threadx_duck.sources.klines_csv import read_kline_csv
-from threadx_duck.sources.unzip import open_plain, open_zip
-from threadx_duck.store import Store
-from threadx_duck.times import TimeRange, month_of, split_ranges
+from threadx_duck.ledger.append import append_to_store
+from threadx_duck.ledger.requests import Buffer, make_batches
+from threadx_duck.storage.store import Store
 
 url, symbol, start, end, folder = sys.argv[1:]
 year = TimeRange(datetime.fromisoformat(start), datetime.fromisoformat(end))
@@ -45,6 +46,6 @@ buffer = Buffer()
 for file, read in zip(files, klines, strict=True):
     candles = read._replace(candles=in_time_order(read.candles, file.name))
     buffer.add(to_page(file, candles, "0" * 64, file.key, year.end, 0.0))
-store.append(make_batches(buffer.requests))
+append_to_store(store, make_batches(buffer.requests))
 lap("append")
 sys.stdout.write(json.dumps(seconds) + "\n")

@@ -26,13 +26,14 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from threadx_duck.candles import CANDLE_SCHEMA, REJECTED_SCHEMA
+from threadx_duck.candles.klines import CANDLE_SCHEMA, REJECTED_SCHEMA
+from threadx_duck.candles.times import month_of
 from threadx_duck.config import Settings, StoreSettings, get_settings
-from threadx_duck.ledger import COMMIT_ROWS, Buffer, make_batches
+from threadx_duck.ledger.append import append_to_store
+from threadx_duck.ledger.page import Page
+from threadx_duck.ledger.requests import COMMIT_ROWS, Buffer, make_batches
 from threadx_duck.simulator import generate_market
-from threadx_duck.sources.page import Page
-from threadx_duck.store import Store
-from threadx_duck.times import month_of
+from threadx_duck.storage.store import Store
 
 HERE = Path(__file__).resolve().parent
 START = datetime(2024, 1, 1)
@@ -135,10 +136,10 @@ def append_months(store: Store, symbols: Sequence[str], minutes: int) -> None:
             for part, first, last in months(candles, START, end):
                 buffer.add(make_page(symbol, part, first, last))
                 if buffer.rows >= COMMIT_ROWS:
-                    store.append(make_batches(buffer.requests))
+                    append_to_store(store, make_batches(buffer.requests))
                     buffer = Buffer()
     if buffer.requests:
-        store.append(make_batches(buffer.requests))
+        append_to_store(store, make_batches(buffer.requests))
 
 
 def _ahead(pool: ThreadPoolExecutor, symbols: Sequence[str], minutes: int) -> Iterable[pa.Table]:

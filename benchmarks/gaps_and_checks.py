@@ -26,7 +26,7 @@ from common import (
     timed,
 )  # fmt: skip
 
-from threadx_duck.sqlfiles import list_sql, read_sql
+from threadx_duck.storage.sqlfiles import list_sql, read_sql
 
 LEAD = """
 select symbol, open_time + interval '1 minute' as gap_start, following as gap_end

@@ -31,8 +31,9 @@ from common import (
     timed,
 )  # fmt: skip
 
-from threadx_duck.ledger import OpenRequest, make_batches
-from threadx_duck.sqlfiles import read_sql
+from threadx_duck.ledger.append import append_to_store
+from threadx_duck.ledger.requests import OpenRequest, make_batches
+from threadx_duck.storage.sqlfiles import read_sql
 
 PLOTTING = ("matplotlib>=3.9",)
 WORK = {
@@ -91,7 +92,7 @@ def append(path: Path, number: int) -> float:
     symbol, days = f"Z{number:03}USDC", 31
     candles = make_minutes(symbol, days * 1440)
     page = make_page(symbol, candles, START, START + timedelta(days=days))
-    return timed(lambda: store_at(path).append(make_batches([OpenRequest(page)]))) / candles.num_rows
+    return timed(lambda: append_to_store(store_at(path), make_batches([OpenRequest(page)]))) / candles.num_rows
 
 
 def draw(chosen: argparse.Namespace, points: dict[str, list[list[float]]]) -> None:

@@ -16,11 +16,12 @@ from pathlib import Path
 
 from common import HERE, START, Results, Row, best_of, make_minutes, make_page, months, parser, symbols_of, timed
 
-from threadx_duck.addresses import LakeAddress
+from threadx_duck.candles.times import MINUTE
 from threadx_duck.config import StoreSettings, with_database
-from threadx_duck.ledger import Buffer, make_batches
-from threadx_duck.store import Store
-from threadx_duck.times import MINUTE
+from threadx_duck.config.address import LakeAddress
+from threadx_duck.ledger.append import append_to_store
+from threadx_duck.ledger.requests import Buffer, make_batches
+from threadx_duck.storage.store import Store
 
 WORKER = "--worker"
 
@@ -140,7 +141,7 @@ def work(task: str) -> None:
     print("ready", flush=True)  # noqa: T201
     sys.stdin.readline()
     for batch in batches:
-        store.append(batch)
+        append_to_store(store, batch)
 
 
 if __name__ == "__main__":

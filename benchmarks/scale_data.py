@@ -13,10 +13,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from common import make_minutes, make_page, symbols_of
 
-from threadx_duck.candles import CANDLE_SCHEMA
-from threadx_duck.ledger import COMMIT_ROWS, Buffer
-from threadx_duck.sources.page import Page
-from threadx_duck.times import month_of
+from threadx_duck.candles.klines import CANDLE_SCHEMA
+from threadx_duck.candles.times import month_of
+from threadx_duck.ledger.page import Page
+from threadx_duck.ledger.requests import COMMIT_ROWS, Buffer
 
 START = datetime(2023, 1, 1)
 

@@ -14,11 +14,12 @@ from typing import Any
 import duckdb
 from scale_data import commits
 
-from threadx_duck.checks import run_checks
+from threadx_duck.audit.checks import run_checks
 from threadx_duck.config import get_settings
 from threadx_duck.ingest import IngestionManager
-from threadx_duck.ledger import make_batches
-from threadx_duck.maintenance import compact
+from threadx_duck.ledger.append import append_to_store
+from threadx_duck.ledger.requests import make_batches
+from threadx_duck.upkeep.maintenance import compact
 
 
 def grow(manager: IngestionManager, *, walks: str, first: int, last: int, days: int) -> dict[str, Any]:
@@ -26,7 +27,7 @@ def grow(manager: IngestionManager, *, walks: str, first: int, last: int, days: 
     rates, rows, seconds = [], 0, 0.0
     for buffer in commits(Path(walks), first, last, days):
         began = time.perf_counter()
-        added = sum(row.rows_added for row in manager.store.append(make_batches(buffer.requests)))
+        added = sum(row.rows_added for row in append_to_store(manager.store, make_batches(buffer.requests)))
         took = time.perf_counter() - began
         rates.append(added / took)
         rows += added

@@ -34,9 +34,10 @@ from common import (
     symbols_of,
 )  # fmt: skip
 
-from threadx_duck.ledger import OpenRequest, make_batches
-from threadx_duck.maintenance import compact
-from threadx_duck.store import Store
+from threadx_duck.ledger.append import append_to_store
+from threadx_duck.ledger.requests import OpenRequest, make_batches
+from threadx_duck.storage.store import Store
+from threadx_duck.upkeep.maintenance import compact
 
 
 def main() -> None:
@@ -85,10 +86,10 @@ def ingest_at_once(path: Path, minutes: dict[str, pa.Table], days: int) -> int:
             waiting.append(OpenRequest(make_page(symbol, part, first, last)))
             rows += part.num_rows
             if rows >= COMMIT_ROWS:
-                store.append(make_batches(waiting))
+                append_to_store(store, make_batches(waiting))
                 waiting, rows = [], 0
     if waiting:
-        store.append(make_batches(waiting))
+        append_to_store(store, make_batches(waiting))
     describe(path)
     return path.stat().st_size
 
@@ -124,7 +125,7 @@ def by_day(minutes: dict[str, pa.Table], days: int) -> Iterator[tuple[datetime, 
 def append_day(store: Store, day: datetime, parts: dict[str, pa.Table]) -> None:
     """One day of every symbol in one commit, as a nightly ingest makes it."""
     pages = [make_page(symbol, part, day, day + timedelta(days=1), "rest") for symbol, part in parts.items()]
-    store.append(make_batches([OpenRequest(page) for page in pages]))
+    append_to_store(store, make_batches([OpenRequest(page) for page in pages]))
 
 
 def describe(path: Path) -> None:

@@ -22,7 +22,8 @@ from common import (
     timed,
 )
 
-from threadx_duck.ledger import OpenRequest, make_batches
+from threadx_duck.ledger.append import append_to_store
+from threadx_duck.ledger.requests import OpenRequest, make_batches
 
 
 def main() -> None:
@@ -69,9 +70,9 @@ def covered_store(chosen: argparse.Namespace) -> Path:
         own = candles.set_column(index, "symbol", [[symbol] * candles.num_rows])
         requests.append(OpenRequest(make_page(symbol, own, START, end)))
         if len(requests) * candles.num_rows > 500_000:
-            store.append(make_batches(requests))
+            append_to_store(store, make_batches(requests))
             requests = []
-    store.append(make_batches(requests))
+    append_to_store(store, make_batches(requests))
     unfinished.rename(path)
     return path
 

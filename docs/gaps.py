@@ -12,7 +12,7 @@ from pathlib import Path
 
 import duckdb
 
-from threadx_duck.sqlfiles import list_definitions, read_sql
+from threadx_duck.storage.sqlfiles import list_definitions, read_sql
 
 PAGE = Path(__file__).resolve().parent / "gaps.md"
 ROWS = 6

@@ -11,10 +11,10 @@ import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from threadx_duck.candles import CANDLE_SCHEMA
+from threadx_duck.candles.klines import CANDLE_SCHEMA
 from threadx_duck.config import Settings, get_settings
+from threadx_duck.download.results import Progress, SymbolResult
 from threadx_duck.ingest import IngestionManager
-from threadx_duck.results import Progress, SymbolResult
 from threadx_duck.simulator import LoopbackExchange, Market, generate_market
 
 SYMBOL = "BTCUSDC"

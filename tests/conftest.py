@@ -18,12 +18,12 @@ from click.testing import CliRunner, Result
 
 from tests.browser import Browser, find_program, launched
 from tests.recordings import OPTION, SMALL, Recordings
-from threadx_duck.candles import CANDLE_SCHEMA
+from threadx_duck.candles.klines import CANDLE_SCHEMA
 from threadx_duck.cli.main import run
 from threadx_duck.config import Settings, StoreSettings, get_settings
 from threadx_duck.simulator import LoopbackExchange, Market, generate_market
-from threadx_duck.sqlfiles import list_definitions
-from threadx_duck.store import Store
+from threadx_duck.storage.sqlfiles import list_definitions
+from threadx_duck.storage.store import Store
 
 # The market of the exchange fixture: three days, by a clock that stands at their end.
 START, END = datetime(2024, 1, 1), datetime(2024, 1, 4)

@@ -12,7 +12,7 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
-from threadx_duck.checks import run_checks
+from threadx_duck.audit.checks import run_checks
 from threadx_duck.cli.main import run
 from threadx_duck.config import get_settings
 from threadx_duck.ingest import IngestionManager

@@ -14,9 +14,9 @@ from pathlib import Path
 from tests.conftest import END, OUTAGE, START
 from threadx_duck.config import get_settings
 from threadx_duck.ingest import IngestionManager
-from threadx_duck.publishing import publish
-from threadx_duck.schema import SCHEMA_VERSION
 from threadx_duck.simulator import LoopbackExchange, generate_market
+from threadx_duck.storage.schema import SCHEMA_VERSION
+from threadx_duck.upkeep.publish import publish
 
 STORES = Path(__file__).parent / "data" / "stores"
 

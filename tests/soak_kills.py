@@ -40,9 +40,10 @@ _FIRST_EVENTS = 25
 # Runs the command line; counts the events at which it may die, and dies at one of them, or a little later.
 _CHILD = """
 import os, signal, sys, threading
-from threadx_duck import download, importing
+from threadx_duck.download import run as download
+from threadx_duck.files import importer as importing
 from threadx_duck.cli.main import run
-from threadx_duck.session import Session
+from threadx_duck.storage.session import Session
 
 turn, delay, report = int(sys.argv[1]), float(sys.argv[2]), sys.argv[3]
 folder, events = os.getcwd(), 0

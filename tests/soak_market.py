@@ -8,8 +8,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from threadx_duck.candles.times import MINUTE
 from threadx_duck.simulator import Market, generate_market
-from threadx_duck.times import MINUTE
 
 SYMBOLS = ("BTCUSDC", "ETHUSDC")
 BEGIN, START, STOP = datetime(2024, 1, 26), datetime(2024, 1, 28), datetime(2024, 2, 5)

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import duckdb
 
-from threadx_duck.candles import VALUE_FIELDS
-from threadx_duck.checks import run_checks
+from threadx_duck.audit.checks import run_checks
+from threadx_duck.candles.klines import VALUE_FIELDS
 from threadx_duck.config import StoreSettings
-from threadx_duck.store import Store
+from threadx_duck.storage.store import Store
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

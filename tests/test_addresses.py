@@ -1,4 +1,4 @@
-"""`threadx_duck.addresses` and what a lake's failures are called: nothing here needs PostgreSQL."""
+"""`threadx_duck.config.address` and what a lake's failures are called: nothing here needs PostgreSQL."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from threadx_duck.addresses import LakeAddress, read_address
 from threadx_duck.cli.main import run
 from threadx_duck.config import get_settings
+from threadx_duck.config.address import LakeAddress, read_address
 from threadx_duck.errors import (
     NoLakeError,
     SettingsError,
@@ -19,8 +19,8 @@ from threadx_duck.errors import (
     StoreLockedError,
     UsageError,
 )
-from threadx_duck.lake_errors import lake_error
-from threadx_duck.store_errors import open_error
+from threadx_duck.storage.failures import open_error
+from threadx_duck.storage.lake_failures import lake_error
 
 SECRET = "it's a \\ secret"
 ADDRESS = "ducklake:postgres:dbname=candles host=db.example port=5433 user=me password='it\\'s a \\\\ secret'"
@@ -149,7 +149,7 @@ def test_conflict_and_absence_are_errors_of_their_own() -> None:
 def test_extensions_that_are_nowhere_are_told_with_what_to_install(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    from threadx_duck import lake_attach
+    from threadx_duck.storage import lake_attach
 
     monkeypatch.setattr(lake_attach, "_EXTENSIONS", {"ducklake": "nowhere", "postgres": "nowhere"})
     with duckdb.connect(config={"custom_extension_repository": "/nowhere"}) as connection:

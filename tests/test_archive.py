@@ -33,14 +33,14 @@ from tests.archive_helpers import (
     without,
 )
 from tests.recordings import Recordings
+from threadx_duck.archive import unzip
+from threadx_duck.archive.rows import read_kline_csv
+from threadx_duck.archive.unzip import open_plain
 from threadx_duck.config import Settings
-from threadx_duck.download import Downloader
+from threadx_duck.download.run import Downloader
 from threadx_duck.errors import BadResponseError, UsageError
 from threadx_duck.ingest import IngestionManager
 from threadx_duck.simulator import LoopbackExchange
-from threadx_duck.sources import unzip
-from threadx_duck.sources.klines_csv import read_kline_csv
-from threadx_duck.sources.unzip import open_plain
 
 KEY = f"data/spot/monthly/klines/{SYMBOL}/1m/{SYMBOL}-1m-2025-01.zip"
 NOON = datetime(2025, 1, 15, 12)
@@ -528,7 +528,7 @@ class _KilledError(Exception):
 def test_run_that_dies_at_any_commit_leaves_no_hole(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, killed_after: int
 ) -> None:
-    monkeypatch.setattr("threadx_duck.download.COMMIT_ROWS", 1)
+    monkeypatch.setattr("threadx_duck.download.run.COMMIT_ROWS", 1)
     commit: Callable[[Downloader], None] = Downloader._commit
     commits = 0
 

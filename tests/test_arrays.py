@@ -9,16 +9,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from threadx_duck.arrays import integers, rows, texts, time
-from threadx_duck.ledger import REQUEST_SCHEMA
+from threadx_duck.candles.arrays import integers, rows, texts, time
+from threadx_duck.ledger.requests import REQUEST_SCHEMA
 
 WITHOUT_PANDAS = """
 import sys
-from threadx_duck.candles import read_kline_rows
+from threadx_duck.candles.klines import read_kline_rows
 row = [1735689600000, "1", "2", "0.5", "1", "3", 1735689659999, "3", 2, "1", "1", "0"]
 assert read_kline_rows("BTCUSDC", [row]).candles.num_rows == 1
-from threadx_duck.arrays import rows
-from threadx_duck.ledger import REQUEST_SCHEMA
+from threadx_duck.candles.arrays import rows
+from threadx_duck.ledger.requests import REQUEST_SCHEMA
 assert rows([{"request_id": 1, "symbol": "BTCUSDC"}], REQUEST_SCHEMA).num_rows == 1
 sys.exit("pandas" in sys.modules)
 """

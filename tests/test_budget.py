@@ -9,8 +9,8 @@ import pyrate_limiter.clocks
 import pytest
 
 from threadx_duck.errors import DownloadError
-from threadx_duck.sources import budget as budget_module
-from threadx_duck.sources.budget import RequestBudget
+from threadx_duck.exchange import budget as budget_module
+from threadx_duck.exchange.budget import RequestBudget
 
 
 class Clock(threading.Event):

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from threadx_duck.candles import CANDLE_SCHEMA, REJECTED_SCHEMA, read_kline_rows, require_ascending
+from threadx_duck.candles.klines import CANDLE_SCHEMA, REJECTED_SCHEMA, read_kline_rows, require_ascending
 from threadx_duck.errors import BadResponseError
 
 # Recorded from the exchange: ETHBTC, and BNBBTC's first minute with a number in the unused column.

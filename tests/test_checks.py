@@ -8,16 +8,16 @@ from typing import Any
 
 import pytest
 
-from threadx_duck.candles import REJECTED_SCHEMA
-from threadx_duck.checks import list_checks, run_checks
+from threadx_duck.audit.checks import list_checks, run_checks
+from threadx_duck.candles.klines import REJECTED_SCHEMA
+from threadx_duck.candles.times import MINUTE
 from threadx_duck.cli.main import run
 from threadx_duck.config import StoreSettings
 from threadx_duck.errors import SqlFileError, StoreError, UsageError
-from threadx_duck.ledger import OpenRequest, make_batches
-from threadx_duck.sources.page import Page
-from threadx_duck.sqlfiles import list_sql, sql_root
-from threadx_duck.store import Store
-from threadx_duck.times import MINUTE
+from threadx_duck.ledger.page import Page
+from threadx_duck.ledger.requests import OpenRequest, make_batches
+from threadx_duck.storage.sqlfiles import list_sql, sql_root
+from threadx_duck.storage.store import Store
 
 START = datetime(2024, 1, 1)
 EXPENSIVE = "-- expensive: Finds candles above 10.\nselect symbol, open_time, high\nfrom candles_1m\nwhere high > 10\n"
@@ -57,7 +57,7 @@ def folder(tmp_path: Path) -> Path:
 def only_some_checks(monkeypatch: pytest.MonkeyPatch) -> None:
     """The package's own checks have tests of their own; here they only must run."""
     if not (sql_root() / "checks").is_dir():
-        monkeypatch.setattr("threadx_duck.checks.list_sql", lambda folder: [])
+        monkeypatch.setattr("threadx_duck.audit.checks.list_sql", lambda folder: [])
 
 
 def test_a_folders_checks_run_after_the_packages(store: Store, folder: Path) -> None:

@@ -17,12 +17,12 @@ import duckdb
 import orjson
 import pytest
 
+from threadx_duck.candles.times import utc_now
 from threadx_duck.cli.main import run
 from threadx_duck.cli.main import threadx as commands
 from threadx_duck.config import Settings, StoreSettings, get_settings
 from threadx_duck.ingest import IngestionManager
 from threadx_duck.simulator import LoopbackExchange, Market
-from threadx_duck.times import utc_now
 
 THREADX = [sys.executable, "-m", "threadx_duck"]
 

@@ -17,17 +17,17 @@ import pytest
 from click.testing import CliRunner
 
 from tests.processes import PATIENCE, holding, run_python, run_threadx, start_threadx, wait_until
-from threadx_duck import storefile
-from threadx_duck.checks import run_checks
+from threadx_duck.audit.checks import run_checks
 from threadx_duck.cli.main import threadx
 from threadx_duck.config import Settings, get_settings
+from threadx_duck.disk import posix as storefile
+from threadx_duck.download.results import Progress
 from threadx_duck.errors import StoreError
 from threadx_duck.ingest import IngestionManager
-from threadx_duck.maintenance import compact
-from threadx_duck.publishing import publish
-from threadx_duck.results import Progress
 from threadx_duck.simulator import LoopbackExchange
-from threadx_duck.store import Store
+from threadx_duck.storage.store import Store
+from threadx_duck.upkeep.maintenance import compact
+from threadx_duck.upkeep.publish import publish
 
 SYMBOLS = ("BTCUSDC", "ETHUSDC")
 MINUTES = 4_200
@@ -146,7 +146,7 @@ def test_ingest_waits_for_who_holds_the_file_and_says_so(
 def test_commit_that_waited_in_vain_stops_the_downloads_and_says_what_is_stored(
     settings: Settings, exchange: LoopbackExchange, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("threadx_duck.download.COMMIT_ROWS", 1_000)
+    monkeypatch.setattr("threadx_duck.download.run.COMMIT_ROWS", 1_000)
     with IngestionManager(settings) as manager:
         manager.update_assets_batch([SYMBOLS[0]], "2024-01-01", "2024-01-01")
         exchange.requests.clear()

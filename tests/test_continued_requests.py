@@ -12,13 +12,14 @@ import duckdb
 import pyarrow as pa
 import pytest
 
-from threadx_duck.candles import REJECTED_SCHEMA
-from threadx_duck.checks import run_checks
+from threadx_duck.audit.checks import run_checks
+from threadx_duck.candles.klines import REJECTED_SCHEMA
+from threadx_duck.candles.times import EPOCH, MINUTE
 from threadx_duck.config import StoreSettings
-from threadx_duck.ledger import OpenRequest, make_batches
-from threadx_duck.sources.page import Page
-from threadx_duck.store import Store
-from threadx_duck.times import EPOCH, MINUTE
+from threadx_duck.ledger.append import append_to_store
+from threadx_duck.ledger.page import Page
+from threadx_duck.ledger.requests import OpenRequest, make_batches
+from threadx_duck.storage.store import Store
 
 DAY = datetime(2024, 1, 1)
 Ask = Callable[..., None]
@@ -49,7 +50,7 @@ def ask(store: Store, make_candles: Any) -> Ask:
             "requested_at": end + timedelta(seconds=1),
             "seconds": 0.25,
         }
-        store.append(make_batches([OpenRequest(Page(**page | changes))]))
+        append_to_store(store, make_batches([OpenRequest(Page(**page | changes))]))
 
     return ask
 

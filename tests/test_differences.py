@@ -1,4 +1,4 @@
-"""`threadx_duck.differences`: what differs between two stores."""
+"""`threadx_duck.audit.differences`: what differs between two stores."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import NamedTuple
 import pytest
 
 from tests.evidence_helpers import DAY, HOUR, MINUTE, START, columns, manager_of, tamper, threadx
-from threadx_duck.differences import compare_stores
+from threadx_duck.audit.differences import compare_stores
 from threadx_duck.errors import StoreError, UsageError
 from threadx_duck.ingest import IngestionManager
 from threadx_duck.simulator import LoopbackExchange, generate_market

@@ -15,15 +15,15 @@ import pytest
 from click.testing import CliRunner
 
 from tests.processes import holding
-from threadx_duck import doctor
+from threadx_duck.candles.times import utc_now
 from threadx_duck.cli.main import threadx
 from threadx_duck.config import Settings
-from threadx_duck.doctor import Finding, examine
 from threadx_duck.ingest import IngestionManager
-from threadx_duck.publishing import publish
 from threadx_duck.simulator import LoopbackExchange
-from threadx_duck.store import Store
-from threadx_duck.times import utc_now
+from threadx_duck.storage.store import Store
+from threadx_duck.upkeep import doctor
+from threadx_duck.upkeep.doctor import Finding, examine
+from threadx_duck.upkeep.publish import publish
 
 
 @pytest.fixture

@@ -28,13 +28,14 @@ from tests.evidence_helpers import (
     take_out,
 )
 from tests.recordings import Recordings
-from threadx_duck.candles import CANDLE_SCHEMA, REJECTED_SCHEMA
+from threadx_duck.candles.klines import CANDLE_SCHEMA, REJECTED_SCHEMA
+from threadx_duck.candles.timeframes import parse_timeframe
 from threadx_duck.ingest import IngestionManager
-from threadx_duck.ledger import OpenRequest, make_batches
+from threadx_duck.ledger.append import append_to_store
+from threadx_duck.ledger.page import Page
+from threadx_duck.ledger.requests import OpenRequest, make_batches
 from threadx_duck.simulator import LoopbackExchange, Market, SymbolMarket, generate_market, read_market
 from threadx_duck.simulator.rollup import roll_up
-from threadx_duck.sources.page import Page
-from threadx_duck.timeframes import parse_timeframe
 
 FIVE = ["AUSDC", "BUSDC", "CUSDC", "DUSDC", "EUSDC"]
 
@@ -262,7 +263,8 @@ def real_manager(tmp_path_factory: pytest.TempPathFactory, recordings: Recording
         LoopbackExchange(market, now=now) as exchange,
         manager_of(tmp_path_factory.mktemp("real"), exchange) as manager,
     ):
-        manager.store.append(make_batches([OpenRequest(page) for symbol in market for page in _blocks(market, symbol)]))
+        requests = [OpenRequest(page) for symbol in market for page in _blocks(market, symbol)]
+        append_to_store(manager.store, make_batches(requests))
         yield manager
 
 

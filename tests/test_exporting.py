@@ -1,4 +1,4 @@
-"""`threadx_duck.exporting` and ``threadx export``: files that others read, written only when something changed."""
+"""`threadx_duck.files.exporter` and ``threadx export``: files that others read, written only when something changed."""
 
 from __future__ import annotations
 
@@ -15,14 +15,15 @@ import pyarrow.feather as feather
 import pyarrow.parquet as pq
 import pytest
 
-from threadx_duck import IngestionManager, exporting
+from threadx_duck import IngestionManager
 from threadx_duck.cli.main import run
 from threadx_duck.config import Settings, StoreSettings
 from threadx_duck.errors import StoreError
-from threadx_duck.removal import remove_candles
-from threadx_duck.session import Session
+from threadx_duck.files import exporter as exporting
+from threadx_duck.ledger.remove import remove_candles
 from threadx_duck.simulator import LoopbackExchange
-from threadx_duck.store import Store
+from threadx_duck.storage.session import Session
+from threadx_duck.storage.store import Store
 
 DAYS = ("2024-01-01", "2024-01-02")
 
@@ -189,7 +190,7 @@ def test_export_of_a_symbol_that_is_removed_meanwhile_is_told(
 def test_export_interrupted_is_completed_by_the_next(
     manager: IngestionManager, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from threadx_duck import exporting
+    from threadx_duck.files import exporter as exporting
 
     write = exporting.WRITERS["parquet"]
     calls: list[Path] = []

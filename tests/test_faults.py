@@ -16,12 +16,12 @@ from typing import Any
 import duckdb
 import pytest
 
-from threadx_duck.checks import run_checks
+from threadx_duck.audit.checks import run_checks
 from threadx_duck.config import Settings, get_settings
+from threadx_duck.download.results import SymbolResult
 from threadx_duck.ingest import IngestionManager
-from threadx_duck.results import SymbolResult
 from threadx_duck.simulator import LoopbackExchange, Market, Request, generate_market
-from threadx_duck.store import Store
+from threadx_duck.storage.store import Store
 
 STRUCK, OTHER = "BTCUSDC", "ETHUSDC"
 START = datetime(2023, 12, 25, tzinfo=UTC)

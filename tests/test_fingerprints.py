@@ -1,4 +1,4 @@
-"""`threadx_duck.fingerprints`: hashes of candles' values that anybody can recompute."""
+"""`threadx_duck.audit.fingerprints`: hashes of candles' values that anybody can recompute."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ import pyarrow as pa
 import pytest
 
 from tests.evidence_helpers import MINUTE, manager_of, tamper, threadx
-from threadx_duck.candles import VALUE_FIELDS
+from threadx_duck.audit.fingerprints import compute_fingerprint, hash_candles
+from threadx_duck.candles.klines import VALUE_FIELDS
 from threadx_duck.errors import UsageError
-from threadx_duck.fingerprints import compute_fingerprint, hash_candles
 from threadx_duck.ingest import IngestionManager
 from threadx_duck.simulator import LoopbackExchange, generate_market
 

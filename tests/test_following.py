@@ -1,4 +1,4 @@
-"""`threadx_duck.following` and ``threadx follow``: hours of the loopback exchange's clock, minute after minute."""
+"""`threadx_duck.follow` and ``threadx follow``: hours of the loopback exchange's clock, minute after minute."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ import duckdb
 import pytest
 
 from threadx_duck import IngestionManager, StoreError, UsageError
-from threadx_duck.checks import run_checks
+from threadx_duck.audit.checks import run_checks
 from threadx_duck.cli.main import run
 from threadx_duck.config import Settings
-from threadx_duck.following import Follower, PublishSchedule
-from threadx_duck.publishing import publish
+from threadx_duck.follow import Follower, PublishSchedule
 from threadx_duck.simulator import LoopbackExchange, Market
+from threadx_duck.upkeep.publish import publish
 
 BEGIN = datetime(2024, 1, 2, 22)
 

@@ -22,9 +22,9 @@ from threadx_duck import IngestionManager
 from threadx_duck.cli.main import run
 from threadx_duck.config import Settings
 from threadx_duck.errors import UsageError
+from threadx_duck.files.importer import ImportResult
 from threadx_duck.foreign.names import read_name
 from threadx_duck.foreign.times import read_times
-from threadx_duck.importing import ImportResult
 from threadx_duck.simulator import LoopbackExchange, Market
 
 DAY = datetime(2024, 1, 1)

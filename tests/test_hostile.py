@@ -21,18 +21,18 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as examples
 from hypothesis import strategies as st
 
-from threadx_duck.archive_files import ArchiveFile
-from threadx_duck.candles import CANDLE_SCHEMA, read_kline_rows
+from threadx_duck.archive.names import ArchiveFile
+from threadx_duck.archive.source import read_archive_file
+from threadx_duck.candles.klines import CANDLE_SCHEMA, read_kline_rows
 from threadx_duck.cli.main import threadx
 from threadx_duck.config import Settings
 from threadx_duck.errors import BadResponseError, QueryError, ThreadxDuckError, UsageError
 from threadx_duck.ingest import IngestionManager
-from threadx_duck.session import identifier
 from threadx_duck.simulator import LoopbackExchange
-from threadx_duck.sources.archive import read_archive_file
-from threadx_duck.sqlfiles import literal
-from threadx_duck.store import Store
-from threadx_duck.symbol_names import plain
+from threadx_duck.storage.session import identifier
+from threadx_duck.storage.sqlfiles import literal
+from threadx_duck.storage.store import Store
+from threadx_duck.texts.symbols import plain
 
 NAMES = [
     "'; drop table candles_1m; --",

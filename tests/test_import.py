@@ -26,7 +26,7 @@ from tests.archive_helpers import (
 )
 from threadx_duck.cli.main import run
 from threadx_duck.config import Settings
-from threadx_duck.importing import ImportResult
+from threadx_duck.files.importer import ImportResult
 from threadx_duck.ingest import IngestionManager
 from threadx_duck.simulator import LoopbackExchange
 

@@ -306,7 +306,7 @@ def test_file_that_is_not_plain_is_refused_in_one_line(kind: str, capsys: pytest
 def test_whatever_goes_wrong_with_one_file_is_one_line(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from threadx_duck import importing
+    from threadx_duck.files import importer as importing
 
     whole = importing.read_pages
 

@@ -15,15 +15,15 @@ from typing import Any
 import duckdb
 import pytest
 
-from threadx_duck import download
+from threadx_duck.candles.times import MINUTE
 from threadx_duck.config import Settings
+from threadx_duck.download import run as download
+from threadx_duck.download.plan import SymbolPlan
+from threadx_duck.download.results import Progress
 from threadx_duck.errors import DownloadError, StoreError, UnknownTimeframeError, UsageError
 from threadx_duck.ingest import IngestionManager
-from threadx_duck.planning import SymbolPlan
-from threadx_duck.results import Progress
 from threadx_duck.simulator import LoopbackExchange, Market, generate_market
-from threadx_duck.store import Store
-from threadx_duck.times import MINUTE
+from threadx_duck.storage.store import Store
 
 START = datetime(2024, 1, 1)
 END = datetime(2024, 1, 4)
@@ -32,19 +32,18 @@ LISTED = datetime(2024, 1, 2, 12)  # SOLUSDC
 
 INGEST_IN_SMALL_COMMITS = textwrap.dedent("""
     import sys
-    from threadx_duck import download
+    from threadx_duck.download import run as download
     from threadx_duck.cli.main import run
-    from threadx_duck.store import Store
 
     download.COMMIT_ROWS = 1_500
-    append = Store.append
+    append = download.append_to_store
 
-    def append_and_tell(self, batches):
-        appended = append(self, batches)
+    def append_and_tell(store, batches):
+        appended = append(store, batches)
         print("committed", sum(row.rows_added for row in appended), flush=True)
         return appended
 
-    Store.append = append_and_tell
+    download.append_to_store = append_and_tell
     sys.exit(run(["--quiet", "ingest", "BTCUSDC", "--start", "2024-01-01", "--end", "2024-01-03"]))
 """)
 

@@ -15,7 +15,7 @@ import pytest
 from threadx_duck.cli.main import run
 from threadx_duck.config import StoreSettings
 from threadx_duck.errors import StoreError
-from threadx_duck.store import Store
+from threadx_duck.storage.store import Store
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="signals of POSIX")
 
@@ -26,7 +26,7 @@ SENTENCE = "threadx: interrupted; what was stored before stays."
 _TOLD = """
 import sys, threading
 import duckdb, pyarrow
-from threadx_duck import session
+from threadx_duck.storage import session
 from threadx_duck.cli.main import run
 {patch}
 sys.exit(run(sys.argv[1:]))

@@ -15,11 +15,11 @@ import pytest
 
 from tests.processes import PATIENCE, run_python, run_threadx, start_threadx, wait_until
 from tests.soak_kills import Soak
-from threadx_duck.checks import run_checks
+from threadx_duck.audit.checks import run_checks
 from threadx_duck.config import Settings, StoreSettings
 from threadx_duck.ingest import IngestionManager
 from threadx_duck.simulator import LoopbackExchange, Market, generate_market
-from threadx_duck.store import Store
+from threadx_duck.storage.store import Store
 
 DAYS = 30
 INGEST = ("ingest", "BTCUSDC", "--start", "2024-01-01", "--source", "rest")
@@ -80,9 +80,9 @@ def test_kill_while_the_file_is_made_leaves_none(tmp_path: Path) -> None:
     code = """
 import os, sys, duckdb
 from pathlib import Path
-from threadx_duck import database
+from threadx_duck.storage import file as database
 from threadx_duck.config import StoreSettings
-from threadx_duck.store import Store
+from threadx_duck.storage.store import Store
 database.link_file = lambda temporary, target: os._exit(9)
 with Store(StoreSettings(database=Path(sys.argv[1]))).writing():
     pass
@@ -168,8 +168,8 @@ def test_stop_from_another_thread_ends_the_run_after_its_batch(
 ) -> None:
     # Long enough that pages are still to come when the first is told, also on a busy machine.
     exchange.latency = 0.5
-    monkeypatch.setattr("threadx_duck.download.REQUESTS_IN_FLIGHT", 1)
-    monkeypatch.setattr("threadx_duck.sources.rest.PAGE_CANDLES", 200)
+    monkeypatch.setattr("threadx_duck.download.run.REQUESTS_IN_FLIGHT", 1)
+    monkeypatch.setattr("threadx_duck.exchange.rest.PAGE_CANDLES", 200)
     with IngestionManager(settings) as manager:
         assert not manager.stop()
         stopped: list[bool] = []

@@ -9,11 +9,11 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from threadx_duck.candles import REJECTED_SCHEMA
+from threadx_duck.candles.klines import REJECTED_SCHEMA
+from threadx_duck.candles.times import MINUTE
 from threadx_duck.errors import BadResponseError
-from threadx_duck.ledger import REQUEST_SCHEMA, OpenRequest, make_batches
-from threadx_duck.sources.page import Page
-from threadx_duck.times import MINUTE
+from threadx_duck.ledger.page import Page
+from threadx_duck.ledger.requests import REQUEST_SCHEMA, OpenRequest, make_batches
 
 START = datetime(2024, 1, 1)
 

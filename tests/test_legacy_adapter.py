@@ -20,7 +20,8 @@ import requests_mock
 
 from tests.conftest import END, OUTAGE, START
 from threadx_duck import IngestionManager, LegacyAdapter, UsageError, get_settings
-from threadx_duck.candles import CANDLE_SCHEMA
+from threadx_duck.candles.klines import CANDLE_SCHEMA
+from threadx_duck.candles.times import EPOCH
 from threadx_duck.config import Settings
 from threadx_duck.errors import (
     BadResponseError,
@@ -33,7 +34,6 @@ from threadx_duck.errors import (
     UnknownSymbolError,
 )
 from threadx_duck.simulator import LoopbackExchange
-from threadx_duck.times import EPOCH
 
 MakeCandles = Callable[..., pa.Table]
 

@@ -1,4 +1,4 @@
-"""`threadx_duck.lineage`: the evidence behind one candle, and what later answers changed."""
+"""`threadx_duck.audit.lineage`: the evidence behind one candle, and what later answers changed."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from typing import NamedTuple
 import pytest
 
 from tests.evidence_helpers import DAY, HOUR, MINUTE, START, edit_candles, manager_of, restate, rows, take_out, threadx
+from threadx_duck.audit.lineage import explain_candle, list_revisions
+from threadx_duck.candles.timeframes import parse_timeframe
 from threadx_duck.errors import UsageError
 from threadx_duck.ingest import IngestionManager
-from threadx_duck.lineage import explain_candle, list_revisions
 from threadx_duck.simulator import LoopbackExchange, Market, generate_market
-from threadx_duck.timeframes import parse_timeframe
 
 END = START + 2 * DAY
 HALT = (START + 10 * HOUR, START + 12 * HOUR)

@@ -8,9 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from threadx_duck import logs
-from threadx_duck.config import LoggingSettings
-from threadx_duck.logs import ensure_logs, set_up_logs
+from threadx_duck.config import LoggingSettings, logs
+from threadx_duck.config.logs import ensure_logs, set_up_logs
 
 LINE = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ (INFO|WARNING|DEBUG) threadx_duck\.\S+: .+\n")
 

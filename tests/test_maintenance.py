@@ -13,16 +13,16 @@ import pytest
 from click.testing import CliRunner
 
 from tests.processes import holding, run_threadx
-from threadx_duck import maintenance
-from threadx_duck.checks import run_checks
+from threadx_duck.audit.checks import run_checks
+from threadx_duck.audit.fingerprints import compute_fingerprint
 from threadx_duck.cli.main import threadx
 from threadx_duck.config import Settings
 from threadx_duck.errors import StoreError, StoreLockedError, UsageError
-from threadx_duck.fingerprints import compute_fingerprint
 from threadx_duck.ingest import IngestionManager
-from threadx_duck.maintenance import back_up, compact
-from threadx_duck.publishing import publish
-from threadx_duck.store import Store
+from threadx_duck.storage.store import Store
+from threadx_duck.upkeep import maintenance
+from threadx_duck.upkeep.maintenance import back_up, compact
+from threadx_duck.upkeep.publish import publish
 
 RANGE = ("2024-01-01", "2024-01-02")
 

@@ -1,4 +1,4 @@
-"""`threadx_duck.migration` from file to file; into lakes and back: `tests/lake/test_migrate.py`."""
+"""`threadx_duck.upkeep.migrate` from file to file; into lakes and back: `tests/lake/test_migrate.py`."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from typing import Any
 import duckdb
 import pytest
 
-from threadx_duck import migration
+from threadx_duck.audit.fingerprints import compute_fingerprint
 from threadx_duck.cli.main import run
 from threadx_duck.config import Settings
 from threadx_duck.errors import StoreError, UsageError
-from threadx_duck.fingerprints import compute_fingerprint
 from threadx_duck.ingest import IngestionManager
-from threadx_duck.migration import migrate
-from threadx_duck.store import Store
+from threadx_duck.storage.store import Store
+from threadx_duck.upkeep import migrate as migration
+from threadx_duck.upkeep.migrate import migrate
 
 TABLES = ("candles_1m", "requests", "rejected_rows", "revisions", "native_candles", "store_info")
 

@@ -13,7 +13,7 @@ import pytest
 
 from tests.transcripts import ROOT
 from threadx_duck import notebook
-from threadx_duck.session import prepare
+from threadx_duck.storage.session import prepare
 
 
 def _text(cell: Any) -> str:

@@ -303,7 +303,7 @@ def test_an_error_that_nobody_foresaw_is_one_line(
     def fail(*_: Any, **__: Any) -> None:
         raise error
 
-    monkeypatch.setattr("threadx_duck.store.Store.query_user_sql", fail)
+    monkeypatch.setattr("threadx_duck.storage.store.Store.query_user_sql", fail)
     assert run(["--db", str(empty_store), "query", "select 1"]) == 1
     assert capfd.readouterr().err == f"threadx: error: {told}\n"
     assert run(["--verbose", "--db", str(empty_store), "query", "select 1"]) == 1

@@ -10,7 +10,7 @@ import pytest
 
 from threadx_duck import IngestionManager, Settings
 from threadx_duck.errors import BadResponseError, UnknownSymbolError
-from threadx_duck.exchange import ExchangeSymbol
+from threadx_duck.exchange.markets import ExchangeSymbol
 from threadx_duck.simulator import LoopbackExchange, generate_market
 
 REASONS = ("not_downloaded", "rejected", "outage", "not_published")

@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 
 from threadx_duck import IngestionManager, get_settings
+from threadx_duck.audit.fingerprints import compute_fingerprint
+from threadx_duck.candles.times import day_of, utc_now
 from threadx_duck.cli.main import run
-from threadx_duck.fingerprints import compute_fingerprint
 from threadx_duck.simulator import LoopbackExchange, generate_market
-from threadx_duck.times import day_of, utc_now
 
 DAY = timedelta(days=1)
 

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from threadx_duck.archive_files import ArchiveFile
-from threadx_duck.planning import SOURCES, Costs, PlannedRequest, Planner
-from threadx_duck.times import MINUTE, TimeRange, intersect_ranges, merge_ranges
+from threadx_duck.archive.names import ArchiveFile
+from threadx_duck.candles.times import MINUTE, TimeRange, intersect_ranges, merge_ranges
+from threadx_duck.download.plan import SOURCES, Costs, PlannedRequest, Planner
 
 CLOCK = datetime(2024, 5, 20, 12, 30)
 AUTO = Planner(CLOCK)

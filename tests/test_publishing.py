@@ -12,15 +12,15 @@ import pytest
 from click.testing import CliRunner
 
 from tests.processes import holding
+from threadx_duck.candles.times import utc_now
 from threadx_duck.cli.main import threadx
 from threadx_duck.config import Settings
+from threadx_duck.download.results import Progress
 from threadx_duck.errors import StoreError, StoreLockedError
 from threadx_duck.ingest import IngestionManager
-from threadx_duck.publishing import publish
-from threadx_duck.results import Progress
 from threadx_duck.simulator import LoopbackExchange
-from threadx_duck.store import Store
-from threadx_duck.times import utc_now
+from threadx_duck.storage.store import Store
+from threadx_duck.upkeep.publish import publish
 
 DAY_ONE = ("2024-01-01", "2024-01-01")
 DAY_TWO = ("2024-01-02", "2024-01-02")

@@ -1,4 +1,4 @@
-"""`threadx_duck.removal` and ``threadx remove``: what is deleted, and that the ledger stays true."""
+"""`threadx_duck.ledger.remove` and ``threadx remove``: what is deleted, and that the ledger stays true."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from datetime import datetime
 import pytest
 
 from threadx_duck import IngestionManager, UsageError
-from threadx_duck.checks import run_checks
+from threadx_duck.audit.checks import run_checks
+from threadx_duck.candles.times import TimeRange
 from threadx_duck.cli.main import run
 from threadx_duck.config import Settings
-from threadx_duck.removal import count_candles, remove_candles
+from threadx_duck.ledger.remove import count_candles, remove_candles
 from threadx_duck.simulator import LoopbackExchange
-from threadx_duck.times import TimeRange
 
 DAY_TWO = TimeRange(datetime(2024, 1, 2), datetime(2024, 1, 3))
 

@@ -16,6 +16,8 @@ import pytest
 import requests
 from requests_mock import Mocker
 
+from threadx_duck.candles.timeframes import ONE_MINUTE, parse_timeframe
+from threadx_duck.candles.times import MINUTE, TimeRange
 from threadx_duck.config import ApiSettings
 from threadx_duck.errors import (
     BadResponseError,
@@ -27,12 +29,10 @@ from threadx_duck.errors import (
     ServerFailedError,
     UnknownSymbolError,
 )
+from threadx_duck.exchange import budget as budget_module
+from threadx_duck.exchange.rest import RestSource
+from threadx_duck.ledger.page import Page
 from threadx_duck.simulator import LoopbackExchange
-from threadx_duck.sources import budget as budget_module
-from threadx_duck.sources.page import Page
-from threadx_duck.sources.rest import RestSource
-from threadx_duck.timeframes import ONE_MINUTE, parse_timeframe
-from threadx_duck.times import MINUTE, TimeRange
 
 HOST = "https://api.test"
 KLINES = f"{HOST}/api/v3/klines"

@@ -15,12 +15,13 @@ import pyarrow.compute as pc
 import pytest
 
 from tests.processes import run_python
-from threadx_duck import sorting
-from threadx_duck.candles import REJECTED_SCHEMA
+from threadx_duck.candles.klines import REJECTED_SCHEMA
 from threadx_duck.config import StoreSettings
-from threadx_duck.ledger import OpenRequest, make_batches
-from threadx_duck.sources.page import Page
-from threadx_duck.store import Store
+from threadx_duck.ledger import sort as sorting
+from threadx_duck.ledger.append import append_to_store
+from threadx_duck.ledger.page import Page
+from threadx_duck.ledger.requests import OpenRequest, make_batches
+from threadx_duck.storage.store import Store
 
 START = datetime(2024, 1, 1)
 SYMBOLS = ("BTCUSDC", "ETHUSDC", "SOLUSDC", "XRPUSDC")
@@ -36,7 +37,7 @@ def append(store: Store, start: datetime, make_candles: Callable[..., pa.Table],
         )
         for symbol in SYMBOLS
     ]  # fmt: skip
-    store.append(make_batches([OpenRequest(page) for page in pages]))
+    append_to_store(store, make_batches([OpenRequest(page) for page in pages]))
 
 
 def rows(path: Path, sql: str) -> list[tuple[Any, ...]]:
@@ -199,9 +200,9 @@ from datetime import datetime
 from pathlib import Path
 from threadx_duck.config import StoreSettings
 from threadx_duck.errors import StoreError
-from threadx_duck.session import Session
-from threadx_duck.sorting import sort_finished
-from threadx_duck.store import Store
+from threadx_duck.storage.session import Session
+from threadx_duck.ledger.sort import sort_finished
+from threadx_duck.storage.store import Store
 
 path, step, size = sys.argv[1:]
 run, checkpoint = Session.run, Session.checkpoint

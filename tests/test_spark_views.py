@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from threadx_duck.sqlfiles import list_sql
-from threadx_duck.timeframes import ONE_MINUTE, TIMEFRAMES, Timeframe
+from threadx_duck.candles.timeframes import ONE_MINUTE, TIMEFRAMES, Timeframe
+from threadx_duck.storage.sqlfiles import list_sql
 
 WIDTHS = [timeframe for timeframe in TIMEFRAMES.values() if timeframe.label not in {"1m", "1mo"}]
 NAMES = sorted({timeframe.view for timeframe in TIMEFRAMES.values()} - {ONE_MINUTE.view} | {"coverage"})

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import pytest
 
 from tests.recordings import Recordings
-from threadx_duck.sqlfiles import SqlFile, list_sql, read_sql
+from threadx_duck.storage.sqlfiles import SqlFile, list_sql, read_sql
 
 if TYPE_CHECKING:
     import duckdb

@@ -11,8 +11,8 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from threadx_duck.sqlfiles import SqlFile, list_sql, read_sql, sql_root
-from threadx_duck.timeframes import ONE_MINUTE, TIMEFRAMES, Timeframe
+from threadx_duck.candles.timeframes import ONE_MINUTE, TIMEFRAMES, Timeframe
+from threadx_duck.storage.sqlfiles import SqlFile, list_sql, read_sql, sql_root
 
 # sql/spark is in Spark's words, which test_spark_views.py holds against ours.
 FOLDERS = sorted(entry.name for entry in sql_root().iterdir() if entry.is_dir() and entry.name != "spark")

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from tests.conftest import define_all
 from tests.recordings import Recordings
-from threadx_duck.sqlfiles import list_sql
+from threadx_duck.storage.sqlfiles import list_sql
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator

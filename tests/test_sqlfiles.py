@@ -7,9 +7,9 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from threadx_duck import sqlfiles
 from threadx_duck.errors import SqlFileError
-from threadx_duck.sqlfiles import list_sql, parse_sql, read_sql, sql_root
+from threadx_duck.storage import sqlfiles
+from threadx_duck.storage.sqlfiles import list_sql, parse_sql, read_sql, sql_root
 
 FOLDERS = ("append", "checks", "macros", "queries", "schema", "sort", "views")
 EVERY_FILE = [

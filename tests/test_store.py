@@ -18,15 +18,16 @@ import duckdb
 import pyarrow as pa
 import pytest
 
-from threadx_duck.candles import REJECTED_SCHEMA
+from threadx_duck.candles.klines import REJECTED_SCHEMA
+from threadx_duck.candles.times import MINUTE
 from threadx_duck.config import StoreSettings
 from threadx_duck.errors import QueryError, StoreError, StoreLockedError
-from threadx_duck.ledger import Batch, OpenRequest, make_batches
-from threadx_duck.schema import SCHEMA_VERSION
-from threadx_duck.sources.page import Page
-from threadx_duck.sqlfiles import list_sql
-from threadx_duck.store import Appended, Store
-from threadx_duck.times import MINUTE
+from threadx_duck.ledger.append import append_to_store
+from threadx_duck.ledger.page import Page
+from threadx_duck.ledger.requests import Batch, OpenRequest, make_batches
+from threadx_duck.storage.schema import SCHEMA_VERSION
+from threadx_duck.storage.sqlfiles import list_sql
+from threadx_duck.storage.store import Appended, Store
 
 START = datetime(2024, 1, 1)
 TABLES = {"candles_1m", "native_candles", "rejected_rows", "requests", "revisions", "store_info"}
@@ -79,7 +80,7 @@ def append(store: Store, store_path: Path, empty_store: Path, make_candles: Any)
             requested_at=datetime(2024, 2, 1),
             seconds=0.1,
         )
-        (appended,) = store.append(make_batches([OpenRequest(page)]))
+        (appended,) = append_to_store(store, make_batches([OpenRequest(page)]))
         return appended
 
     return make
@@ -560,7 +561,8 @@ def test_several_symbols_in_one_batch_keep_their_own_counts(store: Store, append
         for symbol in ("BTCUSDC", "ETHUSDC")
     ]
     requests = [OpenRequest(page) for page in pages]
-    appended = {row.request_id: (row.rows_added, row.rows_revised) for row in store.append(make_batches(requests))}
+    stored = append_to_store(store, make_batches(requests))
+    appended = {row.request_id: (row.rows_added, row.rows_revised) for row in stored}
     assert [appended[request.request_id] for request in requests] == [(1, 3), (4, 0)]
 
 
@@ -588,12 +590,12 @@ def test_a_failure_in_the_middle_leaves_nothing_behind(
     nameless = first.requests.set_column(7, "url", pa.nulls(1, pa.string()))
     for batches in ([first._replace(requests=nameless)], [first, Batch(first.candles, first.rejected, nameless)]):
         with pytest.raises(StoreError, match=r"^sql/append/insert_requests\.sql: .*NOT NULL"):
-            store.append(batches)
+            append_to_store(store, batches)
         assert {table: ask(store_path, f"from {table}") for table in TABLES} == before
 
 
 def test_an_append_of_nothing_makes_the_store(store: Store, store_path: Path) -> None:
-    assert store.append([]) == []
+    assert append_to_store(store, []) == []
     assert ask(store_path, "select count(*) from candles_1m") == [(0,)]
 
 

@@ -18,10 +18,10 @@ from tests.processes import holding, run_python, run_threadx
 from threadx_duck.config import Settings, StoreSettings
 from threadx_duck.errors import QueryError, StoreError, StoreLockedError
 from threadx_duck.ingest import IngestionManager
-from threadx_duck.maintenance import back_up
-from threadx_duck.publishing import publish
-from threadx_duck.store import Store
-from threadx_duck.store_errors import open_error, store_error
+from threadx_duck.storage.failures import open_error, store_error
+from threadx_duck.storage.store import Store
+from threadx_duck.upkeep.maintenance import back_up
+from threadx_duck.upkeep.publish import publish
 
 DAY_ONE = ("2024-01-01", "2024-01-01")
 DAY_TWO = ("2024-01-02", "2024-01-02")
@@ -239,13 +239,13 @@ def test_error_that_is_not_about_the_file_names_the_statement(store: Store) -> N
 
 
 def test_query_that_needs_more_memory_than_allowed_is_told(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("threadx_duck.session._READ_ONLY_BYTES", 20_000_000)
+    monkeypatch.setattr("threadx_duck.storage.session._READ_ONLY_BYTES", 20_000_000)
     with pytest.raises(QueryError, match="Out of Memory"):
         store.query_user_sql("select count(distinct hash(range)) from range(20_000_000)")
 
 
 def test_query_whose_result_is_too_large_is_told(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("threadx_duck.session._READ_ONLY_BYTES", 1_000_000)
+    monkeypatch.setattr("threadx_duck.storage.session._READ_ONLY_BYTES", 1_000_000)
     with pytest.raises(QueryError, match="The result is larger than"):
         store.query_user_sql("from range(1_000_000_000_000)")
 
@@ -346,7 +346,15 @@ def test_full_disk_leaves_the_store_uncompacted(
 # Everything is imported and read before the rights are dropped: the interpreter may lie where nobody may look.
 _AS_NOBODY = """
 import encodings.utf_8_sig, os, sys
-from threadx_duck import checks, download, doctor, ingest, maintenance, publishing, removal, sqlfiles, store
+from threadx_duck.audit import checks
+from threadx_duck.download import run as download
+from threadx_duck.upkeep import doctor
+from threadx_duck import ingest
+from threadx_duck.upkeep import maintenance
+from threadx_duck.upkeep import publish as publishing
+from threadx_duck.ledger import remove as removal
+from threadx_duck.storage import sqlfiles
+from threadx_duck.storage import store
 from threadx_duck.cli import output
 from threadx_duck.cli.main import run
 import click, rich.table, rich.console, tenacity, pyarrow.csv, pyarrow.compute

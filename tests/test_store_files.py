@@ -20,13 +20,16 @@ import pytest
 from tests.conftest import Invoke
 from tests.make_stores import STORES
 from tests.processes import holding, run_threadx
-from threadx_duck import maintenance, publishing, storefile, temporaries
 from threadx_duck.config import Settings, StoreSettings
+from threadx_duck.disk import posix as storefile
+from threadx_duck.disk import temporaries
+from threadx_duck.disk.temporaries import leftovers, temporary_beside
 from threadx_duck.errors import StoreLockedError
-from threadx_duck.schema import SCHEMA_VERSION
-from threadx_duck.store import Store
-from threadx_duck.store_errors import store_error
-from threadx_duck.temporaries import leftovers, temporary_beside
+from threadx_duck.storage.failures import store_error
+from threadx_duck.storage.schema import SCHEMA_VERSION
+from threadx_duck.storage.store import Store
+from threadx_duck.upkeep import maintenance
+from threadx_duck.upkeep import publish as publishing
 
 CANDLES = 1_320
 needs_root = pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root may give files away")

@@ -15,7 +15,7 @@ from threadx_duck import IngestionManager, LegacyAdapter, Settings
 from threadx_duck.cli.main import run
 from threadx_duck.errors import UsageError
 from threadx_duck.simulator import LoopbackExchange, generate_market
-from threadx_duck.symbol_names import nearest, plain, read_symbols
+from threadx_duck.texts.symbols import nearest, plain, read_symbols
 
 DAY = timedelta(days=1)
 

@@ -1,4 +1,4 @@
-"""`threadx_duck.symbols` and ``threadx symbols``: what the exchange lists, and how long that is kept."""
+"""`threadx_duck.exchange.symbols` and ``threadx symbols``: what the exchange lists, and how long that is kept."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from threadx_duck import DownloadError, IngestionManager
+from threadx_duck.candles.times import utc_now
 from threadx_duck.cli.main import run
 from threadx_duck.config import Settings
 from threadx_duck.simulator import LoopbackExchange
-from threadx_duck.times import utc_now
 
 
 def _asked(exchange: LoopbackExchange) -> int:

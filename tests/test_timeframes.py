@@ -6,9 +6,9 @@ from datetime import timedelta
 
 import pytest
 
+from threadx_duck.candles.timeframes import ONE_MINUTE, TIMEFRAMES, parse_timeframe
 from threadx_duck.errors import UnknownTimeframeError, UsageError
-from threadx_duck.sqlfiles import list_sql
-from threadx_duck.timeframes import ONE_MINUTE, TIMEFRAMES, parse_timeframe
+from threadx_duck.storage.sqlfiles import list_sql
 
 # Open-time intervals of the exchange above a second (binance-spot-api-docs, rest-api.md, klines).
 EXCHANGE_INTERVALS = {"1m", "3m", "5m", "15m", "30m", "1h", "2h", "4h", "6h", "8h", "12h", "1d", "3d", "1w", "1M"}

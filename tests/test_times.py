@@ -9,8 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from threadx_duck.errors import UsageError
-from threadx_duck.times import (
+from threadx_duck.candles.times import (
     MINUTE,
     TimeLike,
     TimeRange,
@@ -22,6 +21,7 @@ from threadx_duck.times import (
     subtract_ranges,
     utc_now,
 )
+from threadx_duck.errors import UsageError
 
 
 @pytest.mark.parametrize(

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from threadx_duck.archive.unzip import BLOCK, open_zip
 from threadx_duck.errors import BadResponseError
-from threadx_duck.sources.unzip import BLOCK, open_zip
 
 METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA)
 

@@ -14,11 +14,11 @@ from click.testing import Result
 
 from tests.conftest import Invoke
 from tests.make_stores import STORES
-from threadx_duck import schema
 from threadx_duck.config import Settings
 from threadx_duck.errors import StoreError
-from threadx_duck.session import Session
-from threadx_duck.store import Store
+from threadx_duck.storage import schema
+from threadx_duck.storage.session import Session
+from threadx_duck.storage.store import Store
 
 SAVED = sorted({int(path.name.split("-")[1]) for path in STORES.glob("schema-*-store.duckdb.gz")})
 NEXT = schema.SCHEMA_VERSION + 1

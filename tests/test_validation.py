@@ -1,4 +1,4 @@
-"""`threadx_duck.validation`: what an ingest just changed is compared with the exchange's own candles."""
+"""`threadx_duck.download.validate`: what an ingest just changed is compared with the exchange's own candles."""
 
 from __future__ import annotations
 

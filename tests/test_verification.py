@@ -1,4 +1,4 @@
-"""`threadx_duck.verification` and what it stands on: derived candles against the exchange's own."""
+"""`threadx_duck.audit.verification` and what it stands on: derived candles against the exchange's own."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ from tests.evidence_helpers import (
     tamper,
     threadx,
 )
-from threadx_duck.differences import compare_stores
+from threadx_duck.audit.differences import compare_stores
+from threadx_duck.audit.fingerprints import compute_fingerprint
+from threadx_duck.audit.natives import native_timeframe
+from threadx_duck.candles.timeframes import parse_timeframe
 from threadx_duck.errors import UnknownTimeframeError, UsageError
-from threadx_duck.fingerprints import compute_fingerprint
 from threadx_duck.ingest import IngestionManager
-from threadx_duck.natives import native_timeframe
 from threadx_duck.simulator import LoopbackExchange, Market, Request, generate_market
-from threadx_duck.timeframes import parse_timeframe
 
 END = START + timedelta(days=9)
 HALT = (START + timedelta(days=2, hours=2), START + timedelta(days=2, hours=4, minutes=30))
@@ -399,7 +399,7 @@ def test_symbol_that_cannot_be_asked_for_does_not_stop_the_others(
 
 
 def test_too_many_differences_are_not_followed_without_a_repair(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("threadx_duck.verification._MOST_PAGES", 0)
+    monkeypatch.setattr("threadx_duck.audit.verification._MOST_PAGES", 0)
     tamper(world.manager, f"update candles_1m set high = high + 9e4 where symbol = 'BTCUSDC' and open_time = '{NOON}'")
     (cause,) = world.manager.verify(["BTCUSDC"], "1d").causes
     assert cause.timeframe == "1d"

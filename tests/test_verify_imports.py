@@ -15,10 +15,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests.evidence_helpers import DAY, HOUR, MINUTE, manager_of, rows, tamper, threadx
+from threadx_duck.candles.timeframes import parse_timeframe
 from threadx_duck.cli.main import run
 from threadx_duck.ingest import IngestionManager
 from threadx_duck.simulator import LoopbackExchange, Market, generate_market
-from threadx_duck.timeframes import parse_timeframe
 
 START = datetime(2024, 1, 1)
 END = START + 4 * DAY

@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 
 from threadx_duck.cli.main import run
 from threadx_duck.config import StoreSettings, get_settings
-from threadx_duck.logs import set_up_logs
-from threadx_duck.store import Store
-from threadx_duck.visible import visible
+from threadx_duck.config.logs import set_up_logs
+from threadx_duck.storage.store import Store
+from threadx_duck.texts.visible import visible
 
 EVIL = "EVIL\x1b[2J\r\nnote: all is well\u202eCDSU\u2028\x9b5m\x07"
 SHOWN = r"EVIL\x1b[2J\r\nnote: all is well\u202eCDSU\u2028\x9b5m\x07"

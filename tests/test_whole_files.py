@@ -16,9 +16,9 @@ import pytest
 
 from threadx_duck.cli.main import run
 from threadx_duck.config import StoreSettings
+from threadx_duck.disk.whole_files import whole_file, write_whole
 from threadx_duck.errors import UsageError
-from threadx_duck.store import Store
-from threadx_duck.whole_files import whole_file, write_whole
+from threadx_duck.storage.store import Store
 
 COMMANDS: dict[str, tuple[str, ...]] = {
     "candles": ("candles", "BTCUSDC", "1m"),

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from threadx_duck.cli.main import run
 from threadx_duck.simulator import LoopbackExchange, generate_market
-from threadx_duck.sqlfiles import list_sql
+from threadx_duck.storage.sqlfiles import list_sql
 
 ROOT = Path(__file__).resolve().parent.parent
 DOCUMENTS = ("README.md", "README.fr.md")

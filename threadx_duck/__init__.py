@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from threadx_duck.config import Settings, get_settings
+    from threadx_duck.download.results import SymbolResult
     from threadx_duck.errors import DownloadError, SettingsError, StoreError, ThreadxDuckError, UsageError
     from threadx_duck.ingest import IngestionManager
     from threadx_duck.legacy_adapter import LegacyAdapter
-    from threadx_duck.results import SymbolResult
 
 __all__ = [
     "DownloadError",
@@ -38,7 +38,7 @@ _HOMES = {
     "Settings": "config",
     "SettingsError": "errors",
     "StoreError": "errors",
-    "SymbolResult": "results",
+    "SymbolResult": "download.results",
     "ThreadxDuckError": "errors",
     "UsageError": "errors",
     "get_settings": "config",

@@ -10,17 +10,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-from threadx_duck.config import Settings, get_settings
-from threadx_duck.demand import Demand, stored_spans
-from threadx_duck.errors import DownloadError, UnknownSymbolError, UsageError
-from threadx_duck.logs import ensure_logs
-from threadx_duck.planning import Planner, SourceChoice, SymbolPlan
-from threadx_duck.publishing import published_after
-from threadx_duck.results import Progress, SymbolResult
-from threadx_duck.store import Store
-from threadx_duck.symbol_names import offer, read_symbols
-from threadx_duck.timeframes import ONE_MINUTE, Timeframe, parse_timeframe
-from threadx_duck.times import (
+from threadx_duck.candles.timeframes import ONE_MINUTE, Timeframe, parse_timeframe
+from threadx_duck.candles.times import (
     EPOCH,
     TimeLike,
     TimeRange,
@@ -28,20 +19,29 @@ from threadx_duck.times import (
     parse_range,
     parse_start,
 )
-from threadx_duck.urls import without_user
+from threadx_duck.config import Settings, get_settings
+from threadx_duck.config.logs import ensure_logs
+from threadx_duck.download.missing import Demand, stored_spans
+from threadx_duck.download.plan import Planner, SourceChoice, SymbolPlan
+from threadx_duck.download.results import Progress, SymbolResult
+from threadx_duck.errors import DownloadError, UnknownSymbolError, UsageError
+from threadx_duck.storage.store import Store
+from threadx_duck.texts.symbols import offer, read_symbols
+from threadx_duck.texts.urls import without_user
+from threadx_duck.upkeep.publish import published_after
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from threadx_duck.comparison import Comparer
-    from threadx_duck.exchange import ExchangeSymbol
-    from threadx_duck.export_formats import Format
-    from threadx_duck.exporting import ExportedFile
-    from threadx_duck.fetching import KnownNames, Sources
-    from threadx_duck.importing import ImportResult
-    from threadx_duck.overview import Step
-    from threadx_duck.symbols import SymbolCache, SymbolList
-    from threadx_duck.verification import Verification
+    from threadx_duck.audit.comparison import Comparer
+    from threadx_duck.audit.coverage import Step
+    from threadx_duck.audit.verification import Verification
+    from threadx_duck.download.fetch import KnownNames, Sources
+    from threadx_duck.exchange.markets import ExchangeSymbol
+    from threadx_duck.exchange.symbols import SymbolCache, SymbolList
+    from threadx_duck.files.exporter import ExportedFile
+    from threadx_duck.files.formats import Format
+    from threadx_duck.files.importer import ImportResult
 
 _FOREVER = datetime(9999, 1, 1)
 
@@ -135,7 +135,7 @@ class IngestionManager:
     ) -> pa.Table:
         """Makes a range of one symbol conclusive, then reads its 1-minute candles.
 
-        Returns the columns of `threadx_duck.candles.CANDLE_SCHEMA`. Raises `DownloadError` with what went
+        Returns the columns of `threadx_duck.candles.klines.CANDLE_SCHEMA`. Raises `DownloadError` with what went
         wrong; what was committed before stays.
         """
         self._download_one(symbol, start_date, end_date)
@@ -159,8 +159,8 @@ class IngestionManager:
         many. A candle that reaches beyond the minutes given cannot be recomputed and is not judged. Both
         tables may be anything that exports the Arrow stream interface; reads neither store nor network.
         """
-        from threadx_duck.candles import read_candles
-        from threadx_duck.store import scratch
+        from threadx_duck.candles.klines import read_candles
+        from threadx_duck.storage.store import scratch
 
         width = parse_timeframe(timeframe).width
         with scratch(read_candles(candles)) as session, session.tables(given=read_candles(derived)):
@@ -201,7 +201,7 @@ class IngestionManager:
 
     def overview(self) -> pa.Table:
         """What is stored of each symbol: first and last candle, how many, gaps, when last asked for. Reads only."""
-        from threadx_duck.overview import read_overview
+        from threadx_duck.audit.coverage import read_overview
 
         return read_overview(self.store)
 
@@ -210,7 +210,7 @@ class IngestionManager:
 
         Returns the columns of ``sql/queries/coverage_cells.sql``.
         """
-        from threadx_duck.overview import map_coverage
+        from threadx_duck.audit.coverage import map_coverage
 
         return map_coverage(self.store, TimeRange(parse_start(start_date), parse_end(end_date)), step)
 
@@ -254,8 +254,8 @@ class IngestionManager:
         stored yet; ``repair`` asks again for what differs, on both sides. Without symbols, every stored one.
         Raises `UsageError`, `StoreError`, and `DownloadError` if the exchange refuses all requests.
         """
-        from threadx_duck.comparison import stored_candles
-        from threadx_duck.verification import verify_ranges
+        from threadx_duck.audit.comparison import stored_candles
+        from threadx_duck.audit.verification import verify_ranges
 
         symbols = self.store.named(symbols)
 
@@ -280,10 +280,10 @@ class IngestionManager:
         conclusive. ``symbol`` names the symbol of files that do not, ``columns`` their columns by ours, as
         in ``{"open_time": "date"}``. A file that cannot be used is reported and does not stop the others.
         """
-        from threadx_duck.importing import Importer
+        from threadx_duck.files.importer import Importer
 
         self.store.upgrade_first()
-        importer = Importer(self.store, self.settings.store, self._progress)
+        importer = Importer(self.store, self.settings.store)
         return importer.run([Path(path) for path in paths], symbol, columns)
 
     def export(
@@ -303,7 +303,7 @@ class IngestionManager:
         symbols, every stored one. Only what changed since the last export is written. Raises `UsageError`,
         `StoreError`.
         """
-        from threadx_duck.exporting import Exporter, ExportRequest
+        from threadx_duck.files.exporter import Exporter, ExportRequest
 
         start, end = parse_range(start_date, end_date)
         widths = [parse_timeframe(label) for label in dict.fromkeys(timeframes)]
@@ -319,7 +319,7 @@ class IngestionManager:
 
     def _names(self) -> KnownNames:
         """All names that a mistyped symbol may stand for: stored ones, and the exchange's, asked for if need be."""
-        from threadx_duck.fetching import KnownNames
+        from threadx_duck.download.fetch import KnownNames
 
         asked: list[int] = []
 
@@ -335,7 +335,7 @@ class IngestionManager:
 
     @property
     def _symbol_cache(self) -> SymbolCache:
-        from threadx_duck.symbols import SymbolCache
+        from threadx_duck.exchange.symbols import SymbolCache
 
         return SymbolCache(self.settings.data.base_data_path, without_user(self.settings.api.base_url))
 
@@ -362,9 +362,9 @@ class IngestionManager:
     def _open_sources(self) -> Sources:
         if self._sources is None:
             # Imported where it is needed: what is covered already is found out without it.
-            from threadx_duck.fetching import Sources
-            from threadx_duck.sources.archive import ArchiveSource
-            from threadx_duck.sources.rest import RestSource
+            from threadx_duck.archive.source import ArchiveSource
+            from threadx_duck.download.fetch import Sources
+            from threadx_duck.exchange.rest import RestSource
 
             rest, archive = RestSource(self.settings.api, self._stop), ArchiveSource(self.settings, self._stop)
             rest.budget.say = self._progress.note
@@ -374,19 +374,19 @@ class IngestionManager:
     def _validate(
         self, timeframes: Sequence[Timeframe], start_date: TimeLike | None, end_date: TimeLike | None
     ) -> None:
-        from threadx_duck.validation import validate_results
+        from threadx_duck.download.validate import validate_results
 
         start, end = parse_range(start_date, end_date)
         comparer = self._comparer() if self.settings.processing.resample_validation else None
         validate_results(self.store, comparer, self.results, timeframes, TimeRange(start or EPOCH, end or _FOREVER))
 
     def _comparer(self) -> Comparer:
-        from threadx_duck.comparison import Comparer
+        from threadx_duck.audit.comparison import Comparer
 
         return Comparer(self.store, lambda: self._open_sources().rest, self.settings.processing.default_batch_size)
 
     def _download(self, plans: list[SymbolPlan], planner: Planner, *, recheck: bool) -> None:
-        from threadx_duck.download import Downloader
+        from threadx_duck.download.run import Downloader
 
         at_once = self.settings.processing.default_batch_size
         downloader = Downloader(self.store, self._open_sources(), planner, at_once, self._stop, self._progress)

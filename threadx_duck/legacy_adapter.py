@@ -11,16 +11,16 @@ from typing import Any, Self
 
 import pyarrow as pa
 
-from threadx_duck.arrays import empty
-from threadx_duck.candles import CANDLE_SCHEMA, read_candles
+from threadx_duck.candles.arrays import empty
+from threadx_duck.candles.klines import CANDLE_SCHEMA, read_candles
+from threadx_duck.candles.timeframes import ONE_MINUTE
+from threadx_duck.candles.times import MINUTE, TimeLike, TimeRange, floor_minute, format_time, parse_range
 from threadx_duck.config import Settings, get_settings
+from threadx_duck.config.logs import ensure_logs
 from threadx_duck.errors import DownloadError, UnknownSymbolError, UsageError
-from threadx_duck.logs import ensure_logs
-from threadx_duck.sources.rest import REQUESTS_IN_FLIGHT, RestSource
-from threadx_duck.store import scratch
-from threadx_duck.symbol_names import offer, plain
-from threadx_duck.timeframes import ONE_MINUTE
-from threadx_duck.times import MINUTE, TimeLike, TimeRange, floor_minute, format_time, parse_range
+from threadx_duck.exchange.rest import REQUESTS_IN_FLIGHT, RestSource
+from threadx_duck.storage.store import scratch
+from threadx_duck.texts.symbols import offer, plain
 
 logger = logging.getLogger("threadx_duck.legacy_adapter")
 
@@ -29,7 +29,7 @@ class LegacyAdapter:
     """The exchange's candles as Arrow tables.
 
     Use it as a context manager, or `close` it. Tables have the columns of
-    `threadx_duck.candles.CANDLE_SCHEMA`; whatever exports the Arrow stream interface is accepted as one.
+    `threadx_duck.candles.klines.CANDLE_SCHEMA`; whatever exports the Arrow stream interface is accepted as one.
     """
 
     def __init__(self, settings: Settings | None = None) -> None:

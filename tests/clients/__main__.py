@@ -26,9 +26,9 @@ from typing import Any, NamedTuple
 import click
 
 from threadx_duck import IngestionManager, get_settings
-from threadx_duck.following import Follower, PublishSchedule
+from threadx_duck.follow import Follower, PublishSchedule
 from threadx_duck.simulator import LoopbackExchange, generate_market
-from threadx_duck.sqlfiles import list_sql
+from threadx_duck.storage.sqlfiles import list_sql
 
 PROGRAMS = Path(__file__).resolve().parent / "programs"
 ROOT = PROGRAMS.parents[2]

@@ -14,12 +14,12 @@ import pytest
 
 from tests.lake.conftest import Threadx
 from tests.lake.server import PASSWORD, Server
-from threadx_duck.checks import run_checks
+from threadx_duck.audit.checks import run_checks
 from threadx_duck.config import Settings
 from threadx_duck.ingest import IngestionManager
-from threadx_duck.session import Session
 from threadx_duck.simulator import LoopbackExchange
-from threadx_duck.store import Store
+from threadx_duck.storage.session import Session
+from threadx_duck.storage.store import Store
 
 INGEST = ("ingest", "BTCUSDC", "ETHUSDC", "SOLUSDC", "--start", "2024-01-01", "--end", "2024-01-03")
 # Documents that say when something was asked, how long it took, or where it lies, are not compared.
@@ -338,7 +338,7 @@ def test_password_of_a_pgpass_file_needs_no_warning(
 
 def test_any_duckdb_client_reads_the_lake(filled: Settings, server: Server, address: str) -> None:
     with duckdb.connect() as client:
-        from threadx_duck.lake_attach import load_extensions
+        from threadx_duck.storage.lake_attach import load_extensions
 
         load_extensions(client)
         client.execute("attach ? as market (read_only)".replace("?", "'" + address.replace("'", "''") + "'"))

@@ -15,13 +15,13 @@ import pytest
 from tests.lake.conftest import Threadx, write_settings
 from tests.lake.server import Server
 from tests.processes import PATIENCE, run_python, run_threadx, start_threadx
-from threadx_duck.checks import run_checks
+from threadx_duck.audit.checks import run_checks
 from threadx_duck.config import Settings, get_settings
 from threadx_duck.errors import StoreConflictError, StoreLockedError
-from threadx_duck.maintenance import compact
-from threadx_duck.session import Session
 from threadx_duck.simulator import LoopbackExchange
-from threadx_duck.store import Store
+from threadx_duck.storage.session import Session
+from threadx_duck.storage.store import Store
+from threadx_duck.upkeep.maintenance import compact
 
 SYMBOLS = ("BTCUSDC", "ETHUSDC")
 RANGE = ("--start", "2024-01-01", "--source", "rest")
@@ -45,8 +45,8 @@ COUNT = "select count(*), count(distinct (symbol, open_time)) from candles_1m"
 KILLED_AT = """
 import os, sys
 from threadx_duck.cli.main import run
-from threadx_duck.maintenance import compact
-from threadx_duck.session import Session
+from threadx_duck.upkeep.maintenance import compact
+from threadx_duck.storage.session import Session
 
 original, left = Session.run, [int(sys.argv[2])]
 
@@ -66,9 +66,9 @@ run(sys.argv[3:])
 STOPPED_AT = """
 import os, signal, sys, time
 from pathlib import Path
-from threadx_duck import lake
+from threadx_duck.storage import lake
 from threadx_duck.cli.main import run
-from threadx_duck.session import Session
+from threadx_duck.storage.session import Session
 
 moment, file = sys.argv[1], Path(sys.argv[2])
 

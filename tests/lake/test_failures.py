@@ -9,9 +9,9 @@ import pytest
 from tests.lake.conftest import Threadx, write_settings
 from tests.lake.server import PASSWORD, Server
 from threadx_duck.config import Settings
-from threadx_duck.schema import SCHEMA_VERSION
 from threadx_duck.simulator import LoopbackExchange
-from threadx_duck.store import Store
+from threadx_duck.storage.schema import SCHEMA_VERSION
+from threadx_duck.storage.store import Store
 
 INGEST = ("ingest", "BTCUSDC", "--start", "2024-01-01", "--end", "2024-01-01")
 

@@ -13,7 +13,7 @@ from tests.lake.test_concurrency import KILLED_AT
 from tests.processes import run_python
 from threadx_duck.config import Settings, with_database
 from threadx_duck.simulator import LoopbackExchange
-from threadx_duck.store import Store
+from threadx_duck.storage.store import Store
 
 TABLES = ("candles_1m", "requests", "rejected_rows", "revisions", "native_candles", "store_info")
 

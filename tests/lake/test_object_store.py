@@ -14,8 +14,8 @@ import requests
 
 from tests.lake.conftest import Threadx, write_settings
 from tests.processes import wait_until
-from threadx_duck.lake_attach import load_extensions
 from threadx_duck.simulator import LoopbackExchange
+from threadx_duck.storage.lake_attach import load_extensions
 
 KEY = "very-secret-key"
 INGEST = ("ingest", "BTCUSDC", "ETHUSDC", "--start", "2024-01-01", "--end", "2024-01-02")

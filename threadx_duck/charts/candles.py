@@ -10,16 +10,16 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from threadx_duck.candles.timeframes import Timeframe, parse_timeframe
 from threadx_duck.charts.page import REASON_COLOURS, make_page, write_page
+from threadx_duck.disk.whole_files import require_no_database
 from threadx_duck.errors import UsageError
-from threadx_duck.timeframes import Timeframe, parse_timeframe
-from threadx_duck.whole_files import require_no_database
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from threadx_duck.candles.times import TimeLike
     from threadx_duck.ingest import IngestionManager
-    from threadx_duck.times import TimeLike
 
 # A page of so many candles takes about five megabytes, and two seconds to be drawn.
 MOST_CANDLES = 100_000

@@ -6,13 +6,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from threadx_duck.charts.page import REASON_COLOURS, make_page, write_page
+from threadx_duck.disk.whole_files import require_no_database
 from threadx_duck.errors import UsageError
-from threadx_duck.whole_files import require_no_database
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from threadx_duck.store import Store
+    from threadx_duck.storage.store import Store
 
 # In the order in which a month shows them, after the minutes that are present.
 _REASONS = ("not_published", "outage", "rejected", "not_downloaded")

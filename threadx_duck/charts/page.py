@@ -9,8 +9,8 @@ from typing import Any
 
 import orjson
 
+from threadx_duck.disk.whole_files import write_whole
 from threadx_duck.errors import UsageError
-from threadx_duck.whole_files import write_whole
 
 # Colours of the reasons of absent minutes, on a light and on a dark screen; as in the Data Manager.
 REASON_COLOURS = {

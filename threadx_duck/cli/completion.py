@@ -16,8 +16,8 @@ from click.shell_completion import (
     add_completion_class,
 )
 
+from threadx_duck.candles.timeframes import TIMEFRAMES
 from threadx_duck.errors import ThreadxDuckError
-from threadx_duck.timeframes import TIMEFRAMES
 
 Completer = Callable[[click.Context, click.Parameter, str], list[str]]
 
@@ -26,7 +26,7 @@ def complete_symbol(context: click.Context, parameter: click.Parameter, incomple
     """The stored symbols that begin so; none if the store cannot be read at once."""
     del parameter
     from threadx_duck.config import get_settings, with_database
-    from threadx_duck.store import Store
+    from threadx_duck.storage.store import Store
 
     options = context.find_root().params
     try:

@@ -36,9 +36,9 @@ def config(app: App, *, init: bool, as_json: bool) -> None:
 
 
 def _rows(app: App) -> list[tuple[str, Any, str]]:
-    from threadx_duck.addresses import LakeAddress
     from threadx_duck.config import TABLES
-    from threadx_duck.urls import without_user
+    from threadx_duck.config.address import LakeAddress
+    from threadx_duck.texts.urls import without_user
 
     settings = app.settings
     rows = []

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 import click
 
 from threadx_duck.cli.completion import complete_symbol, complete_timeframe
-from threadx_duck.visible import visible
+from threadx_duck.texts.visible import visible
 
 if TYPE_CHECKING:
-    from threadx_duck.addresses import Address
     from threadx_duck.config import Settings
-    from threadx_duck.store import Store
+    from threadx_duck.config.address import Address
+    from threadx_duck.storage.store import Store
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -45,7 +45,7 @@ class App:
     def settings(self) -> Settings:
         """The effective settings; log files are set up from them."""
         from threadx_duck.config import get_settings, with_database
-        from threadx_duck.logs import set_up_logs
+        from threadx_duck.config.logs import set_up_logs
 
         settings = get_settings(self.config)
         if self.database is not None:
@@ -56,7 +56,7 @@ class App:
 
     def store(self) -> Store:
         """The store, whether it exists or not."""
-        from threadx_duck.store import Store
+        from threadx_duck.storage.store import Store
 
         return Store(self.settings.store, on_wait=self.note)
 
@@ -67,7 +67,7 @@ class App:
 
     def warn_of_secrets(self, address: Address) -> None:
         """A note if a store's address holds a password that need not stand there."""
-        from threadx_duck.addresses import LakeAddress
+        from threadx_duck.config.address import LakeAddress
 
         if isinstance(address, LakeAddress) and address.secrets:
             self.note(
@@ -86,7 +86,7 @@ class StoreType(click.Path):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """The text, checked if it names a file."""
-        from threadx_duck.addresses import is_lake
+        from threadx_duck.config.address import is_lake
 
         return value if is_lake(str(value)) else super().convert(value, param, ctx)
 
@@ -99,7 +99,7 @@ class ResultFile(click.Path):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """The path. A database is refused before anything is asked of the store."""
-        from threadx_duck.whole_files import require_no_database
+        from threadx_duck.disk.whole_files import require_no_database
 
         path = super().convert(value, param, ctx)
         if path != Path("-"):

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 import click
 
 from threadx_duck.cli.context import App, pass_app
+from threadx_duck.disk.whole_files import write_whole
 from threadx_duck.errors import UsageError
-from threadx_duck.whole_files import write_whole
 
 if TYPE_CHECKING:
     from threadx_duck.simulator import LoopbackExchange

@@ -24,8 +24,8 @@ from threadx_duck.cli.interruption import ending_gently
 from threadx_duck.cli.output import print_json, print_table
 
 if TYPE_CHECKING:
-    from threadx_duck.differences import Differences
-    from threadx_duck.verification import Verification
+    from threadx_duck.audit.differences import Differences
+    from threadx_duck.audit.verification import Verification
 
 _SHOWN = 100
 
@@ -70,10 +70,10 @@ def verify(
       threadx verify -t 1d                          # everything stored, a few requests a symbol
       threadx verify BTCUSDC -t 1h --start 2024-01-01 --repair
     """
-    from threadx_duck.comparison import require_native
+    from threadx_duck.audit.comparison import require_native
+    from threadx_duck.candles.timeframes import parse_timeframe
+    from threadx_duck.download.results import Progress
     from threadx_duck.ingest import IngestionManager
-    from threadx_duck.results import Progress
-    from threadx_duck.timeframes import parse_timeframe
 
     labels = list(dict.fromkeys(label.strip() for text in timeframes for label in text.split(",")))
     for label in labels:
@@ -111,15 +111,15 @@ def fingerprint(app: App, symbols: tuple[str, ...], start: str | None, end: str 
     """Print a hash of the candles' values, by symbol and month and of all.
 
     Equal candles give equal hashes on any machine, version and order of storage: pin in a notebook what
-    its result was computed from. The bytes that are hashed are described in threadx_duck.fingerprints.
+    its result was computed from. The bytes that are hashed are described in threadx_duck.audit.fingerprints.
 
     \b
     Examples:
       threadx fingerprint BTCUSDC --start 2024-01-01 --end 2024-03-31
       threadx fingerprint --json | jq -r .sha256
     """
-    from threadx_duck.fingerprints import compute_fingerprint
-    from threadx_duck.times import parse_range
+    from threadx_duck.audit.fingerprints import compute_fingerprint
+    from threadx_duck.candles.times import parse_range
 
     result = compute_fingerprint(app.store(), symbols, *parse_range(start, end))
     if as_json:
@@ -149,8 +149,8 @@ def diff(app: App, other: str, symbols: tuple[str, ...], start: str | None, end:
       threadx --db a.duckdb diff b.duckdb BTCUSDC --start 2024-01-01
       threadx diff "ducklake:postgres:dbname=candles host=db"
     """
-    from threadx_duck.differences import compare_stores
-    from threadx_duck.times import parse_range
+    from threadx_duck.audit.differences import compare_stores
+    from threadx_duck.candles.times import parse_range
 
     result = compare_stores(app.settings.store, other, symbols, *parse_range(start, end))
     if as_json:

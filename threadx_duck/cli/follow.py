@@ -14,7 +14,7 @@ from threadx_duck.cli.context import App, ExitCode, counted, pass_app, symbols_a
 from threadx_duck.cli.read import read_age
 
 if TYPE_CHECKING:
-    from threadx_duck.following import Follower, PublishSchedule
+    from threadx_duck.follow import Follower, PublishSchedule
 
 
 @click.command()
@@ -41,9 +41,9 @@ def follow(app: App, symbols: tuple[str, ...], publish_every: str, *, once: bool
       threadx follow
       threadx follow BTCUSDC ETHUSDC --once
     """
-    from threadx_duck.following import Follower, PublishSchedule
+    from threadx_duck.download.results import Progress
+    from threadx_duck.follow import Follower, PublishSchedule
     from threadx_duck.ingest import IngestionManager
-    from threadx_duck.results import Progress
 
     settings = app.settings
     # Not after each ingest, as the settings would have it: that would copy the store every minute.

@@ -27,9 +27,9 @@ from threadx_duck.cli.output import print_json, print_table
 from threadx_duck.errors import UsageError
 
 if TYPE_CHECKING:
+    from threadx_duck.download.plan import SourceChoice
+    from threadx_duck.download.results import Progress, SymbolResult
     from threadx_duck.ingest import IngestionManager
-    from threadx_duck.planning import SourceChoice
-    from threadx_duck.results import Progress, SymbolResult
 
 # Of more symbols than this, only those are listed of which there is something to tell.
 _LISTED_ALL = 20
@@ -123,7 +123,7 @@ def ingest(
 
 
 def _traded_against(manager: IngestionManager, quote: str) -> tuple[str, ...]:
-    from threadx_duck.symbols import TRADING
+    from threadx_duck.exchange.symbols import TRADING
 
     chosen = manager.list_symbols().select(quote=quote, status=TRADING).symbols
     if not chosen:
@@ -140,7 +140,7 @@ def _progress(app: App) -> Iterator[Progress]:
         with TerminalProgress() as bars:
             yield bars
     else:
-        from threadx_duck.results import Progress
+        from threadx_duck.download.results import Progress
 
         progress = Progress()
         progress.note = app.note  # type: ignore[method-assign]

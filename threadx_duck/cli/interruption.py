@@ -42,7 +42,7 @@ class _Interruption:
 
     def watch(self, reader: int) -> None:
         """Ends queries as signals come in, until the pipe is closed."""
-        from threadx_duck.session import interrupt_all
+        from threadx_duck.storage.session import interrupt_all
 
         while signals := os.read(reader, 64):
             for number in signals:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from threadx_duck.candles.times import MINUTE
 from threadx_duck.cli.completion import complete_timeframe
 from threadx_duck.cli.context import (
     App,
@@ -18,11 +19,10 @@ from threadx_duck.cli.context import (
     symbols_argument,
 )
 from threadx_duck.cli.output import print_json, print_table
-from threadx_duck.times import MINUTE
-from threadx_duck.visible import visible
+from threadx_duck.texts.visible import visible
 
 if TYPE_CHECKING:
-    from threadx_duck.lineage import Explanation
+    from threadx_duck.audit.lineage import Explanation
 
 _SHOWN = 60
 _REVISION_COLUMNS = ("open time", "field", "old", "new", "old source", "new source", "applied", "revised at")
@@ -44,8 +44,8 @@ def revisions(app: App, symbols: tuple[str, ...], start: str | None, end: str | 
     Example:
       threadx revisions BTCUSDC --start 2024-01-01
     """
-    from threadx_duck.lineage import list_revisions
-    from threadx_duck.times import parse_range
+    from threadx_duck.audit.lineage import list_revisions
+    from threadx_duck.candles.times import parse_range
 
     rows = list_revisions(app.store(), symbols, *parse_range(start, end))
     if as_json:
@@ -75,9 +75,9 @@ def explain(app: App, symbol: str, time: str, timeframe: str, *, as_json: bool) 
       threadx explain BTCUSDC 2024-01-01T10:17
       threadx explain BTCUSDC 2024-01-01T10:17 --timeframe 4h
     """
-    from threadx_duck.lineage import explain_candle
-    from threadx_duck.timeframes import parse_timeframe
-    from threadx_duck.times import parse_start
+    from threadx_duck.audit.lineage import explain_candle
+    from threadx_duck.candles.timeframes import parse_timeframe
+    from threadx_duck.candles.times import parse_start
 
     explanation = explain_candle(app.store(), symbol, parse_start(time), parse_timeframe(timeframe))
     if as_json:

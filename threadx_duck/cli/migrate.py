@@ -30,10 +30,10 @@ def migrate(app: App, target: str, data_path: str | None, *, as_json: bool) -> N
     from rich.console import Console
     from rich.progress import Progress
 
-    from threadx_duck.addresses import LakeAddress
     from threadx_duck.config import absolute_data_path, with_database
-    from threadx_duck.migration import migrate as migrate_store
-    from threadx_duck.store import Store
+    from threadx_duck.config.address import LakeAddress
+    from threadx_duck.storage.store import Store
+    from threadx_duck.upkeep.migrate import migrate as migrate_store
 
     settings = with_database(app.settings.store, target)
     if data_path is not None:

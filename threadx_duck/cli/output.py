@@ -14,9 +14,9 @@ import click
 import orjson
 
 from threadx_duck.cli.values import as_records, column_values, json_text, text_of
+from threadx_duck.disk.whole_files import whole_file
 from threadx_duck.errors import UsageError
-from threadx_duck.visible import visible
-from threadx_duck.whole_files import whole_file
+from threadx_duck.texts.visible import visible
 
 if TYPE_CHECKING:
     import pyarrow as pa

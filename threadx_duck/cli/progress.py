@@ -9,9 +9,9 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bars
 
-from threadx_duck.planning import SymbolPlan
-from threadx_duck.results import Progress, SymbolResult
-from threadx_duck.visible import visible
+from threadx_duck.download.plan import SymbolPlan
+from threadx_duck.download.results import Progress, SymbolResult
+from threadx_duck.texts.visible import visible
 
 
 class TerminalProgress(Progress):

@@ -25,7 +25,7 @@ from threadx_duck.cli.context import (
 from threadx_duck.cli.output import print_json, print_table, write_rows
 from threadx_duck.cli.values import as_records
 from threadx_duck.errors import UsageError
-from threadx_duck.visible import visible
+from threadx_duck.texts.visible import visible
 
 _AGE = re.compile(r"([1-9][0-9]{0,4})([smhd])")
 _AGE_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
@@ -50,7 +50,7 @@ def status(app: App, symbols: tuple[str, ...], max_age: str | None, *, as_json: 
       threadx status
       threadx status BTCUSDC --max-age 10m || echo stale
     """
-    from threadx_duck.times import MINUTE, utc_now
+    from threadx_duck.candles.times import MINUTE, utc_now
 
     age = None if max_age is None else read_age(max_age)
     store = app.store()
@@ -114,7 +114,7 @@ def gaps(app: App, symbols: tuple[str, ...], start: str | None, end: str | None,
     Example:
       threadx gaps BTCUSDC --start 2024-01-01
     """
-    from threadx_duck.times import parse_range
+    from threadx_duck.candles.times import parse_range
 
     first, last = parse_range(start, end)
     chosen = app.store().require_stored(symbols)
@@ -153,7 +153,7 @@ def check(app: App, symbols: tuple[str, ...], folder: Path | None, *, as_json: b
     Example:
       threadx check BTCUSDC --checks my_checks/
     """
-    from threadx_duck.checks import run_checks
+    from threadx_duck.audit.checks import run_checks
 
     findings = run_checks(app.store(), app.store().require_stored(symbols), folder)
     total = sum(finding.rows.num_rows for finding in findings)

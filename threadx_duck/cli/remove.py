@@ -26,8 +26,8 @@ def remove(app: App, symbol: str, start: str | None, end: str | None, *, yes: bo
       threadx remove BTCUSDC --start 2024-03-01 --end 2024-03-31 --yes
       threadx remove BTCUSDC --yes
     """
-    from threadx_duck.removal import count_candles, remove_candles
-    from threadx_duck.times import EPOCH, TimeRange, parse_range
+    from threadx_duck.candles.times import EPOCH, TimeRange, parse_range
+    from threadx_duck.ledger.remove import count_candles, remove_candles
 
     first, last = parse_range(start, end)
     span = None if first is None and last is None else TimeRange(first or EPOCH, last or datetime(9999, 1, 1))

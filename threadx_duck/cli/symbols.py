@@ -8,7 +8,7 @@ import click
 
 from threadx_duck.cli.context import App, counted, json_option, pass_app
 from threadx_duck.cli.output import print_json, print_table
-from threadx_duck.visible import visible
+from threadx_duck.texts.visible import visible
 
 
 @click.command()

@@ -9,7 +9,7 @@ import click
 from threadx_duck.cli.context import App, ExitCode, counted, json_option, pass_app
 from threadx_duck.cli.output import print_json
 from threadx_duck.errors import UsageError
-from threadx_duck.visible import visible
+from threadx_duck.texts.visible import visible
 
 _MARKS = {"ok": "ok     ", "note": "note   ", "problem": "PROBLEM"}
 
@@ -30,7 +30,7 @@ def publish(app: App, path: Path | None, *, as_json: bool) -> None:
       threadx publish /srv/bi/candles.duckdb
       threadx publish
     """
-    from threadx_duck.publishing import publish as publish_copy
+    from threadx_duck.upkeep.publish import publish as publish_copy
 
     settings, store = app.settings.store, app.store()
     target = path or (Path(settings.read_copy) if settings.read_copy else None)
@@ -65,7 +65,7 @@ def compact(app: App, *, give_up_lost: bool, as_json: bool) -> None:
       threadx compact
       threadx compact --give-up-lost
     """
-    from threadx_duck.maintenance import compact as compact_store
+    from threadx_duck.upkeep.maintenance import compact as compact_store
 
     store = app.store()
     if give_up_lost:
@@ -80,7 +80,7 @@ def compact(app: App, *, give_up_lost: bool, as_json: bool) -> None:
 
 
 def _give_up_lost(app: App) -> None:
-    from threadx_duck.losses import give_up_lost, shown_ranges
+    from threadx_duck.upkeep.losses import give_up_lost, shown_ranges
 
     store = app.store()
     if store.lake is None:
@@ -116,7 +116,7 @@ def backup(app: App, path: Path, *, as_json: bool) -> None:
       threadx backup backups/
       threadx backup /mnt/usb/candles.duckdb
     """
-    from threadx_duck.maintenance import back_up
+    from threadx_duck.upkeep.maintenance import back_up
 
     made = back_up(app.store(), app.settings.store, path.absolute())
     if as_json:
@@ -136,7 +136,7 @@ def doctor(app: App, *, as_json: bool) -> None:
     Example:
       threadx doctor
     """
-    from threadx_duck.doctor import examine
+    from threadx_duck.upkeep.doctor import examine
 
     findings = []
     for finding in examine(app.settings):

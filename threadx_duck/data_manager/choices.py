@@ -8,8 +8,8 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, get_type_hints
 
+from threadx_duck.disk.whole_files import write_whole
 from threadx_duck.errors import UsageError
-from threadx_duck.whole_files import write_whole
 
 logger = logging.getLogger("threadx_duck.data_manager")
 

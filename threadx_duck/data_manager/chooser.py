@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from threadx_duck.data_manager.theme import TREE, scaled
 
 if TYPE_CHECKING:
-    from threadx_duck.exchange import ExchangeSymbol
+    from threadx_duck.exchange.markets import ExchangeSymbol
 
 _ANY = "any"
 _TRADING = "TRADING"

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
-from threadx_duck.overview import Step
+from threadx_duck.audit.coverage import Step
 
 REASONS = ("not_downloaded", "rejected", "outage", "not_published")
 REASON_NAMES = {

@@ -7,11 +7,11 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from tkinter import ttk
 
+from threadx_duck.audit.coverage import Step
 from threadx_duck.data_manager.coverage_cells import REASON_NAMES, REASONS, Cell, next_month, previous_month
 from threadx_duck.data_manager.grid import CellGrid
 from threadx_duck.data_manager.theme import palette_of, scaled
 from threadx_duck.data_manager.tooltip import Tooltip
-from threadx_duck.overview import Step
 
 # Loads the days of a month, or all months where it is None.
 Zoom = Callable[[datetime | None], None]

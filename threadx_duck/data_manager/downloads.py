@@ -13,11 +13,11 @@ from threadx_duck.config import Settings
 from threadx_duck.data_manager.progress_strip import ProgressStrip, Tally
 from threadx_duck.data_manager.symbols import SymbolList
 from threadx_duck.data_manager.work import ForwardedProgress, Worker
+from threadx_duck.download.plan import SymbolPlan
+from threadx_duck.download.results import Progress, SymbolResult, TimeframeResult
 from threadx_duck.errors import STOPPED
-from threadx_duck.exchange import ExchangeSymbol
+from threadx_duck.exchange.markets import ExchangeSymbol
 from threadx_duck.ingest import IngestionManager
-from threadx_duck.planning import SymbolPlan
-from threadx_duck.results import Progress, SymbolResult, TimeframeResult
 
 _STOP_POLL_SECONDS = 0.05
 

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from tkinter import ttk
 
+from threadx_duck.candles.timeframes import TIMEFRAMES, parse_timeframe
+from threadx_duck.candles.times import parse_range, utc_now
 from threadx_duck.data_manager.calendar_popup import CalendarPopup
 from threadx_duck.data_manager.choices import Choices
 from threadx_duck.data_manager.theme import palette_of, scaled
 from threadx_duck.errors import UsageError
-from threadx_duck.timeframes import TIMEFRAMES, parse_timeframe
-from threadx_duck.times import parse_range, utc_now
 
 SOURCES = ("auto", "rest", "archive")
 

@@ -12,6 +12,7 @@ from tkinter import messagebox, ttk
 from typing import Any
 
 from threadx_duck.config import Settings, get_settings
+from threadx_duck.config.logs import ROOT
 from threadx_duck.data_manager.choices import load_choices, save_choices
 from threadx_duck.data_manager.chooser import SymbolChooser
 from threadx_duck.data_manager.coverage_cells import Cell
@@ -27,7 +28,6 @@ from threadx_duck.data_manager.symbols import SymbolList
 from threadx_duck.data_manager.theme import scaled
 from threadx_duck.data_manager.work import Worker
 from threadx_duck.errors import UsageError
-from threadx_duck.logs import ROOT
 
 logger = logging.getLogger("threadx_duck.data_manager")
 

@@ -8,7 +8,7 @@ from tkinter import ttk
 from typing import Any
 
 from threadx_duck.data_manager.theme import TREE, measured, scaled
-from threadx_duck.results import SymbolResult
+from threadx_duck.download.results import SymbolResult
 
 _MOST_ROWS = 5_000
 _COLUMNS: tuple[tuple[str, str, Any], ...] = (

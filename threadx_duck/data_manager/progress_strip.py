@@ -7,7 +7,7 @@ import tkinter as tk
 from collections.abc import Callable, Sequence
 from tkinter import ttk
 
-from threadx_duck.planning import SymbolPlan
+from threadx_duck.download.plan import SymbolPlan
 
 _STEPS = 10
 

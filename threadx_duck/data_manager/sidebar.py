@@ -6,10 +6,10 @@ import tkinter as tk
 from tkinter import ttk
 from typing import Protocol
 
+from threadx_duck.candles.timeframes import TIMEFRAMES
 from threadx_duck.data_manager.choices import Choices
 from threadx_duck.data_manager.options import OptionsPanel
 from threadx_duck.data_manager.theme import scaled
-from threadx_duck.timeframes import TIMEFRAMES
 
 
 class Actions(Protocol):

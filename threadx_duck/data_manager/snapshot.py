@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
+from threadx_duck.audit.coverage import Step
+from threadx_duck.candles.times import floor_minute, utc_now
 from threadx_duck.data_manager.coverage_cells import Cell, column_starts, next_month, read_cells
 from threadx_duck.ingest import IngestionManager
-from threadx_duck.overview import Step
-from threadx_duck.times import floor_minute, utc_now
 
 
 class Snapshot(NamedTuple):

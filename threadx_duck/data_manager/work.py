@@ -10,9 +10,9 @@ import tkinter as tk
 from collections.abc import Callable
 from typing import Any, TypeVar
 
+from threadx_duck.download.plan import SymbolPlan
+from threadx_duck.download.results import Progress, SymbolResult
 from threadx_duck.errors import ThreadxDuckError
-from threadx_duck.planning import SymbolPlan
-from threadx_duck.results import Progress, SymbolResult
 
 logger = logging.getLogger("threadx_duck.data_manager")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import pairwise
 from pathlib import Path
 
-from threadx_duck.archive_files import ArchiveFile
+from threadx_duck.archive.names import ArchiveFile
 from threadx_duck.errors import UsageError
 from threadx_duck.foreign.columns import ARCHIVE_COLUMNS
 

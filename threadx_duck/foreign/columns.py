@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import pyarrow as pa
 
-from threadx_duck.candles import CANDLE_SCHEMA
+from threadx_duck.candles.klines import CANDLE_SCHEMA
 from threadx_duck.errors import UsageError
 
 REQUIRED = ("open_time", "open", "high", "low", "close", "volume")

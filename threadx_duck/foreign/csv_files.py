@@ -11,7 +11,7 @@ from pyarrow import csv
 
 from threadx_duck.errors import BadResponseError
 from threadx_duck.foreign.columns import ARCHIVE_COLUMNS, REQUIRED, Columns, shown
-from threadx_duck.visible import visible
+from threadx_duck.texts.visible import visible
 
 _MARK = b"\xef\xbb\xbf"
 _NUMBER = re.compile(r"\s*[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d{1,3})?\s*", re.ASCII)

@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from threadx_duck.errors import BadResponseError
 from threadx_duck.foreign.columns import ARCHIVE_COLUMNS, REQUIRED, Columns, has_prices, has_time
-from threadx_duck.visible import visible
+from threadx_duck.texts.visible import visible
 
 _SYMBOLS = ("symbol", "pair")
 _TIMEFRAMES = ("interval", "timeframe")

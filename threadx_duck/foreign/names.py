@@ -6,7 +6,7 @@ import re
 from typing import NamedTuple
 
 from threadx_duck.errors import UsageError
-from threadx_duck.symbol_names import likely_symbol, normalise
+from threadx_duck.texts.symbols import likely_symbol, normalise
 
 # freqtrade's BTC_USDC-5m.feather and BTC_USDT_USDT-1h-futures.feather, this project's BTCUSDC-1h.parquet.
 _NAME = re.compile(

@@ -9,8 +9,8 @@ from typing import NamedTuple
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from threadx_duck.candles.times import EPOCH
 from threadx_duck.errors import UsageError
-from threadx_duck.times import EPOCH
 
 _DECIMAL = r"^[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d{1,3})?$"
 _NO_TEXT = pa.scalar(None, pa.string())

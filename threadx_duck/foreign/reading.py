@@ -10,8 +10,8 @@ import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from threadx_duck.arrays import empty
-from threadx_duck.candles import REJECTED_SCHEMA, UNREADABLE, VALUE_FIELDS, Klines, split_klines
+from threadx_duck.candles.arrays import empty
+from threadx_duck.candles.klines import REJECTED_SCHEMA, UNREADABLE, VALUE_FIELDS, Klines, split_klines
 from threadx_duck.errors import BadResponseError, UsageError
 from threadx_duck.foreign.columns import REQUIRED, Columns, Roles, find_roles
 from threadx_duck.foreign.csv_files import read_csv
@@ -20,7 +20,7 @@ from threadx_duck.foreign.names import require_spot, require_symbol
 from threadx_duck.foreign.numbers import Numbers, plain, read_numbers, trimmed, whole, without_nan
 from threadx_duck.foreign.tables import read_table
 from threadx_duck.foreign.times import read_open_times
-from threadx_duck.symbol_names import normalise
+from threadx_duck.texts.symbols import normalise
 
 _MOST_SYMBOLS = 3
 _NO_NUMBER = pa.scalar(None, pa.float64())

@@ -8,7 +8,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from threadx_duck.arrays import integer
+from threadx_duck.candles.arrays import integer
 from threadx_duck.errors import UsageError
 from threadx_duck.foreign.numbers import as_text, plain, trimmed
 

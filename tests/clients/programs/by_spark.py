@@ -9,7 +9,7 @@ from exported import KIND, compare, make_tree, types_of
 from pyspark.sql import SparkSession
 from reading import report
 
-from threadx_duck.sqlfiles import list_sql
+from threadx_duck.storage.sqlfiles import list_sql
 
 # The second has an hour that is not, and one that is twice.
 ZONES = ("UTC", "America/New_York")

@@ -1,0 +1,1 @@
+"""The exchange's bulk archive: names, files, checksums and rows."""

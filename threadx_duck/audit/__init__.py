@@ -1,0 +1,1 @@
+"""What proves the store: checks, comparison with the exchange, fingerprints, lineage."""

@@ -1,0 +1,53 @@
+"""Runs checks: SQL files that return the rows which break a rule."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import pyarrow as pa
+
+from threadx_duck.errors import SqlFileError, UsageError
+from threadx_duck.storage.sqlfiles import SqlFile, list_sql, parse_sql
+from threadx_duck.storage.store import Session, Store
+
+
+class Finding(NamedTuple):
+    """What one check found: ``rows`` holds ``symbol``, ``open_time`` (UTC) and the evidence of each fault."""
+
+    name: str
+    description: str
+    rows: pa.Table
+
+
+def run_checks(store: Store, symbols: Sequence[str] = (), folder: Path | None = None) -> list[Finding]:
+    """Runs every check, and those of a folder of the user's own, on one state of the store.
+
+    A check of the user's own reaches what `Store.query_user_sql` reaches: this store.
+    Raises `SqlFileError` or `StoreError` naming the file that cannot be read or run.
+    """
+    files, own = list_sql("checks"), list_checks(folder) if folder else []
+    if folder is None:
+        with store.reading() as session:
+            return [_run(session, file, symbols) for file in files]
+    with store.sandboxed() as session:
+        findings = [_run(session, file, symbols) for file in files]
+        # Somebody else wrote these: they may read this store and nothing else.
+        session.shut_in()
+        return findings + [_run(session, file, symbols) for file in own]
+
+
+def _run(session: Session, file: SqlFile, symbols: Sequence[str]) -> Finding:
+    return Finding(file.relation, file.title, session.check(file, symbols))
+
+
+def list_checks(folder: Path) -> list[SqlFile]:
+    """The checks in a folder, by name. Raises `UsageError` if it holds none, `SqlFileError` for a malformed one."""
+    paths = sorted(folder.glob("*.sql"))
+    if not paths:
+        raise UsageError(f"{folder} holds no .sql files.")
+    try:
+        return [parse_sql(path.stem, path.read_text(encoding="utf-8"), shown=str(path)) for path in paths]
+    except (OSError, UnicodeDecodeError) as error:
+        raise SqlFileError(f"Cannot read the checks in {folder}: {error}.") from error

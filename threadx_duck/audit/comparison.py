@@ -1,0 +1,260 @@
+"""Compares stored candles with the exchange's own, and asks for these where they are not stored yet."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import pyarrow as pa
+
+from threadx_duck.audit.natives import fetch_candles, grid_of, has_own_grid, native_timeframe, store_natives
+from threadx_duck.candles.klines import typed
+from threadx_duck.candles.timeframes import ONE_MINUTE, Timeframe
+from threadx_duck.candles.times import MINUTE, TimeRange, subtract_ranges
+from threadx_duck.errors import DownloadError, UsageError
+from threadx_duck.texts.symbols import not_stored
+
+if TYPE_CHECKING:
+    from threadx_duck.exchange.rest import RestSource
+    from threadx_duck.ledger.requests import OpenRequest
+    from threadx_duck.storage.store import Session, Store
+
+Ranges = dict[str, list[TimeRange]]
+
+# Ranges, or what finds them in the store.
+Wanted = Ranges | Callable[["Session"], Ranges]
+
+
+@dataclass(frozen=True)
+class Mismatch:
+    """One value of one candle that differs from the exchange's.
+
+    ``field`` is ``candle`` where only one side has a candle; its close then stands on that side.
+    """
+
+    symbol: str
+    open_time: datetime
+    field: str
+    ours: float | int | None
+    theirs: float | int | None
+    is_complete: bool
+
+
+class Comparison(NamedTuple):
+    """Candles of one symbol against the exchange's: how many were compared, what differs, how many were not."""
+
+    compared: int
+    mismatches: list[Mismatch]
+    uncompared: int = 0
+
+    @property
+    def opens(self) -> list[datetime]:
+        """The open times of the candles that differ, in order."""
+        return list(dict.fromkeys(mismatch.open_time for mismatch in self.mismatches))
+
+
+class DifferingMinutes(NamedTuple):
+    """A run of minutes that differ between store and answer: how many in values, how many on one side only."""
+
+    span: TimeRange
+    differing: int
+    only_stored: int
+    only_answered: int
+
+
+class AskedAt(NamedTuple):
+    """When both sides of a candle were asked for, and when its minutes were last revised."""
+
+    ours: datetime | None
+    theirs: datetime | None
+    revised: datetime | None
+
+
+class Comparer:
+    """Compares symbols of a store at any timeframe. ``rest`` is called only if something has to be asked.
+
+    ``failed`` maps symbols that could not be asked for to the reason.
+    """
+
+    def __init__(self, store: Store, rest: Callable[[], RestSource], symbols_at_once: int) -> None:
+        self._store = store
+        self._rest = rest
+        self._symbols_at_once = symbols_at_once
+        self.failed: dict[str, str] = {}
+
+    def compare(self, wanted: Wanted, timeframe: Timeframe) -> dict[str, Comparison]:
+        """Compares the candles that open in some ranges of each symbol, if their minutes are stored or known absent.
+
+        Asks for the exchange's candles that are not stored yet, and stores them. A symbol that cannot be
+        asked for is left out and noted in ``failed``. Raises `DownloadError` only if no other could be either.
+        """
+        native = require_native(timeframe)
+        with self._store.reading() as session:
+            ranges = wanted(session) if callable(wanted) else wanted
+            asked, unasked = _verifiable(session, ranges, timeframe, native)
+            if not unasked:
+                return _compare(session, ranges, asked, timeframe, native)
+        self._ask(unasked, native)
+        with self._store.reading() as session:
+            asked, _ = _verifiable(session, ranges, timeframe, native)
+            left = {symbol: spans for symbol, spans in ranges.items() if symbol not in self.failed}
+            return _compare(session, left, asked, timeframe, native)
+
+    def ask_again(self, symbol: str, timeframe: Timeframe, ranges: Sequence[TimeRange]) -> None:
+        """Asks for the exchange's candles once more, though they are stored. Raises `DownloadError`."""
+        native = require_native(timeframe)
+        store_natives(self._store, fetch_candles(self._rest(), symbol, native, ranges))
+
+    def fetch_minutes(self, symbol: str, ranges: Sequence[TimeRange]) -> list[OpenRequest]:
+        """The exchange's minutes of some ranges; nothing is stored. Raises `DownloadError`."""
+        return fetch_candles(self._rest(), symbol, ONE_MINUTE, ranges)
+
+    def differing_minutes(
+        self, symbol: str, requests: Sequence[OpenRequest], ranges: Sequence[TimeRange]
+    ) -> list[DifferingMinutes]:
+        """The runs of minutes within some ranges in which the stored candles differ from an answer."""
+        answered = pa.concat_tables([request.candles() for request in requests])
+        with self._store.reading() as session, session.tables(answered=answered):
+            rows = session.run("queries/minute_differences", symbol=symbol, **_lists(ranges))
+        return [DifferingMinutes(TimeRange(start, end), *counts) for start, end, *counts in rows]
+
+    def asked_at(self, symbol: str, native: Timeframe, ranges: Sequence[TimeRange]) -> dict[datetime, AskedAt]:
+        """For each candle, given as its range, when its two sides were asked for."""
+        with self._store.reading() as session:
+            rows = session.run("queries/evidence_times", symbol=symbol, timeframe=native.label, **_lists(ranges))
+        return {open_time: AskedAt(*times) for open_time, *times in rows}
+
+    def _ask(self, unasked: Ranges, native: Timeframe) -> None:
+        """Asks for several symbols side by side and stores each as it comes."""
+        rest = self._rest()
+        with ThreadPoolExecutor(self._symbols_at_once, thread_name_prefix="verify") as pool:
+            answers = {
+                symbol: pool.submit(fetch_candles, rest, symbol, native, ranges) for symbol, ranges in unasked.items()
+            }
+            for symbol, answer in answers.items():
+                try:
+                    store_natives(self._store, answer.result())
+                except DownloadError as error:
+                    if error.stops_run:
+                        pool.shutdown(wait=False, cancel_futures=True)
+                        raise
+                    self.failed[symbol] = str(error)
+
+
+def stored_candles(
+    symbols: Sequence[str], start: datetime | None, end: datetime | None, timeframe: Timeframe
+) -> Callable[[Session], Ranges]:
+    """What finds the candles of some symbols, or of all, that open in a range; by default from the first on.
+
+    It raises `UsageError` for a symbol that is not stored, and for a store without candles.
+    """
+
+    def find(session: Session) -> Ranges:
+        firsts = dict(session.run("queries/first_candles", symbols=list(symbols)))
+        unknown = [symbol for symbol in symbols if symbol not in firsts]
+        if unknown:
+            raise not_stored(unknown, [row[0] for row in session.run("queries/symbol_spans")])
+        if not firsts:
+            raise UsageError("The store holds no candles that could be verified. Run: threadx ingest SYMBOL")
+        return {
+            symbol: [TimeRange(start or first - timeframe.step + MINUTE, end or datetime.max - timeframe.step)]
+            for symbol, first in firsts.items()
+        }
+
+    return find
+
+
+def require_native(timeframe: Timeframe) -> Timeframe:
+    """The exchange's own timeframe to compare with. Raises `UsageError` if there is none."""
+    native = native_timeframe(timeframe)
+    if native is None:
+        raise UsageError(
+            f"The exchange publishes nothing to compare {timeframe.label} with but the minutes themselves. "
+            "Ask for these again with: threadx ingest --refresh; what differs goes to revisions."
+        )
+    return native
+
+
+def _verifiable(session: Session, wanted: Ranges, timeframe: Timeframe, native: Timeframe) -> tuple[Ranges, Ranges]:
+    """Where candles can be compared, and where the exchange's own have to be asked for first."""
+    flat = [(symbol, span) for symbol, spans in wanted.items() for span in spans]
+    rows = session.run(
+        "queries/verifiable_ranges",
+        symbols=[symbol for symbol, _ in flat],
+        starts=[span.start for _, span in flat],
+        ends=[span.end for _, span in flat],
+        timeframe=native.label,
+        width=timeframe.width,
+        grid=grid_of(timeframe),
+    )
+    asked: Ranges = {}
+    unasked: Ranges = {}
+    for symbol, start, end, is_asked in rows:
+        (asked if is_asked else unasked).setdefault(symbol, []).append(TimeRange(start, end))
+    return asked, unasked
+
+
+def _compare(
+    session: Session, wanted: Ranges, asked: Ranges, timeframe: Timeframe, native: Timeframe
+) -> dict[str, Comparison]:
+    return {
+        symbol: _compare_symbol(session, symbol, asked.get(symbol, []), timeframe, native)._replace(
+            uncompared=_count_uncompared(
+                session, symbol, subtract_ranges(spans, asked.get(symbol, [])), timeframe, native
+            )
+        )
+        for symbol, spans in wanted.items()
+    }
+
+
+def _count_uncompared(
+    session: Session, symbol: str, spans: Sequence[TimeRange], timeframe: Timeframe, native: Timeframe
+) -> int:
+    """How many closed candles of stored minutes open where nothing can be compared."""
+    if not spans:
+        return 0
+    rows = session.run(
+        "queries/uncompared_candles",
+        symbol=symbol,
+        width=timeframe.width,
+        grid_offset=_grid_offset(session, symbol, native),
+        **_lists(spans),
+    )
+    return int(rows[0][0])
+
+
+def _compare_symbol(
+    session: Session, symbol: str, spans: Sequence[TimeRange], timeframe: Timeframe, native: Timeframe
+) -> Comparison:
+    if not spans:
+        return Comparison(0, [])
+    rows = session.run(
+        "queries/native_differences",
+        symbol=symbol,
+        timeframe=native.label,
+        width=timeframe.width,
+        grid_offset=_grid_offset(session, symbol, native),
+        **_lists(spans),
+    )
+    found = [
+        Mismatch(symbol, open_time, name, typed(name, ours), typed(name, theirs), is_complete)
+        for _, open_time, name, ours, theirs, is_complete in rows
+        if open_time is not None
+    ]
+    return Comparison(rows[0][0], found)
+
+
+def _grid_offset(session: Session, symbol: str, native: Timeframe) -> timedelta:
+    if not has_own_grid(native):
+        return timedelta()
+    rows = session.run("queries/native_offset", symbol=symbol, timeframe=native.label, width=native.width)
+    return rows[0][0] if rows else timedelta()
+
+
+def _lists(ranges: Sequence[TimeRange]) -> dict[str, Any]:
+    """Ranges as the parallel lists and the bounds that SQL takes."""
+    starts, ends = [span.start for span in ranges], [span.end for span in ranges]
+    return {"starts": starts, "ends": ends, "first": min(starts), "last": max(ends)}

@@ -1,0 +1,105 @@
+"""Where candles come from: the evidence behind one candle, and what later answers changed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from threadx_duck.candles.klines import typed
+from threadx_duck.candles.timeframes import ONE_MINUTE, Timeframe
+from threadx_duck.candles.times import MINUTE
+from threadx_duck.errors import UsageError
+from threadx_duck.texts.urls import without_user
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from threadx_duck.storage.store import Session, Store
+
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """What is known of one candle, and how.
+
+    ``candle`` are its values, None if it is absent; ``minutes`` the stored minutes in it; ``absent`` the
+    runs without minutes, each with its reason: one of the view ``gaps``, or ``before_first_candle`` or
+    ``after_last_candle`` of the symbol. ``requests`` are all that speak of its minutes, with the number of
+    stored ones they brought; ``native`` is the exchange's own candle, if it was asked for.
+    """
+
+    symbol: str
+    timeframe: str
+    open_time: datetime
+    end_time: datetime
+    candle: Row | None
+    native: Row | None
+    minutes: list[Row]
+    absent: list[Row]
+    requests: list[Row]
+    revisions: list[Row]
+    rejected: list[Row]
+
+
+def explain_candle(store: Store, symbol: str, moment: datetime, timeframe: Timeframe = ONE_MINUTE) -> Explanation:
+    """The evidence behind the candle in which a moment lies. Raises `UsageError` if the symbol is not stored."""
+    (symbol,) = store.named([symbol])
+    with store.reading() as session:
+        first, last = _span(session, store, symbol)
+        start, end = session.run("queries/bucket_of", moment=moment, width=timeframe.width)[0]
+        bounds = {"symbol": symbol, "start": start, "end": end}
+        minutes = session.query("queries/minutes", **bounds).to_pylist()
+        candle = session.query("queries/candles", width=timeframe.width, **bounds).to_pylist()
+        native = session.query("queries/native_candles", timeframe=timeframe.label, **bounds).to_pylist()
+        gaps = session.query("queries/gaps", symbols=[symbol], start=start, end=end).to_pylist()
+        return Explanation(
+            symbol=symbol,
+            timeframe=timeframe.label,
+            open_time=start,
+            end_time=end,
+            candle=candle[0] if candle else None,
+            native=next((row for row in native if row["open_time"] == start), None),
+            minutes=minutes,
+            absent=_beyond(start, min(end, first), "before_first_candle")
+            + [{name: gap[name] for name in ("gap_start", "gap_end", "missing", "reason")} for gap in gaps]
+            + _beyond(max(start, last), end, "after_last_candle"),
+            requests=_requests(session.query("queries/requests_behind", timeframe=timeframe.label, **bounds)),
+            revisions=_revisions(session, [symbol], start, end),
+            rejected=session.query("queries/rejected_rows", **bounds).to_pylist(),
+        )
+
+
+def list_revisions(store: Store, symbols: Sequence[str], start: datetime | None, end: datetime | None) -> list[Row]:
+    """What later answers changed in a range, or would have changed, value by value. Raises `StoreError`."""
+    chosen = store.named(symbols)
+    with store.reading() as session:
+        return _revisions(session, chosen, start or datetime.min, end or datetime.max)
+
+
+def _requests(rows: pa.Table) -> list[Row]:
+    """The requests without the passwords that earlier versions kept in their addresses."""
+    return [row | {"url": row["url"] and without_user(row["url"])} for row in rows.to_pylist()]
+
+
+def _revisions(session: Session, symbols: Sequence[str], start: datetime, end: datetime) -> list[Row]:
+    rows: list[Row] = session.query("queries/revisions", symbols=list(symbols), start=start, end=end).to_pylist()
+    for row in rows:
+        row["old"], row["new"] = typed(row["field"], row["old"]), typed(row["field"], row["new"])
+    return rows
+
+
+def _span(session: Session, store: Store, symbol: str) -> tuple[datetime, datetime]:
+    """From the first stored candle of a symbol to the end of the last."""
+    for name, first, last in session.run("queries/symbol_spans"):
+        if name == symbol:
+            return first, last + MINUTE
+    raise UsageError(f"No candles of {symbol} in {store.name}. Run: threadx ingest {symbol}")
+
+
+def _beyond(start: datetime, end: datetime, reason: str) -> list[Row]:
+    if start >= end:
+        return []
+    return [{"gap_start": start, "gap_end": end, "missing": (end - start) // MINUTE, "reason": reason}]

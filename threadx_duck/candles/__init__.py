@@ -1,0 +1,1 @@
+"""Candles as Arrow tables, and the words of time: minutes, ranges, timeframes."""

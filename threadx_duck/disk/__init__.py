@@ -1,0 +1,1 @@
+"""Files on disk: locks, files written whole, and temporary files that are swept."""

@@ -1,0 +1,1 @@
+"""Makes ranges conclusive: what is missing, the plan, the fetching, the run."""

@@ -1,0 +1,366 @@
+"""Carries out the plan of one symbol: files fetched ahead, what they lack asked at once, pages in time order."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable, Collection, Container, Iterable, Iterator, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+from typing import NamedTuple
+
+from threadx_duck.archive.listing import NotListed
+from threadx_duck.archive.names import ArchiveFile
+from threadx_duck.archive.source import ArchiveSource, FileAnswer
+from threadx_duck.candles.klines import absent_ranges
+from threadx_duck.candles.timeframes import ONE_MINUTE
+from threadx_duck.candles.times import MINUTE, TimeRange, intersect_ranges, merge_ranges
+from threadx_duck.download.plan import SOURCES, PlannedRequest, Planner, SymbolPlan
+from threadx_duck.errors import STOPPED, DownloadError, UnknownSymbolError
+from threadx_duck.exchange.markets import PAGE_CANDLES
+from threadx_duck.exchange.rest import RestSource
+from threadx_duck.ledger.page import Page
+from threadx_duck.texts.symbols import offer
+
+# Candles that may be fetched ahead of the one that is handed over, all symbols together: half a year. One
+# takes about 100 bytes parsed, and 60 more as long as its zip is held.
+_ROWS_AHEAD = 6 * 44_640
+_FILES_AHEAD = 24
+
+# A hole longer than this is worth one REST call that tells whether there is anything in it at all.
+_LONG_HOLE = 3 * PAGE_CANDLES * MINUTE
+
+# A month's file may come out this late; for an older one that does not exist there are hardly daily files.
+_LATEST_PUBLICATION = timedelta(days=45)
+
+
+class KnownNames(NamedTuple):
+    """Names of symbols, and how many answers it took to know them."""
+
+    names: Collection[str]
+    answers: int
+
+
+class Sources(NamedTuple):
+    """What can be asked; a `threadx_duck.download.plan.Planner` says which of them may be.
+
+    ``names`` gives those that a mistyped symbol may stand for.
+    """
+
+    rest: RestSource
+    archive: ArchiveSource
+    names: Callable[[], KnownNames] = lambda: KnownNames((), 0)
+
+
+class Delivery(NamedTuple):
+    """Pages to be committed together, in the order in which they are to be appended.
+
+    ``minutes`` is how much of the plan they settle, ``answers`` how many answers they took, ``notes`` what
+    a person should be told; ``undue`` is how much of the plan lies before the symbol's first candle.
+    """
+
+    symbol: str
+    pages: tuple[Page, ...]
+    minutes: int
+    answers: int
+    notes: tuple[str, ...]
+    undue: int = 0
+
+    def followed_by(self, more: Delivery) -> Delivery:
+        """Both as one; the minutes are those of the first, whose holes the other fills."""
+        return self._replace(
+            pages=self.pages + more.pages, answers=self.answers + more.answers, notes=self.notes + more.notes
+        )
+
+
+@dataclass(frozen=True)
+class _Either(Container[ArchiveFile]):
+    """What is in one of two containers."""
+
+    one: Container[ArchiveFile]
+    other: Container[ArchiveFile]
+
+    def __contains__(self, file: object) -> bool:
+        return file in self.one or file in self.other
+
+
+@dataclass
+class SymbolDownload:
+    """One symbol's download, on a thread of its own.
+
+    ``planner`` says which sources may be asked; ``recheck`` that kept files are compared with the archive's
+    checksums; ``share`` is the part of the fetching ahead that is this symbol's.
+    """
+
+    plan: SymbolPlan
+    planner: Planner
+    sources: Sources
+    stop: threading.Event
+    lookahead: int
+    share: float = 1.0
+    recheck: bool = False
+    _absent: set[ArchiveFile] = field(default_factory=set)
+    _untrusted: set[ArchiveFile] = field(default_factory=set)
+    _files: dict[ArchiveFile, Future[FileAnswer]] = field(default_factory=dict)
+    _unbrought: list[TimeRange] = field(default_factory=list)
+    _answers: int = 0
+    _notes: list[str] = field(default_factory=list)
+    _has_file: bool = False
+    _within: TimeRange | None = None
+    _not_listed: NotListed | None = None
+    _in_doubt: DownloadError | None = None
+
+    def __post_init__(self) -> None:
+        self._is_archive_last = self.planner.sources == SOURCES["archive"]
+
+    def deliveries(self) -> Iterator[Delivery]:
+        """What the plan brings, in time order: whoever stops taking leaves no hole behind.
+
+        Raises `DownloadError`; what was delivered before stands.
+        """
+        try:
+            yield from self._from_listing() if self.plan.find_listing else self._carry_out(self.plan.requests)
+            if self._in_doubt is not None and not self._has_file:
+                raise self._with_offer(self._in_doubt)
+            self._note_unbrought()
+            yield self._deliver([], 0)
+        finally:
+            for future in self._files.values():
+                future.cancel()
+
+    def _from_listing(self) -> Iterator[Delivery]:
+        """The plan from the symbol's first candle on; that candle is delivered first."""
+        # No file is fetched meanwhile: whether there is such a symbol is about to be told.
+        missing = self.plan.missing
+        try:
+            first = self.sources.rest.fetch_first(self.plan.symbol)
+        except DownloadError as error:
+            self._go_on_without_rest(error)
+            yield from self._carry_out(self._plan(missing, self.planner).requests)
+            return
+        if first is None:
+            return
+        is_late = first.range_end - MINUTE >= missing[0].start
+        self._answers += not is_late
+        if is_late:
+            missing = intersect_ranges(missing, [TimeRange(first.range_end, missing[-1].end)])
+        plan = self._plan(missing, self.planner)
+        yield self._deliver([first] if is_late else [], 0)._replace(undue=self.plan.minutes - plan.minutes)
+        yield from self._carry_out(plan.requests)
+
+    def _go_on_without_rest(self, error: DownloadError) -> None:
+        """Leaves REST out from here on: the archive keeps the files of symbols that REST has forgotten.
+
+        Its list tells which, so that no other is asked for. Raises ``error`` if REST was to be asked and failed in
+        another way, or if the archive has no file of the symbol or may not be asked for any.
+        """
+        is_unknown = isinstance(error, UnknownSymbolError)
+        self._answers += is_unknown
+        files_only = tuple(source for source in self.planner.sources if source != "rest")
+        is_rest_wanted = files_only != self.planner.sources
+        if not files_only or (is_rest_wanted and not is_unknown):
+            raise self._with_offer(error)
+        self._not_listed = self._list_files(error, is_rest_wanted=is_rest_wanted)
+        if self._not_listed is None:
+            self._in_doubt = error
+        elif not self._not_listed.files:
+            raise (
+                self._with_offer(error)
+                if is_unknown
+                else type(error)(
+                    f"The archive has no files of {self.plan.symbol}, and REST could not be asked about it: {error}"
+                )
+            )
+        elif is_unknown:
+            self._notes.append(f"{error} What the archive has of it is all there is; a day's file has the last word.")
+        self.planner = replace(self.planner, sources=files_only)
+        self._is_archive_last = True
+
+    def _list_files(self, error: DownloadError, *, is_rest_wanted: bool) -> NotListed | None:
+        """The archive's list of the symbol; None if it cannot be had and its files are to be tried one by one.
+
+        Raises ``error`` with the reason if REST was to be asked, too.
+        """
+        try:
+            listed = self.sources.archive.find_files(self.plan.symbol)
+        except DownloadError as failure:
+            if self.stop.is_set() or failure.stops_run:
+                raise
+            if not is_rest_wanted:
+                return None
+            raise UnknownSymbolError(
+                f"{error} Whether the archive has files of it could not be found out: {failure}"
+            ) from error
+        self._answers += listed.pages
+        return listed
+
+    def _with_offer(self, error: DownloadError) -> DownloadError:
+        """The same with the nearest name, where the exchange does not know the symbol."""
+        if not isinstance(error, UnknownSymbolError):
+            return error
+        names, asked = self.sources.names()
+        self._answers += asked
+        return UnknownSymbolError(f"{error}{offer(self.plan.symbol, names)}")
+
+    @property
+    def undelivered(self) -> int:
+        """How many answers were counted since the last delivery."""
+        return self._answers
+
+    def _carry_out(self, requests: Sequence[PlannedRequest]) -> Iterator[Delivery]:
+        """Each request's pages, and before anything later is delivered, what its file lacked from other sources."""
+        owed: list[PlannedRequest] = []
+        todo = deque(requests)
+        while todo:
+            self._fetch_ahead(list(todo))
+            request = todo.popleft()
+            if owed and owed[-1].source != request.source:
+                yield from self._settle(owed)
+                owed = []
+            if request.file is None:
+                yield from self._over_rest(request)
+                continue
+            answer = self._take(request.file)
+            if answer.page is None:
+                owed.append(request)
+                self._require_other_source(request, answer)
+                continue
+            yield from self._settle(owed)
+            owed = []
+            yield self._with_follow_ups(request, answer, answer.page)
+        yield from self._settle(owed)
+
+    def _over_rest(self, request: PlannedRequest) -> Iterator[Delivery]:
+        """A range over REST; where that has forgotten the symbol, what the archive has of it."""
+        if "rest" in self.planner.sources:
+            try:
+                for page in self.sources.rest.fetch_range(request.symbol, ONE_MINUTE, request.wanted, self.lookahead):
+                    yield self._deliver([page], TimeRange(page.range_start, page.range_end).minutes)
+            except UnknownSymbolError as error:
+                self._go_on_without_rest(error)
+            else:
+                return
+        yield from self._carry_out(self._plan(request.missing, self.planner).requests)
+
+    def _with_follow_ups(self, request: PlannedRequest, answer: FileAnswer, page: Page) -> Delivery:
+        """A file's page together with the pages for the minutes that it lacks."""
+        is_proof = answer.is_complete or (request.source == "archive_daily" and self._is_archive_last)
+        span = request.wanted
+        if self._within is not None:
+            # The whole day, not its missing minutes alone: beside them, too, it ranks above the month's file.
+            span = intersect_ranges([answer.file.period], [self._within])[0]
+        page = page.clipped(span, span if is_proof else None)
+        delivery = self._deliver([page], request.wanted.minutes)
+        absent = [] if is_proof else absent_ranges(page.candles, span)
+        outer, self._within = self._within, span
+        for more in self._fetch_missing(request, intersect_ranges(request.missing, absent)):
+            delivery = delivery.followed_by(more)
+        self._within = outer
+        return delivery
+
+    def _settle(self, owed: Sequence[PlannedRequest]) -> Iterator[Delivery]:
+        """What files that do not exist, or cannot be trusted, were to bring."""
+        if owed:
+            yield from self._fetch_missing(owed[-1], merge_ranges(part for one in owed for part in one.missing))
+
+    def _fetch_missing(self, request: PlannedRequest, missing: Iterable[TimeRange]) -> Iterator[Delivery]:
+        """Ranges that a request's source did not bring, from the sources that rank above it."""
+        due: list[TimeRange] = []
+        for hole in missing:
+            if self._is_worth_a_look(request, hole):
+                yield from self._carry_out(self._plan(due, self._above(request)).requests)
+                due = [hole]
+                try:
+                    page = self.sources.rest.fetch_next(request.symbol, ONE_MINUTE, hole)
+                except UnknownSymbolError as error:
+                    self._go_on_without_rest(error)
+                    continue
+                begins_later = page.range_end > hole.start + MINUTE
+                yield self._deliver([page] if begins_later else [], 0)
+                if begins_later:
+                    due = intersect_ranges([hole], [TimeRange(page.range_end, hole.end)])
+            elif self._above(request).sources and not self._is_hopeless(hole):
+                due.append(hole)
+        yield from self._carry_out(self._plan(due, self._above(request)).requests)
+
+    def _above(self, request: PlannedRequest) -> Planner:
+        """The planner with the sources that rank above that of a request: for what it did not bring."""
+        sources = self.planner.sources
+        return replace(self.planner, sources=sources[sources.index(request.source) + 1 :])
+
+    def _is_worth_a_look(self, request: PlannedRequest, hole: TimeRange) -> bool:
+        """Whether to ask REST for the next candle first, as one call may show that there is nothing to be had.
+
+        A month's file that cannot be trusted, or is not published yet, says nothing about its candles.
+        """
+        is_long = hole.end - hole.start > _LONG_HOLE
+        is_late = request.file in self._absent and hole.end + _LATEST_PUBLICATION > self.planner.clock
+        return "rest" in self.planner.sources and is_long and not is_late and request.file not in self._untrusted
+
+    def _is_hopeless(self, hole: TimeRange) -> bool:
+        """Whether a month is one of those before the first file, so that no daily file need be tried.
+
+        Where a file could not be had, or not be used, that tells nothing about the days.
+        """
+        return (
+            "rest" not in self.planner.sources
+            and not self._has_file
+            and not any(intersect_ranges([hole], [file.period]) for file in self._untrusted)
+            and hole.end + _LATEST_PUBLICATION < self.planner.clock
+        )
+
+    def _plan(self, missing: Sequence[TimeRange], planner: Planner) -> SymbolPlan:
+        return replace(planner, absent=self._known_absent).plan(self.plan.symbol, missing)
+
+    @property
+    def _known_absent(self) -> Container[ArchiveFile]:
+        return self._absent if self._not_listed is None else _Either(self._absent, self._not_listed)
+
+    def _fetch_ahead(self, todo: Sequence[PlannedRequest]) -> None:
+        """Starts to fetch the files of the next requests, as many as memory allows but at least one."""
+        rows = files = 0
+        for request in todo:
+            if request.file is None or request.file in self._known_absent:
+                continue
+            rows += request.file.period.minutes
+            files += 1
+            if files > 1 and (rows > _ROWS_AHEAD * self.share or files > _FILES_AHEAD):
+                return
+            if request.file not in self._files:
+                self._files[request.file] = self.sources.archive.fetch(request.file, recheck=self.recheck)
+
+    def _take(self, file: ArchiveFile) -> FileAnswer:
+        if file not in self._files:
+            # It was planned before the archive told that it has no such file.
+            return FileAnswer(file, None, requests=0)
+        answer = self._files.pop(file).result()
+        if self.stop.is_set():
+            raise DownloadError(STOPPED)
+        self._answers += answer.requests
+        self._notes += answer.notes
+        if answer.page is None:
+            (self._absent if answer.error is None else self._untrusted).add(file)
+        self._has_file = self._has_file or answer.page is not None
+        return answer
+
+    def _require_other_source(self, request: PlannedRequest, answer: FileAnswer) -> None:
+        """Raises what is wrong with a file if no other source can bring its candles; of an absent one takes note."""
+        if request.source == self.planner.sources[-1]:
+            if answer.error is not None:
+                raise answer.error
+            self._unbrought.append(request.wanted)
+
+    def _note_unbrought(self) -> None:
+        if self._unbrought:
+            first, last = self._unbrought[0].start, self._unbrought[-1].start
+            self._notes.append(
+                f"{self.plan.symbol}: the archive has no files for {len(self._unbrought)} days between "
+                f"{first:%Y-%m-%d} and {last:%Y-%m-%d}; they stay asked for."
+            )
+
+    def _deliver(self, pages: Sequence[Page], minutes: int) -> Delivery:
+        answers = self._answers + sum(len(page.bodies) for page in pages if page.source == "rest")
+        delivery = Delivery(self.plan.symbol, tuple(pages), minutes, answers, tuple(self._notes))
+        self._answers, self._notes = 0, []
+        return delivery

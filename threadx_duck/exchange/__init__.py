@@ -1,0 +1,1 @@
+"""The exchange over REST: its markets, its symbols, its limits and its answers."""

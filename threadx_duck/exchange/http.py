@@ -1,0 +1,234 @@
+"""One way to ask a host over HTTP: bounded waits, bounded size, retries, and every status as an error."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import Any, TypeVar
+from urllib.parse import urlsplit
+
+import requests
+import urllib3
+from requests.adapters import HTTPAdapter
+from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_attempt, wait_exponential, wait_random
+from tenacity.nap import sleep_using_event
+
+from threadx_duck.candles.times import DAY, utc_now
+from threadx_duck.config import ApiSettings
+from threadx_duck.errors import (
+    BadResponseError,
+    ConnectionFailedError,
+    DownloadError,
+    RateLimitedError,
+    ServerFailedError,
+)
+from threadx_duck.exchange.markets import FIRST_MINUTE
+from threadx_duck.exchange.watchdog import Watchdog, watch_connections
+from threadx_duck.texts.urls import authorization, without_user
+
+logger = logging.getLogger("threadx_duck.sources")
+
+_CHUNK = 1 << 16
+_LONGEST_BACKOFF = 60.0
+
+
+@dataclass(frozen=True)
+class Answer:
+    """One HTTP answer, its body whole.
+
+    ``url`` is what was asked for, without the user name and password that went with it.
+    ``moment`` is the exchange's clock when it answered (its ``Date`` header, whole seconds, naive UTC),
+    or this machine's if it sent none.
+    """
+
+    url: str
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+    moment: datetime
+    seconds: float
+
+
+Content = TypeVar("Content")
+
+
+class _Adapter(HTTPAdapter):
+    """Tells a proxy who asks, so that no address given to the client libraries, and to their messages, does."""
+
+    def __init__(self, user: str | None, **options: Any) -> None:
+        self._user = user
+        super().__init__(**options)
+
+    def init_poolmanager(self, *arguments: Any, **options: Any) -> None:
+        """Connections that the watchdog can shut."""
+        super().init_poolmanager(*arguments, **options)
+        watch_connections(self.poolmanager)
+
+    def proxy_manager_for(self, *arguments: Any, **options: Any) -> Any:
+        """The same through a proxy."""
+        manager = super().proxy_manager_for(*arguments, **options)
+        watch_connections(manager)
+        return manager
+
+    def proxy_headers(self, proxy: str) -> dict[str, str]:
+        """The header that a proxy wants."""
+        del proxy
+        return {} if self._user is None else {"Proxy-Authorization": self._user}
+
+
+class HttpClient:
+    """Asks hosts for bodies; one for all threads of a run.
+
+    Waits end at ``timeout_seconds`` for a connection and between two parts of an answer, and at ``timeout_seconds``
+    times ``patience`` for all of it, header included; a body above ``most_bytes`` is refused.
+    """
+
+    def __init__(self, settings: ApiSettings, stop: threading.Event, connections: int) -> None:
+        self._settings = settings
+        self._stop = stop
+        self._watchdog = Watchdog()
+        self._session = requests.Session()
+        self._session.trust_env = False
+        if settings.proxy:
+            proxy = without_user(settings.proxy)
+            self._session.proxies = {"http": proxy, "https": proxy}
+        if settings.ca_bundle:
+            self._session.verify = settings.ca_bundle
+        adapter = _Adapter(authorization(settings.proxy), pool_connections=4, pool_maxsize=connections)
+        self._session.mount("http://", adapter)
+        self._session.mount("https://", adapter)
+
+    def close(self) -> None:
+        """Closes every connection."""
+        self._session.close()
+        self._watchdog.close()
+
+    def get(
+        self,
+        url: str,
+        read: Callable[[Answer], Content],
+        *,
+        turn: Callable[[], AbstractContextManager[None]] = nullcontext,
+        most_bytes: int,
+        patience: float = 1.0,
+    ) -> Content:
+        """What ``read`` makes of the answer to a GET, asked again as often as the settings say when that may help.
+
+        ``read`` raises `DownloadError` for an answer it cannot use; ``turn`` is entered around each
+        attempt. Raises `DownloadError`.
+        """
+        for attempt in Retrying(
+            stop=stop_after_attempt(self._settings.max_retries + 1),
+            wait=self._wait,
+            retry=retry_if_exception(lambda error: isinstance(error, DownloadError) and error.retryable),
+            sleep=sleep_using_event(self._stop),
+            reraise=True,
+        ):
+            with attempt:
+                with turn():
+                    answer = self._ask(url, most_bytes, patience)
+                return read(answer)
+        raise AssertionError("tenacity either returns or raises")
+
+    def _wait(self, state: RetryCallState) -> float:
+        error = None if state.outcome is None else state.outcome.exception()
+        # After a 429 all threads wait for as long as the exchange said, in the budget.
+        if isinstance(error, RateLimitedError):
+            return 0.0
+        delay = self._settings.retry_delay
+        # Newer tenacity renames the first argument of its own wait_exponential_jitter.
+        backoff = wait_exponential(multiplier=delay, max=_LONGEST_BACKOFF)
+        wanted = error.retry_after if isinstance(error, ServerFailedError) else 0.0
+        return max(wanted, backoff(state) + wait_random(0, delay)(state))
+
+    def _ask(self, url: str, most_bytes: int, patience: float) -> Answer:
+        with self._watchdog.watching(self._settings.timeout_seconds * patience) as call:
+            try:
+                answer = self._get(url, most_bytes, patience)
+            except DownloadError:
+                if not call.is_overdue:
+                    raise
+            else:
+                # A header that is cut off looks whole.
+                if not call.is_overdue:
+                    return answer
+            raise self._too_slow(urlsplit(without_user(url)).netloc)
+
+    def _get(self, url: str, most_bytes: int, patience: float) -> Answer:
+        began = time.monotonic()
+        timeout = self._settings.timeout_seconds
+        user, url = authorization(url), without_user(url)
+        sent = {"Authorization": user} if user else None
+        host = urlsplit(url).netloc
+        try:
+            with self._session.get(url, headers=sent, timeout=timeout, stream=True, allow_redirects=False) as response:
+                body = self._read(response, began + timeout * patience, most_bytes, host)
+                status, headers = response.status_code, response.headers
+        except requests.exceptions.SSLError as error:
+            raise DownloadError(
+                f"{host} has a certificate that is not trusted. If a proxy of your own stands between, "
+                f"name its certificates: [data.api] ca_bundle. ({_innermost(error)})"
+            ) from error
+        except requests.exceptions.ProxyError as error:
+            raise ConnectionFailedError(
+                f"The proxy {without_user(self._settings.proxy)} did not connect to {host}; see [data.api] proxy. "
+                f"({_innermost(error)})"
+            ) from error
+        except (requests.exceptions.Timeout, urllib3.exceptions.TimeoutError) as error:
+            raise self._too_slow(host) from error
+        except (requests.exceptions.ConnectionError, urllib3.exceptions.HTTPError) as error:
+            raise ConnectionFailedError(f"No answer from {host}: {_innermost(error)}.") from error
+        except (requests.exceptions.RequestException, OSError) as error:
+            # Such as an address that cannot be parsed: the message, and so a traceback, holds it whole.
+            raise DownloadError(f"Cannot ask {host}: {_innermost(error)}.") from None
+        seconds = time.monotonic() - began
+        logger.debug("GET %s: %s, %s bytes, %.3f s", url, status, len(body), seconds)
+        return Answer(url, status, headers, body, _moment(headers.get("Date")), seconds)
+
+    def _read(self, response: requests.Response, deadline: float, most_bytes: int, host: str) -> bytes:
+        # read1 returns what has arrived; iter_content would wait for a whole chunk from a host that trickles.
+        chunks: list[bytes] = []
+        size = 0
+        while chunk := response.raw.read1(_CHUNK, decode_content=True):
+            size += len(chunk)
+            if size > most_bytes:
+                raise BadResponseError(f"{host} sends more than {most_bytes:,} bytes where none so large is due.")
+            if time.monotonic() > deadline:
+                raise self._too_slow(host)
+            chunks.append(chunk)
+        return b"".join(chunks)
+
+    def _too_slow(self, host: str) -> ConnectionFailedError:
+        return ConnectionFailedError(
+            f"{host} took longer than {self._settings.timeout_seconds:g} seconds; see [data.api] timeout_seconds."
+        )
+
+
+def _moment(date: str | None) -> datetime:
+    """The time of a ``Date`` header, which is UTC where it names no zone; this machine's where it cannot be one."""
+    now = utc_now()
+    if date is None:
+        return now
+    try:
+        moment = parsedate_to_datetime(date)
+        moment = moment if moment.tzinfo is None else moment.astimezone(UTC).replace(tzinfo=None)
+    except (TypeError, ValueError, OverflowError):
+        return now
+    return moment if FIRST_MINUTE <= moment <= now + DAY else now
+
+
+def _innermost(error: BaseException) -> str:
+    """The cause at the bottom of requests' and urllib3's wrappers, in one line."""
+    while True:
+        reason = getattr(error, "reason", None)
+        inner = reason if isinstance(reason, BaseException) else error.__context__
+        if inner is None:
+            break
+        error = inner
+    return without_user(" ".join((str(error) or type(error).__name__).split()))

@@ -1,0 +1,179 @@
+"""Ingests files that lie on disk: archive zips and CSV, tables that others wrote, and other stores."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from pathlib import Path
+from typing import Literal
+
+import pyarrow as pa
+
+from threadx_duck.archive.names import ArchiveFile
+from threadx_duck.candles.arrays import empty, text
+from threadx_duck.candles.klines import REJECTED_SCHEMA, Klines
+from threadx_duck.config import StoreSettings
+from threadx_duck.disk.posix import hash_file
+from threadx_duck.errors import StoreError, ThreadxDuckError, UsageError
+from threadx_duck.files.objections import require_unshifted, without_absent
+from threadx_duck.files.pages import KINDS, read_pages, to_import
+from threadx_duck.foreign.csv_files import first_line
+from threadx_duck.foreign.names import require_spot
+from threadx_duck.ledger.append import append_to_store
+from threadx_duck.ledger.page import Page
+from threadx_duck.ledger.requests import COMMIT_ROWS, Buffer, make_batches
+from threadx_duck.storage.store import Store
+from threadx_duck.texts.symbols import normalise
+
+logger = logging.getLogger("threadx_duck.ingest")
+
+
+@dataclass
+class ImportResult:
+    """What became of one file; ``source`` is ``archive_monthly`` or ``archive_daily`` for a verified archive zip.
+
+    ``rows_differing`` counts candles that the exchange told otherwise, ``rows_absent`` those of minutes that
+    it is known to lack: neither was stored. The former are listed in ``revisions``. ``notes`` say what a person
+    should know of how the file was read.
+    """
+
+    file: str
+    status: Literal["ok", "failed"] = "ok"
+    source: str | None = None
+    symbols: list[str] = field(default_factory=list)
+    rows_added: int = 0
+    rows_revised: int = 0
+    rows_rejected: int = 0
+    rows_differing: int = 0
+    rows_absent: int = 0
+    notes: list[str] = field(default_factory=list)
+    error: str | None = None
+
+
+class Importer:
+    """Reads files one by one and commits them in large batches, each file with its hash and name as evidence."""
+
+    def __init__(self, store: Store, settings: StoreSettings) -> None:
+        self._store = store
+        self._settings = settings
+        self._buffer = Buffer()
+        self._result_of: dict[int, ImportResult] = {}
+
+    def run(
+        self, paths: Sequence[Path], symbol: str | None, columns: Mapping[str, str] | None = None
+    ) -> dict[str, ImportResult]:
+        """Imports files; ``symbol`` is that of each file that holds one, ``columns`` their columns by ours.
+
+        A bad file does not stop the others. Raises `UsageError` for what cannot be a symbol.
+        """
+        given = require_spot(normalise(symbol), "--symbol") if symbol is not None else None
+        results = {str(path): ImportResult(str(path)) for path in paths}
+        for path in sorted(dict.fromkeys(paths), key=_order):
+            self._import(path, given, columns or {}, results[str(path)])
+        self._commit()
+        return results
+
+    def _import(self, path: Path, given: str | None, columns: Mapping[str, str], result: ImportResult) -> None:
+        """Reads and examines one file, and buffers it. Whatever happens is that file's error alone."""
+        try:
+            for pages in self._read(path, given, columns, result):
+                # All of a file is examined before any of it is taken.
+                for page in [self._examined(page, result) for page in pages]:
+                    self._add(page, result)
+        except ThreadxDuckError as error:
+            _fail(result, str(error))
+        except OSError as error:
+            _fail(result, f"Cannot read {path}: {error.strerror or error}.")
+        except Exception as error:
+            # One file of a kind that nobody thought of must not cost the others.
+            logger.debug("%s", path.name, exc_info=True)
+            _fail(result, f"{path.name} could not be read ({type(error).__name__}: {first_line(error)}).")
+
+    def _read(
+        self, path: Path, given: str | None, columns: Mapping[str, str], result: ImportResult
+    ) -> Iterator[list[Page]]:
+        """The pages of one file at once, of a store a year at a time. Raises `UsageError` or `BadResponseError`."""
+        if not path.name.lower().endswith(KINDS):
+            raise UsageError(f"{path.name} is of no kind that can be imported. The kinds are {', '.join(KINDS)}.")
+        if path.suffix.lower() == ".duckdb":
+            for page in self._read_store(path):
+                yield [page]
+            return
+        read = read_pages(path, given, columns)
+        result.notes += read.notes
+        yield read.pages
+
+    def _read_store(self, path: Path) -> Iterator[Page]:
+        """The candles of another store. Where they came from stays its own affair: here they are an import."""
+        if self._store.lake is None and self._store.exists and path.samefile(self._store.path):
+            raise UsageError(f"{path} is the store itself.")
+        sha256 = hash_file(path)
+        with Store(replace(self._settings, database=path.absolute())).reading() as session:
+            for symbol, first, last in session.run("queries/symbol_spans"):
+                for year in range(first.year, last.year + 1):
+                    span = {"start": datetime(year, 1, 1), "end": datetime(year + 1, 1, 1)}
+                    candles = session.query("queries/candles_1m", symbol=symbol, **span)
+                    if not candles.num_rows:
+                        continue
+                    page = to_import(path, *_of_store(path, symbol, candles), b"")
+                    yield replace(page, bodies=(), sha256=sha256)
+
+    def _examined(self, page: Page, result: ImportResult) -> Page:
+        """The page without what the exchange is known to lack. Raises `BadResponseError` for shifted times."""
+        if page.source != "import" or not self._store.exists:
+            return page
+        with self._store.reading() as session:
+            require_unshifted(session, page)
+            page, absent = without_absent(session, page)
+        result.rows_absent += absent
+        return page
+
+    def _add(self, page: Page, result: ImportResult) -> None:
+        result.source = page.source
+        if page.symbol not in result.symbols:
+            result.symbols.append(page.symbol)
+        self._buffer.add(page)
+        self._result_of[self._buffer.requests[-1].request_id] = result
+        if self._buffer.rows >= COMMIT_ROWS:
+            self._commit()
+
+    def _commit(self) -> None:
+        requests, self._buffer = self._buffer.requests, Buffer()
+        if not requests:
+            return
+        try:
+            stored = append_to_store(self._store, make_batches(requests))
+        except StoreError as error:
+            for request in requests:
+                _fail(self._result_of[request.request_id], str(error))
+            return
+        for appended in stored:
+            result = self._result_of[appended.request_id]
+            result.rows_added += appended.rows_added
+            result.rows_revised += appended.rows_revised
+        for request in requests:
+            self._result_of[request.request_id].rows_rejected += request.ledger_row()["rows_rejected"]
+        with self._store.reading() as session:
+            identifiers = [request.request_id for request in requests]
+            for request_id, candles in session.run("queries/unapplied_revisions", requests=identifiers):
+                self._result_of[request_id].rows_differing += candles
+
+
+def _order(path: Path) -> tuple[str, str]:
+    """Archive files of a symbol in time order, whatever the order in which they were named."""
+    return ("", path.name) if ArchiveFile.of_name(path.name) is None else (path.name.partition("-")[0], path.name)
+
+
+def _fail(result: ImportResult, error: str) -> None:
+    result.status, result.error = "failed", error
+    logger.warning("%s: %s", Path(result.file).name, error)
+
+
+def _of_store(path: Path, symbol: str, candles: pa.Table) -> tuple[str, Klines]:
+    """A store's candles under the symbol as the exchange writes it; older versions kept what a file said."""
+    wanted = require_spot(normalise(symbol), path.name)
+    if wanted != symbol:
+        candles = candles.set_column(0, "symbol", pa.repeat(text(wanted), candles.num_rows))
+    return wanted, Klines(candles, empty(REJECTED_SCHEMA))

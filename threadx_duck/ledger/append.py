@@ -1,0 +1,92 @@
+"""Appends answers to a session's store with all their evidence."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from threadx_duck.ledger.sort import sort_finished
+
+if TYPE_CHECKING:
+    from threadx_duck.ledger.requests import Batch
+    from threadx_duck.storage.session import Session
+    from threadx_duck.storage.store import Store
+
+
+@dataclass(frozen=True)
+class Appended:
+    """What became of one request's candles: how many were new, how many replaced or removed stored ones.
+
+    An answer that goes on where a stored one ends has become part of that one's row in the ledger.
+    """
+
+    request_id: int
+    rows_added: int
+    rows_revised: int
+
+
+def append_to_store(store: Store, batches: Sequence[Batch]) -> list[Appended]:
+    """Commits answers with all their evidence in one transaction: everything or nothing.
+
+    Where an answer differs from what is stored, the source of higher or equal rank holds and the
+    difference is recorded in ``revisions``. Makes the store where needed; raises `StoreError`.
+    """
+    if store.lake is None:
+        return store.change((), lambda s: append_to_file(s, batches), lambda s: prepare_file(s, batches))
+    return store.change(symbols_of(batches), lambda session: append_batches(session, batches))
+
+
+def prepare_file(session: Session, batches: Sequence[Batch]) -> None:
+    """What a file needs before `append_to_file`, outside the transaction; a lake sorts by itself."""
+    bounds = [_bounds(batch) for batch in batches]
+    if bounds:
+        sort_finished(session, min(first for first, _ in bounds), max(end for _, end in bounds))
+    session.run("append/use_one_thread")
+
+
+def append_to_file(session: Session, batches: Sequence[Batch]) -> list[Appended]:
+    """Appends inside the transaction of the caller, sparing the memory that parsers need meanwhile."""
+    return [row for batch in batches for row in _append(session, batch, spare_memory=True)]
+
+
+def append_batches(session: Session, batches: Sequence[Batch]) -> list[Appended]:
+    """Appends inside the transaction of the caller; see `append_to_store`."""
+    return [row for batch in batches for row in _append(session, batch)]
+
+
+def symbols_of(batches: Sequence[Batch]) -> set[str]:
+    """The symbols that batches speak of."""
+    return {symbol for batch in batches for symbol in batch.requests["symbol"].to_pylist()}
+
+
+def _append(session: Session, batch: Batch, *, spare_memory: bool = False) -> list[Appended]:
+    first, last = _bounds(batch)
+    with session.tables(incoming=batch.candles, incoming_rejected=batch.rejected, incoming_requests=batch.requests):
+        stored = session.run("append/find_stored", first=first, last=last)[0][0]
+        if spare_memory:
+            session.run("append/lift_memory_limit" if stored else "append/limit_memory")
+        if stored:
+            session.run("append/record_revisions")
+            session.run("append/remove_replaced", first=first, last=last)
+        session.run("append/insert_candles" if stored else "append/insert_all_candles")
+        if batch.rejected.num_rows:
+            session.run("append/insert_rejected")
+        session.run("append/find_continued")
+        session.run("append/count_requests")
+        session.run("append/insert_requests")
+        appended = [Appended(*row) for row in session.run("append/outcomes")]
+    if session.run("append/count_continued")[0][0]:
+        # Whoever follows the market adds a minute a time: a row a day is evidence enough, a row a minute a burden.
+        session.run("append/continue_candles", first=first, last=last)
+        session.run("append/continue_rejected")
+        session.run("append/continue_revisions")
+        session.run("append/continue_requests")
+        session.run("append/delete_continued")
+    return appended
+
+
+def _bounds(batch: Batch) -> tuple[datetime, datetime]:
+    firsts, lasts = batch.requests["first_minute"].to_pylist(), batch.requests["last_minute"].to_pylist()
+    return min(firsts), max(lasts)

@@ -1,0 +1,55 @@
+"""Deletes candles with their evidence, so that the ledger stays true: what is removed counts as never asked for."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from threadx_duck.candles.times import EPOCH, TimeRange
+from threadx_duck.errors import UsageError
+from threadx_duck.storage.store import Session, Store
+from threadx_duck.texts.symbols import offer, read_symbols
+
+_EVER = TimeRange(EPOCH, datetime(9999, 1, 1))
+
+
+def count_candles(store: Store, symbol: str, span: TimeRange | None = None) -> int:
+    """How many candles of a symbol a removal would delete. Raises `UsageError` if the symbol is not stored."""
+    start, end = span or _EVER
+    with store.reading() as session:
+        stored = [row[0] for row in session.run("queries/symbol_spans")]
+        (symbol,) = read_symbols([symbol], lambda: stored)
+        if symbol not in stored:
+            raise UsageError(f"No candles of {symbol} in {store.name}.{offer(symbol, stored)}")
+        return int(session.run("queries/count_candles", symbol=symbol, start=start, end=end)[0][0])
+
+
+def remove_candles(store: Store, symbol: str, span: TimeRange | None = None) -> int:
+    """Deletes a symbol's candles in a range, or all of it, in one transaction; returns how many there were.
+
+    Requests that reach beyond the range are cut at its edges.
+    """
+    start, end = span or _EVER
+    (symbol,) = store.named([symbol])
+
+    def remove(session: Session) -> int:
+        count = int(session.run("queries/count_candles", symbol=symbol, start=start, end=end)[0][0])
+        remove_evidence(session, symbol, TimeRange(start, end))
+        if span is None:
+            session.run("remove/delete_natives", symbol=symbol)
+            session.run("remove/delete_native_requests", symbol=symbol)
+        return count
+
+    return store.change((symbol,), remove)
+
+
+def remove_evidence(session: Session, symbol: str, span: TimeRange) -> None:
+    """Deletes a symbol's candles in a range with their evidence, inside the session's transaction."""
+    start, end = span
+    session.run("remove/find_split", symbol=symbol, start=start, end=end)
+    for name in ("move_candles", "move_rejected", "move_revisions"):
+        session.run(f"remove/{name}", symbol=symbol, end=end)
+    session.run("remove/insert_split", end=end)
+    for name in ("shrink_requests", "delete_candles", "delete_rejected", "delete_revisions"):
+        session.run(f"remove/{name}", symbol=symbol, start=start, end=end)
+    session.run("remove/recount_requests", symbol=symbol)
+    session.run("remove/delete_idle_requests", symbol=symbol)

@@ -1,0 +1,1 @@
+"""Texts from outside, made safe: symbols as typed, addresses, whatever is printed."""

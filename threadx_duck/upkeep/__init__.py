@@ -1,0 +1,1 @@
+"""Keeps a store healthy: publish, compact, backup, migrate, doctor."""
