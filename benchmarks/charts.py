@@ -15,7 +15,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from tests.browser import find_program, launched
+from tests.support.browser import find_program, launched
 from threadx_duck.charts import candles as charts
 
 COUNTS = (2_000, 8_760, 50_000, 100_000)

@@ -16,8 +16,8 @@ import pyarrow as pa
 import pytest
 from click.testing import CliRunner, Result
 
-from tests.browser import Browser, find_program, launched
-from tests.recordings import OPTION, SMALL, Recordings
+from tests.support.browser import Browser, find_program, launched
+from tests.support.recordings import OPTION, SMALL, Recordings
 from threadx_duck.candles.klines import CANDLE_SCHEMA
 from threadx_duck.cli.main import run
 from threadx_duck.config import Settings, StoreSettings, get_settings

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
-from tests.display import virtual_screen
+from tests.support.display import virtual_screen
 from threadx_duck.config import get_settings
 from threadx_duck.data_manager.window import DataManagerWindow
 from threadx_duck.ingest import IngestionManager

@@ -1,12 +1,12 @@
 """A soak: kills each command that writes at random moments, again and again, and looks for anything lost or left.
 
 ``python -m tests.soak_kills --kills 500`` runs the long form: it prints what was killed how often and what was
-found, and exits with 1 if anything was. Each life (`tests.soak_lives`) has a seed and a folder of its own; that of a
-life with a finding is kept. ``--seed 1 --life 7 --lives 1`` lives the seventh again. A process is killed with SIGKILL
-either when it has run for a part of its usual time, or when it has come to a statement that writes, or to a file that
-it opens, renames, links or removes.
+found, and exits with 1 if anything was. Each life (`tests.support.soak_lives`) has a seed and a folder of its own;
+that of a life with a finding is kept. ``--seed 1 --life 7 --lives 1`` lives the seventh again. A process is killed
+with SIGKILL either when it has run for a part of its usual time, or when it has come to a statement that writes, or to
+a file that it opens, renames, links or removes.
 
-After every kill the files are asked in SQL (`tests.soak_model`); then the same command runs to its end.
+After every kill the files are asked in SQL (`tests.support.soak_model`); then the same command runs to its end.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from pathlib import Path
 
 import duckdb
 
-from tests.soak_lives import COMMANDS, Life, Step
+from tests.support.soak_lives import COMMANDS, Life, Step
 from threadx_duck.errors import ThreadxDuckError
 
 PATIENCE = 120.0

@@ -11,7 +11,7 @@ import duckdb
 import pyarrow as pa
 import pytest
 
-from tests.transcripts import ROOT
+from tests.support.transcripts import ROOT
 from threadx_duck import notebook
 from threadx_duck.storage.session import prepare
 

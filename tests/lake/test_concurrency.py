@@ -14,7 +14,7 @@ import pytest
 
 from tests.lake.conftest import Threadx, write_settings
 from tests.lake.server import Server
-from tests.processes import PATIENCE, run_python, run_threadx, start_threadx
+from tests.support.processes import PATIENCE, run_python, run_threadx, start_threadx
 from threadx_duck.audit.checks import run_checks
 from threadx_duck.config import Settings, get_settings
 from threadx_duck.errors import StoreConflictError, StoreLockedError

@@ -16,7 +16,7 @@ import pytest
 from tests.lake.conftest import Threadx, write_settings
 from tests.lake.server import Server
 from tests.lake.test_concurrency import KILLED_AT
-from tests.processes import run_python
+from tests.support.processes import run_python
 from threadx_duck.config import Settings
 from threadx_duck.simulator import LoopbackExchange
 

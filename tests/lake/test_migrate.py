@@ -10,7 +10,7 @@ import pytest
 from tests.lake.conftest import Threadx
 from tests.lake.server import Server
 from tests.lake.test_concurrency import KILLED_AT
-from tests.processes import run_python
+from tests.support.processes import run_python
 from threadx_duck.config import Settings, with_database
 from threadx_duck.simulator import LoopbackExchange
 from threadx_duck.storage.store import Store

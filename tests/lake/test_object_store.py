@@ -13,7 +13,7 @@ import pytest
 import requests
 
 from tests.lake.conftest import Threadx, write_settings
-from tests.processes import wait_until
+from tests.support.processes import wait_until
 from threadx_duck.simulator import LoopbackExchange
 from threadx_duck.storage.lake_attach import load_extensions
 

@@ -10,14 +10,15 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import pyarrow as pa
+import pyarrow.compute as pc
+
 from threadx_duck.candles.timeframes import Timeframe, parse_timeframe
 from threadx_duck.charts.page import REASON_COLOURS, make_page, write_page
 from threadx_duck.disk.whole_files import require_no_database
 from threadx_duck.errors import UsageError
 
 if TYPE_CHECKING:
-    import pyarrow as pa
-
     from threadx_duck.candles.times import TimeLike
     from threadx_duck.ingest import IngestionManager
 
@@ -85,9 +86,6 @@ def _describe(candles: pa.Table, gaps: pa.Table, left_out: int, first: datetime,
 
 def _data(candles: pa.Table, gaps: pa.Table, timeframe: Timeframe) -> dict[str, Any]:
     """What the script reads: columns, times in seconds since 1970 each as its distance from the one before."""
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
     seconds = pc.divide(candles["open_time"].cast(pa.int64()), 1_000_000)
     first = seconds[0].as_py()
     steps = pc.subtract(seconds[1:], seconds[:-1])
@@ -116,8 +114,6 @@ def _data(candles: pa.Table, gaps: pa.Table, timeframe: Timeframe) -> dict[str, 
 
 def _decimals(candles: pa.Table) -> int:
     """How many decimals the prices have, so that the axis shows as many."""
-    import pyarrow.compute as pc
-
     prices = [candles[name] for name in ("open", "high", "low", "close")]
     for decimals in range(_MOST_DECIMALS):
         if all(pc.all(pc.equal(pc.round(price, decimals), price)).as_py() for price in prices):
@@ -127,8 +123,6 @@ def _decimals(candles: pa.Table) -> int:
 
 def _incomplete(candles: pa.Table) -> pa.Table:
     """The candles that lack minutes; a 1m candle lacks none."""
-    import pyarrow.compute as pc
-
     if "is_complete" not in candles.column_names:
         return candles.slice(0, 0)
     return candles.filter(~pc.field("is_complete"))

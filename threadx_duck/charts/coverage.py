@@ -5,13 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import pyarrow as pa
+import pyarrow.compute as pc
+
 from threadx_duck.charts.page import REASON_COLOURS, make_page, write_page
 from threadx_duck.disk.whole_files import require_no_database
 from threadx_duck.errors import UsageError
 
 if TYPE_CHECKING:
-    import pyarrow as pa
-
     from threadx_duck.storage.store import Store
 
 # In the order in which a month shows them, after the minutes that are present.
@@ -47,8 +48,6 @@ def write_coverage_map(store: Store, file: Path) -> str:
 
 
 def _describe(months: pa.Table) -> str:
-    import pyarrow.compute as pc
-
     symbols = pc.count_distinct(months["symbol"]).as_py()
     candles, expected = pc.sum(months["candles"]).as_py(), pc.sum(months["expected"]).as_py()
     not_downloaded = pc.sum(months["not_downloaded"]).as_py()
@@ -63,8 +62,6 @@ def _data(months: pa.Table) -> dict[str, Any]:
 
     ``symbol`` is a place in ``symbols``, ``month`` counts from January of the year 0.
     """
-    import pyarrow.compute as pc
-
     symbols = pc.unique(months["symbol"]).sort()
     number = pc.add(pc.multiply(pc.year(months["month"]), 12), pc.subtract(pc.month(months["month"]), 1))
     return {

@@ -10,27 +10,19 @@ from pathlib import Path
 
 import click
 
-from threadx_duck.cli.chart import chart, coverage_map
-from threadx_duck.cli.config import config
+from threadx_duck.cli.commands import COMMANDS
 from threadx_duck.cli.context import App, ExitCode, print_error
-from threadx_duck.cli.demo import demo
-from threadx_duck.cli.evidence import diff, fingerprint, verify
-from threadx_duck.cli.export import export
-from threadx_duck.cli.follow import follow
-from threadx_duck.cli.importing import import_files
-from threadx_duck.cli.ingest import ingest
 from threadx_duck.cli.interruption import ending_queries, is_ending
-from threadx_duck.cli.lineage import explain, revisions
-from threadx_duck.cli.migrate import migrate
-from threadx_duck.cli.read import candles, check, gaps, query, status
-from threadx_duck.cli.remove import remove
-from threadx_duck.cli.symbols import symbols
-from threadx_duck.cli.ui import ui
-from threadx_duck.cli.upkeep import backup, compact, doctor, publish
+from threadx_duck.cli.lazy import LazyGroup
 from threadx_duck.errors import QueryError, SettingsError, ThreadxDuckError, UsageError
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.group(
+    cls=LazyGroup,
+    lazy_package="threadx_duck.cli.commands",
+    lazy_commands=COMMANDS,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
 @click.option(
     "--config", type=click.Path(path_type=Path), help="Settings file; by default ./paths.toml, else built-in defaults."
 )
@@ -56,31 +48,6 @@ def threadx(context: click.Context, config: Path | None, database: str | None, *
     if verbose and quiet:
         raise click.UsageError("--verbose and --quiet exclude each other.")
     context.obj = App(config, database, verbose, quiet)
-
-
-for command in (
-    ingest,
-    import_files,
-    status,
-    gaps,
-    check,
-    candles,
-    query,
-    remove,
-    chart,
-    ui,
-    publish,
-    compact,
-    backup,
-    doctor,
-    config,
-    demo,
-):
-    threadx.add_command(command)
-for command in (verify, fingerprint, diff, revisions, explain):
-    threadx.add_command(command)
-for command in (symbols, follow, export, coverage_map, migrate):
-    threadx.add_command(command)
 
 
 def main() -> None:

@@ -1,16 +1,22 @@
-"""Values of every type that DuckDB returns, as Python's own or as text where Python has none for them."""
+"""Values as text and text as values: those of every type that DuckDB returns, and ages that somebody types."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import orjson
 
+from threadx_duck.errors import UsageError
+
 if TYPE_CHECKING:
     import pyarrow as pa
+
+_AGE = re.compile(r"([1-9][0-9]{0,4})([smhd])")
+_AGE_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
 # What Arrow raises for a time that Python's own types do not reach.
 _BEYOND = (OverflowError, ValueError)
@@ -77,3 +83,16 @@ def _beyond(scalar: pa.Scalar) -> Any:
         parts: Iterable[pa.Scalar] = scalar.values
         return [_value(part) for part in parts]
     return _INFINITE.get(scalar.value) or str(scalar.cast(pa.string()))
+
+
+def every_digit(value: float | int | None) -> str:
+    """A number with all its digits: what differs may do so in the last ones."""
+    return "" if value is None else f"{value:,}" if isinstance(value, int) else repr(value)
+
+
+def read_age(text: str) -> timedelta:
+    """A length of time such as ``10m``. Raises `UsageError`."""
+    match = _AGE.fullmatch(text)
+    if match is None:
+        raise UsageError(f"Cannot read the age {text!r}. Write a number and s, m, h or d, such as 10m.")
+    return timedelta(**{_AGE_UNITS[match[2]]: int(match[1])})

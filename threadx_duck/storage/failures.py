@@ -10,6 +10,7 @@ from pathlib import Path
 
 from threadx_duck.config.address import Address, LakeAddress
 from threadx_duck.errors import CONTINUES, StoreError, StoreLockedError
+from threadx_duck.storage.lake_failures import lake_error
 
 _LOCK_HOLDER = re.compile(r"Conflicting lock is held in (?P<program>.+?) \(PID (?P<pid>\d+)\)")
 _RESTORE = "Put a backup in its place (threadx backup --help), or move it away and ingest again."
@@ -70,9 +71,6 @@ _MEANINGS: list[tuple[str, str]] = [
 def store_error(path: Address, error: Exception, *, version: str = "") -> StoreError | None:
     """The error that a failure of DuckDB or the operating system stands for; None if it is not about the store."""
     if isinstance(path, LakeAddress):
-        # Imported where it is needed: a file needs none of it.
-        from threadx_duck.storage.lake_failures import lake_error
-
         return lake_error(path, error)
     text = str(error)
     # The second is what Windows says.

@@ -5,12 +5,14 @@ from __future__ import annotations
 import errno
 import math
 import os
+import random
 import threading
 import time
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, BinaryIO, TypeVar
 
 import duckdb
@@ -113,8 +115,6 @@ class Database:
     def prepare(self, fill: Callable[[Session], None]) -> None:
         """Has the content of a new file ready for `ensure`, if there is none: filling takes a tenth of a second."""
         # Imported here, because it brings a random generator with it that most commands need not wait for.
-        from tempfile import TemporaryDirectory
-
         # What fails here fails again, and is told, when the file is made.
         with suppress(OSError, duckdb.Error, StoreError), TemporaryDirectory() as folder:
             if self._new is None and not self.exists:
@@ -314,6 +314,4 @@ def _pause(waited: float) -> float:
     by for long, however many they are. Nothing needs to be written for it, nor agreed upon between machines.
     """
     # Imported here, because most commands never wait.
-    import random
-
     return random.uniform(0.5, 1.0) * max(_SHORTEST_PAUSE, _LONGEST_PAUSE * math.exp(-waited / 2))

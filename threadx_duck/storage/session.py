@@ -16,6 +16,7 @@ import duckdb
 from threadx_duck.config.address import Address, LakeAddress
 from threadx_duck.errors import QueryError, StoreError
 from threadx_duck.storage.failures import one_line, open_error, store_error
+from threadx_duck.storage.lake_attach import attach_lake, load_extensions
 from threadx_duck.storage.sqlfiles import SqlFile, list_definitions, literal, read_sql
 
 if TYPE_CHECKING:
@@ -236,8 +237,6 @@ class Session:
         """Lets statements read another store under a name. Raises `StoreError` if it cannot be opened."""
         if isinstance(other, LakeAddress):
             # Imported where it is needed: a file needs none of it.
-            from threadx_duck.storage.lake_attach import attach_lake, load_extensions
-
             load_extensions(self._connection)
             attach_lake(self._connection, other, name, read_only=True)
             return
@@ -245,8 +244,6 @@ class Session:
 
     def load(self, extension: str) -> None:
         """Loads one of DuckDB's extensions. Raises `StoreError` naming what to install."""
-        from threadx_duck.storage.lake_attach import load_extensions
-
         load_extensions(self._connection, extension)
 
     def copy_table(self, schema: str, table: str, columns: Sequence[tuple[str, str | None]], order: str) -> None:

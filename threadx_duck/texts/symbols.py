@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable
+from difflib import get_close_matches
 
 from threadx_duck.errors import UsageError
 from threadx_duck.texts.visible import visible
@@ -58,8 +59,6 @@ def read_symbols(typed: Iterable[str], known: Callable[[], Collection[str]]) -> 
 def nearest(symbol: str, names: Iterable[str]) -> list[str]:
     """The names most like a symbol, the nearest first; none if no name is like it."""
     # Imported where it is needed: most commands know all the names that they are given.
-    from difflib import get_close_matches
-
     return get_close_matches(symbol, [name for name in names if name != symbol], n=_MOST_OFFERED, cutoff=_ALIKE)
 
 

@@ -1,0 +1,58 @@
+"""``threadx candles`` prints or writes candles of any timeframe."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from threadx_duck.cli.context import (
+    App,
+    end_option,
+    pass_app,
+    rows_options,
+    start_option,
+    symbol_argument,
+    timeframe_argument,
+)
+from threadx_duck.cli.rows import write_rows
+from threadx_duck.ingest import IngestionManager
+
+# What fits a terminal; every other format writes all columns.
+_CANDLE_TABLE = (
+    "open_time", "open", "high", "low", "close", "volume", "trade_count", "minutes", "is_complete", "filled_minutes",
+)  # fmt: skip
+
+
+@click.command()
+@symbol_argument
+@timeframe_argument
+@start_option
+@end_option
+@click.option("--fill", is_flag=True, help="Bridge short gaps with flat candles, counted in filled_minutes.")
+@rows_options
+@pass_app
+def candles(
+    app: App,
+    symbol: str,
+    timeframe: str,
+    start: str | None,
+    end: str | None,
+    form: str | None,
+    output: Path | None,
+    *,
+    fill: bool,
+) -> None:
+    """Print or write the candles of a SYMBOL and TIMEFRAME: 1m, 5m, 3h, 1d, 1w, 1mo, any.
+
+    \b
+    Examples:
+      threadx candles BTCUSDC 4h --start 2024-03-01
+      threadx candles BTCUSDC 1h -o btc.parquet
+    """
+    with IngestionManager(app.settings) as manager:
+        table = manager.candles(symbol, timeframe, start, end, fill=fill)
+    if output is None and form in {None, "table"}:
+        table = table.select([name for name in table.column_names if name in _CANDLE_TABLE])
+    if note := write_rows(table, form, output):
+        app.note(note)

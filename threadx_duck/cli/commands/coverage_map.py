@@ -1,0 +1,42 @@
+"""``threadx coverage-map`` draws what is stored as a page for the browser."""
+
+from __future__ import annotations
+
+import webbrowser
+from pathlib import Path
+
+import click
+
+from threadx_duck.charts.coverage import write_coverage_map
+from threadx_duck.cli.context import (
+    App,
+    ResultFile,
+    pass_app,
+    shown,
+)
+
+
+@click.command("coverage-map")
+@click.option(
+    "-o",
+    "--output",
+    type=ResultFile(),
+    help="The HTML file; by default coverage.html under processed_data_path.",
+)
+@click.option("--no-open", is_flag=True, help="Write the file and do not open it in the browser.")
+@pass_app
+def coverage_map(app: App, output: Path | None, *, no_open: bool) -> None:
+    """Draw what is stored, symbols by months, as a page that works without a network.
+
+    A month is filled as far as its minutes are stored; what is missing shows by its reason, outages of the
+    exchange apart from what was never downloaded. The numbers show under the pointer.
+
+    \b
+    Example:
+      threadx coverage-map -o coverage.html
+    """
+    file = output or app.settings.data.processed_data_path / "charts" / "coverage.html"
+    app.note(write_coverage_map(app.store(), file))
+    app.note(f"The map is in {shown(file)}.")
+    if not no_open:
+        webbrowser.open(file.absolute().as_uri())

@@ -1,0 +1,38 @@
+"""``threadx doctor`` examines the store, the disk and the way to the exchange."""
+
+from __future__ import annotations
+
+import click
+
+from threadx_duck.cli.context import App, ExitCode, json_option, pass_app
+from threadx_duck.cli.output import print_json
+from threadx_duck.texts.visible import visible
+from threadx_duck.upkeep.doctor import examine
+
+_MARKS = {"ok": "ok     ", "note": "note   ", "problem": "PROBLEM"}
+
+
+@click.command()
+@json_option
+@pass_app
+def doctor(app: App, *, as_json: bool) -> None:
+    """Examine the store, the disk and the way to the exchange; change nothing.
+
+    Exits with 3 if there is a problem. Each line says what was found and, after the arrow, what helps.
+
+    \b
+    Example:
+      threadx doctor
+    """
+    findings = []
+    for finding in examine(app.settings):
+        findings.append(finding)
+        if not as_json:
+            advice = f"\n        -> {visible(finding.advice)}" if finding.advice else ""
+            click.echo(f"{_MARKS[finding.state]} {finding.topic}: {visible(finding.text)}{advice}")
+    problems = sum(finding.state == "problem" for finding in findings)
+    if as_json:
+        fields = ("topic", "state", "text", "advice")
+        print_json({"findings": [{name: getattr(f, name) for name in fields} for f in findings], "problems": problems})
+    if problems:
+        app.end(ExitCode.FOUND)

@@ -1,0 +1,107 @@
+"""``threadx explain`` shows where one candle comes from."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import click
+
+from threadx_duck.audit.lineage import Explanation, explain_candle
+from threadx_duck.candles.timeframes import parse_timeframe
+from threadx_duck.candles.times import MINUTE, parse_start
+from threadx_duck.cli.completion import complete_timeframe
+from threadx_duck.cli.context import (
+    App,
+    json_option,
+    pass_app,
+    symbol_argument,
+)
+from threadx_duck.cli.output import print_json, print_table
+from threadx_duck.texts.visible import visible
+
+_SHOWN = 60
+_REVISION_COLUMNS = ("open time", "field", "old", "new", "old source", "new source", "applied", "revised at")
+
+
+@click.command()
+@symbol_argument
+@click.argument("time")
+@click.option(
+    "-t", "--timeframe", default="1m", show_default=True, metavar="TF", shell_complete=complete_timeframe,
+    help="The candle to explain.",
+)  # fmt: skip
+@json_option
+@pass_app
+def explain(app: App, symbol: str, time: str, timeframe: str, *, as_json: bool) -> None:
+    """Show where the candle of a SYMBOL at a TIME comes from.
+
+    Its values, the minutes behind it, the requests that brought them, what was revised or rejected, and
+    for absent minutes the reason.
+
+    \b
+    Examples:
+      threadx explain BTCUSDC 2024-01-01T10:17
+      threadx explain BTCUSDC 2024-01-01T10:17 --timeframe 4h
+    """
+    explanation = explain_candle(app.store(), symbol, parse_start(time), parse_timeframe(timeframe))
+    if as_json:
+        print_json(dataclasses.asdict(explanation))
+    else:
+        _print(app, explanation)
+
+
+def _print(app: App, found: Explanation) -> None:
+    due = (found.end_time - found.open_time) // MINUTE
+    symbol = visible(found.symbol)
+    click.echo(
+        f"{symbol} {found.timeframe}, {found.open_time:%Y-%m-%d %H:%M} to {found.end_time:%Y-%m-%d %H:%M} UTC: "
+        f"{len(found.minutes):,} of {due:,} minutes stored"
+    )
+    _section("values", _values(found))
+    _section("absent minutes", found.absent)
+    if found.timeframe != "1m":
+        _section("minutes behind it", [_minute(row) for row in found.minutes[:_SHOWN]])
+        if len(found.minutes) > _SHOWN:
+            app.note(f"The first {_SHOWN} of {len(found.minutes):,} minutes; --json prints all.")
+    _section("requests that speak of it", [_request(row) for row in found.requests])
+    changed = [dict(zip(_REVISION_COLUMNS, _revision(row), strict=True)) for row in found.revisions]
+    _section("revisions", changed)
+    _section("rejected rows", [row | {"request_id": str(row["request_id"])} for row in found.rejected])
+
+
+def _section(title: str, rows: list[dict[str, Any]]) -> None:
+    if rows:
+        click.echo(f"\n{title}")
+        print_table([name.replace("_", " ") for name in rows[0]], [list(row.values()) for row in rows])
+
+
+def _values(found: Explanation) -> list[dict[str, Any]]:
+    """The candle, and below it the exchange's own if it is known."""
+    sides = [("ours", found.candle), ("theirs", found.native)]
+    rows = [{"side": side, **row} for side, row in sides if row is not None]
+    names = [name for name in (rows[0] if rows else {}) if name not in {"symbol", "open_time", "request_id"}]
+    return [{name: row.get(name) for name in names} for row in rows]
+
+
+def _minute(row: dict[str, Any]) -> dict[str, Any]:
+    shown = {name: value for name, value in row.items() if not name.startswith("taker_")}
+    return shown | {"request_id": str(row["request_id"])}
+
+
+def _request(row: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "request_id": str(row["request_id"]),
+        "asked at": row["requested_at"],
+        "timeframe": row["timeframe"],
+        "source": row["source"],
+        "conclusive from": row["range_start"],
+        "to": row["range_end"],
+        "minutes here": row["minutes"],
+        "sha256": row["sha256"],
+        "url": row["url"],
+    }
+
+
+def _revision(row: dict[str, Any]) -> tuple[Any, ...]:
+    return tuple(row[name.replace(" ", "_")] for name in _REVISION_COLUMNS)

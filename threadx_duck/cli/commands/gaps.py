@@ -1,0 +1,53 @@
+"""``threadx gaps`` lists absent minutes, each run with its reason."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import click
+
+from threadx_duck.candles.times import parse_range
+from threadx_duck.cli.context import (
+    App,
+    counted,
+    end_option,
+    json_option,
+    pass_app,
+    start_option,
+    symbols_argument,
+)
+from threadx_duck.cli.output import print_json, print_table
+
+
+@click.command()
+@symbols_argument
+@start_option
+@end_option
+@json_option
+@pass_app
+def gaps(app: App, symbols: tuple[str, ...], start: str | None, end: str | None, *, as_json: bool) -> None:
+    """List absent minutes, each run with its reason.
+
+    not_downloaded: never asked for. rejected: rows came that cannot be used. outage: the whole
+    exchange stood still. not_published: the exchange has no such candles.
+
+    \b
+    Example:
+      threadx gaps BTCUSDC --start 2024-01-01
+    """
+    first, last = parse_range(start, end)
+    chosen = app.store().require_stored(symbols)
+    table = app.store().query(
+        "queries/gaps",
+        symbols=chosen,
+        start=first or datetime.min,
+        end=last or datetime.max,
+    )
+    rows = table.to_pylist()
+    if as_json:
+        print_json({"gaps": rows})
+        return
+    columns = ("symbol", "from", "to (exclusive)", "missing", "reason", "asked", "absent")
+    print_table(columns, [tuple(row.values()) for row in rows])
+    missing = sum(row["missing"] for row in rows)
+    app.note(f"{counted(len(rows), 'gap')}, {counted(missing, 'minute')}; times are UTC.")

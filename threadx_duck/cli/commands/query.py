@@ -1,0 +1,30 @@
+"""``threadx query`` runs a read-only SQL statement."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from threadx_duck.cli.context import (
+    App,
+    pass_app,
+    rows_options,
+)
+from threadx_duck.cli.rows import write_rows
+
+
+@click.command()
+@click.argument("sql")
+@rows_options
+@pass_app
+def query(app: App, sql: str, form: str | None, output: Path | None) -> None:
+    """Run a read-only SQL statement on the store.
+
+    \b
+    Examples:
+      threadx query "select count(*) from candles_1m"
+      threadx query "from candles_1d where symbol = 'BTCUSDC'" --format csv | head
+    """
+    if note := write_rows(app.store().query_user_sql(sql), form, output):
+        app.note(note)

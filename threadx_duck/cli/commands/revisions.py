@@ -1,0 +1,49 @@
+"""``threadx revisions`` lists values that a later answer changed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from threadx_duck.audit.lineage import list_revisions
+from threadx_duck.candles.times import parse_range
+from threadx_duck.cli.context import (
+    App,
+    end_option,
+    json_option,
+    pass_app,
+    start_option,
+    symbols_argument,
+)
+from threadx_duck.cli.output import print_json, print_table
+
+_REVISION_COLUMNS = ("open time", "field", "old", "new", "old source", "new source", "applied", "revised at")
+
+
+@click.command()
+@symbols_argument
+@start_option
+@end_option
+@json_option
+@pass_app
+def revisions(app: App, symbols: tuple[str, ...], start: str | None, end: str | None, *, as_json: bool) -> None:
+    """List what later answers changed: the old and the new value, and which of them holds.
+
+    A revision that is not applied came from a source that ranks below the stored one. The field candle
+    means that the later answer has no such candle.
+
+    \b
+    Example:
+      threadx revisions BTCUSDC --start 2024-01-01
+    """
+    rows = list_revisions(app.store(), symbols, *parse_range(start, end))
+    if as_json:
+        print_json({"revisions": rows})
+        return
+    print_table(("symbol", *_REVISION_COLUMNS), [(row["symbol"], *_revision(row)) for row in rows])
+    app.note(f"{len(rows):,} values of {len({(row['symbol'], row['open_time']) for row in rows}):,} candles.")
+
+
+def _revision(row: dict[str, Any]) -> tuple[Any, ...]:
+    return tuple(row[name.replace(" ", "_")] for name in _REVISION_COLUMNS)

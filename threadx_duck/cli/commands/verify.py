@@ -1,0 +1,124 @@
+"""``threadx verify`` compares derived candles with the exchange's own."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import click
+
+from threadx_duck.audit.comparison import require_native
+from threadx_duck.audit.verification import Verification
+from threadx_duck.candles.timeframes import parse_timeframe
+from threadx_duck.cli.completion import by_commas, complete_timeframe
+from threadx_duck.cli.context import (
+    App,
+    ExitCode,
+    counted,
+    end_option,
+    json_option,
+    pass_app,
+    print_error,
+    start_option,
+    symbols_argument,
+)
+from threadx_duck.cli.interruption import ending_gently
+from threadx_duck.cli.output import print_json, print_table
+from threadx_duck.cli.values import every_digit
+from threadx_duck.download.results import Progress
+from threadx_duck.ingest import IngestionManager
+
+_SHOWN = 100
+_NOTHING_COMPARED = (
+    "Nothing could be compared: no closed {} candle of the range has all its minutes stored or known to be absent. "
+    "Ingest a longer range, or verify a shorter timeframe."
+)
+
+
+@click.command()
+@symbols_argument
+@click.option(
+    "-t", "--timeframe", "timeframes", required=True, multiple=True, metavar="TF",
+    shell_complete=by_commas(complete_timeframe),
+    help="Timeframe to verify, such as 5m, 3h, 1d or 1mo; repeat it or use commas for several.",
+)  # fmt: skip
+@start_option
+@end_option
+@click.option("--repair", is_flag=True, help="Ask again for what differs; earlier minutes are kept in revisions.")
+@json_option
+@pass_app
+def verify(
+    app: App,
+    symbols: tuple[str, ...],
+    timeframes: tuple[str, ...],
+    start: str | None,
+    end: str | None,
+    *,
+    repair: bool,
+    as_json: bool,
+) -> None:
+    """Compare derived candles with the exchange's own; exit with 3 if any differ.
+
+    Compares every closed candle that opens in the range and whose minutes are all stored, imported ones too,
+    or known to be absent: prices exactly, sums to the last digits. The others are counted; if there are only
+    these, nothing was proved and the command exits with 1. A difference is followed down to days, hours and
+    minutes. The exchange's candles are asked for once and kept; --repair asks for both sides again.
+    Of several timeframes, --json prints a list under "timeframes".
+
+    \b
+    Examples:
+      threadx verify -t 1d                          # everything stored, a few requests a symbol
+      threadx verify BTCUSDC -t 1h --start 2024-01-01 --repair
+    """
+    labels = list(dict.fromkeys(label.strip() for text in timeframes for label in text.split(",")))
+    for label in labels:
+        require_native(parse_timeframe(label))
+    progress = Progress()
+    progress.note = app.note  # type: ignore[method-assign]
+    with IngestionManager(app.settings, progress=progress) as manager, ending_gently(manager.stop):
+        results = [manager.verify(symbols, label, start, end, repair=repair) for label in labels]
+    if as_json:
+        documents = [dataclasses.asdict(result) for result in results]
+        print_json(documents[0] if len(documents) == 1 else {"timeframes": documents})
+    else:
+        for result in results:
+            _print_verification(app, result)
+    for symbol, error in {(symbol, error): None for result in results for symbol, error in result.failed.items()}:
+        print_error(f"{symbol}: {error}")
+    if any(result.failed for result in results):
+        app.end(ExitCode.FAILED)
+    if any(result.mismatches for result in results):
+        app.end(ExitCode.FOUND)
+    empty = [result.timeframe for result in results if not result.compared]
+    for label in empty:
+        click.echo(f"threadx: error: {_NOTHING_COMPARED.format(label)}", err=True)
+    if empty:
+        app.end(ExitCode.FAILED)
+
+
+def _print_verification(app: App, result: Verification) -> None:
+    if result.mismatches:
+        shown = result.mismatches[:_SHOWN]
+        print_table(
+            ("symbol", "open time", "field", "ours", "theirs", "complete"),
+            [
+                (m.symbol, m.open_time, m.field, every_digit(m.ours), every_digit(m.theirs), m.is_complete)
+                for m in shown
+            ],
+        )
+        if len(result.mismatches) > _SHOWN:
+            app.note(f"The first {_SHOWN} of {len(result.mismatches):,} values; --json prints all.")
+    if result.causes:
+        shown_causes = result.causes[:_SHOWN]
+        print_table(
+            ("symbol", "from", "to (exclusive)", "differs at", "status", "what is known"),
+            [(c.symbol, c.range_start, c.range_end, c.timeframe, c.status, c.note) for c in shown_causes],
+        )
+        if len(result.causes) > _SHOWN:
+            app.note(f"The first {_SHOWN} of {len(result.causes):,} causes; --json prints all.")
+    app.note(f"{result.matching:,} of {result.compared:,} {result.timeframe} candles equal the exchange's own.")
+    if result.uncompared:
+        are, have = ("was", "has") if result.uncompared == 1 else ("were", "have")
+        app.note(
+            f"{counted(result.uncompared, 'more candle')} {are} not compared: {have} minutes that are neither stored "
+            "nor known to be absent. Run: threadx ingest, from an earlier --start if need be."
+        )

@@ -1,0 +1,47 @@
+"""The group that imports a command's module when the command is called, and not before."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib import import_module
+from typing import Any
+
+import click
+
+
+class LazyGroup(click.Group):
+    """A group whose commands lie in modules of one package; its own help imports none of them.
+
+    ``lazy_package`` names the package, ``lazy_commands`` maps each command's name to its short help. The module and
+    the function in it are named as the command, with ``_`` for ``-``; see `module_of`.
+    """
+
+    def __init__(self, *args: Any, lazy_package: str, lazy_commands: Mapping[str, str], **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._package = lazy_package
+        self._short_helps = lazy_commands
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """The names of all commands, in the order of the help."""
+        del ctx
+        return list(self._short_helps)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command, its module imported; None if there is no such command."""
+        del ctx
+        if cmd_name not in self._short_helps:
+            return None
+        name = module_of(cmd_name)
+        command: click.Command = getattr(import_module(f"{self._package}.{name}"), name)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Writes the list of commands, from the table alone."""
+        del ctx
+        with formatter.section("Commands"):
+            formatter.write_dl(list(self._short_helps.items()))
+
+
+def module_of(command: str) -> str:
+    """The name of a command's module and function: ``coverage_map``; ``import_files``, since import is a keyword."""
+    return "import_files" if command == "import" else command.replace("-", "_")

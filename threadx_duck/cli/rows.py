@@ -1,0 +1,142 @@
+"""Rows of any query, written to stdout or a file: a table, CSV, JSON, Parquet or Arrow."""
+
+from __future__ import annotations
+
+import csv
+import io
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv as pacsv
+import pyarrow.parquet as pq
+from pyarrow import types
+
+from threadx_duck.cli.output import print_table
+from threadx_duck.cli.values import as_records, column_values, json_text, text_of
+from threadx_duck.disk.whole_files import whole_file
+from threadx_duck.errors import UsageError
+
+_ENDINGS = {".csv": "csv", ".json": "json", ".parquet": "parquet", ".arrow": "arrow", ".feather": "arrow"}
+_JSON_ROWS = 10_000
+_TABLE_ROWS = 1_000
+_CAST = "select column::varchar"
+
+
+def write_rows(table: pa.Table, form: str | None, output: Path | None) -> str | None:
+    """Writes rows to stdout, which is also ``-``, or to a file; returns a note for the reader, if there is one.
+
+    A file appears whole or not at all. Raises `UsageError`, for a database in its place too.
+    """
+    if output == Path("-"):
+        output = None
+    form = form or (_ENDINGS.get(output.suffix.lower(), "csv") if output else "table")
+    if form == "table" and output is None:
+        shown = table.slice(max(0, table.num_rows - _TABLE_ROWS))
+        print_table(table.column_names, zip(*map(column_values, shown.columns), strict=True))
+        if shown.num_rows < table.num_rows:
+            return f"The last {shown.num_rows:,} of {table.num_rows:,} rows; --format csv prints all."
+        return None
+    if output is None:
+        if form in {"parquet", "arrow"} and sys.stdout.isatty():
+            raise UsageError(f"{form} is not for a terminal. Name a file with -o, or pipe it on.")
+        _write(table, form, sys.stdout.buffer)
+        return None
+    try:
+        with whole_file(output) as file:
+            _write(table, form, file)
+    except OSError as error:
+        raise UsageError(f"Cannot write {output}: {error.strerror or error}.") from error
+    return f"Wrote {table.num_rows:,} rows to {output}."
+
+
+def _write(table: pa.Table, form: str, file: IO[bytes]) -> None:
+    if form == "parquet":
+        _write_parquet(table, file)
+    elif form == "arrow":
+        with pa.ipc.new_stream(file, table.schema) as writer:
+            writer.write_table(table)
+    else:
+        for part in _csv_parts(table) if form in {"csv", "table"} else _json_parts(table):
+            file.write(part)
+    file.flush()
+
+
+def _write_parquet(table: pa.Table, file: IO[bytes]) -> None:
+    buffer = io.BytesIO()
+    try:
+        pq.write_table(table, buffer, compression="zstd")
+    except (pa.ArrowNotImplementedError, pa.ArrowInvalid) as error:
+        without = ", ".join(f"{field.name} ({field.type})" for field in table.schema if not _has_parquet_form(field))
+        what = f"Parquet has no form for {without}" if without else f"Parquet cannot hold these rows: {error}"
+        raise UsageError(f"{what}. Make it text in the statement, as in {_CAST}, or take another --format.") from error
+    file.write(buffer.getbuffer())
+
+
+def _has_parquet_form(field: pa.Field) -> bool:
+    try:
+        pq.write_table(pa.schema([field]).empty_table(), io.BytesIO())
+    except (pa.ArrowNotImplementedError, pa.ArrowInvalid):
+        return False
+    return True
+
+
+def _csv_parts(table: pa.Table) -> Iterator[bytes]:
+    header = io.StringIO()
+    csv.writer(header, lineterminator="\n").writerow(table.column_names)
+    yield header.getvalue().encode()
+    buffer = io.BytesIO()
+    options = pacsv.WriteOptions(include_header=False, quoting_style="needed")
+    pacsv.write_csv(_with_text_values(_with_text_times(table)), buffer, options)
+    yield buffer.getvalue()
+
+
+def _json_parts(table: pa.Table) -> Iterator[bytes]:
+    names = table.column_names
+    if twice := next((name for name in names if names.count(name) > 1), None):
+        raise UsageError(f"Two columns are called {twice}; JSON can hold one. Rename one: select … as other_name.")
+    yield b"["
+    separator = b"\n"
+    for batch in _with_text_times(table).to_batches(max_chunksize=_JSON_ROWS):
+        for row in as_records(batch):
+            yield separator + json_text(row)
+            separator = b",\n"
+    yield b"\n]\n"
+
+
+def _with_text_values(table: pa.Table) -> pa.Table:
+    """What CSV has no form for, such as lists and intervals, as JSON text."""
+    for index, field in enumerate(table.schema):
+        if not _has_csv_form(field.type):
+            values = map(text_of, column_values(table.column(index)))
+            table = table.set_column(index, field.name, pa.array(values, pa.string()))
+    return table
+
+
+def _has_csv_form(kind: pa.DataType) -> bool:
+    is_odd = types.is_nested(kind) or types.is_interval(kind) or types.is_union(kind) or types.is_binary(kind)
+    return not (is_odd or types.is_dictionary(kind) or hasattr(kind, "extension_name"))
+
+
+def _with_text_times(table: pa.Table) -> pa.Table:
+    """Timestamps as text, ``2024-01-01T00:00:00Z``, and dates and times that Python does not reach, too."""
+    for index, field in enumerate(table.schema):
+        column = table.column(index)
+        if (pa.types.is_timestamp(field.type) or pa.types.is_date(field.type)) and not _is_within_python(column):
+            text = pa.array(map(text_of, column_values(column)), pa.string())
+            table = table.set_column(index, field.name, text)
+        elif pa.types.is_timestamp(field.type) and field.type.tz is None:
+            seconds = pc.cast(column, pa.timestamp("s"), safe=False)
+            table = table.set_column(index, field.name, pc.strftime(seconds, format="%Y-%m-%dT%H:%M:%SZ"))
+    return table
+
+
+def _is_within_python(column: pa.ChunkedArray) -> bool:
+    try:
+        pc.min_max(column).as_py()
+    except (OverflowError, ValueError):
+        return False
+    return True
