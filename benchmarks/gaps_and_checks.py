@@ -95,7 +95,7 @@ def measure_gaps(results: Results, chosen: argparse.Namespace, path: Path, minut
 
 def measure_status(results: Results, chosen: argparse.Namespace, path: Path) -> None:
     """What the command status asks against the aggregates alone."""
-    status = read_sql("queries/status").statement
+    status = read_sql("read/status").statement
     with connect(path) as connection:
         best = best_of(
             chosen.rounds * 2,
@@ -109,7 +109,7 @@ def measure_status(results: Results, chosen: argparse.Namespace, path: Path) -> 
 def measure_imports(results: Results, chosen: argparse.Namespace, path: Path) -> None:
     """What imports cost the commands status and verify: a store of downloads against the same with half imported."""
     half = half_imported(path)
-    status, ranges = read_sql("queries/status").statement, read_sql("queries/verifiable_ranges").statement
+    status, ranges = read_sql("read/status").statement, read_sql("comparison/verifiable_ranges").statement
     symbols, _ = shape(chosen.minutes)
     wanted = {
         "symbols": symbols,

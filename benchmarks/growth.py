@@ -73,7 +73,7 @@ def measure(chosen: argparse.Namespace, size: int) -> dict[str, float]:
     """Seconds of each work on a store of this size; what is appended goes to a copy."""
     path = make_store(chosen.data, size)
     until = START + timedelta(days=31)
-    status = read_sql("queries/status").statement
+    status = read_sql("read/status").statement
     query = f"from candles_1h where symbol = 'BTCUSDC' and open_time >= '{START}' and open_time < '{until}'"
     with connect(path) as connection:
         best = best_of(

@@ -70,9 +70,9 @@ def compare_reads(results: Results, stores: Sequence[Store], symbol: str, rounds
     """Reads on stores of equal content, the lake first."""
     span = {"symbol": symbol, "start": START, "end": START.replace(year=START.year + 1)}
     reads = {
-        "status": ("queries/status", {"symbols": []}),
-        "gaps": ("queries/gaps", {"symbols": [], "start": START, "end": span["end"]}),
-        "1h of one symbol": ("queries/candles", {"width": "1 hour", **span}),
+        "status": ("read/status", {"symbols": []}),
+        "gaps": ("read/gaps", {"symbols": [], "start": START, "end": span["end"]}),
+        "1h of one symbol": ("read/candles", {"width": "1 hour", **span}),
     }
     for name, (file, parameters) in reads.items():
         sides = {

@@ -51,7 +51,7 @@ def state(manager: IngestionManager) -> dict[str, Any]:
 
 def status(manager: IngestionManager) -> dict[str, Any]:
     """What ``threadx status`` reads."""
-    return {"rows": manager.store.query("queries/status", symbols=[]).num_rows}
+    return {"rows": manager.store.query("read/status", symbols=[]).num_rows}
 
 
 def year(manager: IngestionManager, *, symbol: str, start: str, end: str) -> dict[str, Any]:

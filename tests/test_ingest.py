@@ -382,12 +382,12 @@ def test_passing_faults_change_nothing_that_is_stored(
 def test_a_store_that_cannot_be_written_ends_the_run(
     manager: IngestionManager, exchange: LoopbackExchange, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refuse(self: Store, batches: Any) -> Any:
+    def refuse(store: Store, batches: Any) -> Any:
         raise StoreError("The disk is full.")
 
     exchange.market.update(generate_market(["BTCUSDC"], start=datetime(2023, 11, 1), end=END))
     monkeypatch.setattr(download, "COMMIT_ROWS", 1_000)
-    monkeypatch.setattr(Store, "append", refuse)
+    monkeypatch.setattr(download, "append_to_store", refuse)
     with pytest.raises(StoreError, match="The disk is full"):
         manager.update_assets_batch(["BTCUSDC"], "2023-11-01", "2024-01-03")
     assert len(exchange.requests.klines) < 80  # of 93 pages

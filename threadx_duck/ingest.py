@@ -164,7 +164,7 @@ class IngestionManager:
 
         width = parse_timeframe(timeframe).width
         with scratch(read_candles(candles)) as session, session.tables(given=read_candles(derived)):
-            return bool(session.run("queries/resample_differences", width=width)[0][0] == 0)
+            return bool(session.run("scratch/resample_differences", width=width)[0][0] == 0)
 
     def candles(
         self,
@@ -184,13 +184,13 @@ class IngestionManager:
         (symbol,) = self.store.named([symbol])
         start, end = parse_range(start_date, end_date)
         parameters: dict[str, Any] = {"symbol": symbol, "start": start or EPOCH, "end": end or _FOREVER}
-        name = "queries/candles_1m"
+        name = "read/candles_1m"
         if fill:
-            name = "queries/candles_filled"
+            name = "read/candles_filled"
             parameters["max_gap"] = timedelta(hours=self.settings.processing.max_gap_fill_hours)
         elif chosen is not ONE_MINUTE:
-            name = "queries/candles"
-        if name != "queries/candles_1m":
+            name = "read/candles"
+        if name != "read/candles_1m":
             parameters["width"] = chosen.width
         with self.store.reading() as session:
             table = session.query(name, **parameters)
@@ -208,7 +208,7 @@ class IngestionManager:
     def coverage_map(self, start_date: TimeLike, end_date: TimeLike, step: Step = "month") -> pa.Table:
         """How complete each stored symbol is in each month or day of a range, and why not. Reads only.
 
-        Returns the columns of ``sql/queries/coverage_cells.sql``.
+        Returns the columns of ``sql/read/coverage_cells.sql``.
         """
         from threadx_duck.audit.coverage import map_coverage
 
@@ -220,7 +220,7 @@ class IngestionManager:
         """The absent minutes of some or all symbols, as runs with one reason, clipped to a range. Reads only."""
         start, end = parse_range(start_date, end_date)
         chosen = self.store.named(symbols)
-        return self.store.query("queries/gaps", symbols=chosen, start=start or EPOCH, end=end or _FOREVER)
+        return self.store.query("read/gaps", symbols=chosen, start=start or EPOCH, end=end or _FOREVER)
 
     def exchange_symbols(self, symbol: str | None = None) -> list[ExchangeSymbol]:
         """The symbols that the exchange lists; or that one.

@@ -78,7 +78,7 @@ class LegacyAdapter:
         and time. Raises `UsageError` if ``candles`` is no table of candles.
         """
         with scratch(read_candles(candles)) as session:
-            return session.query("queries/detect_gaps")
+            return session.query("scratch/detect_gaps")
 
     def fill_gaps_conservative(self, candles: Any, gaps: Any | None = None) -> pa.Table:
         """The candles with short gaps filled: flat at the previous close, no volume, no trades.
@@ -91,7 +91,7 @@ class LegacyAdapter:
         chosen = self.detect_gaps_1m(table) if gaps is None else _read_gaps(gaps)
         limit = timedelta(hours=self.settings.processing.max_gap_fill_hours)
         with scratch(table) as session, session.tables(chosen_gaps=chosen):
-            return session.query("queries/fill_gaps", max_gap=limit)
+            return session.query("scratch/fill_gaps", max_gap=limit)
 
 
 def _read_gaps(gaps: Any) -> pa.Table:

@@ -18,4 +18,4 @@ unknown as (
 )
 select candles_1m.symbol, candles_1m.open_time, candles_1m.request_id
 from candles_1m
-join unknown on unknown.request_id = candles_1m.request_id and unknown.symbol = candles_1m.symbol
+inner join unknown on unknown.request_id = candles_1m.request_id and unknown.symbol = candles_1m.symbol

@@ -19,7 +19,7 @@ select
     min(candles_1m.request_id) as first_request_id,
     max(candles_1m.request_id) as last_request_id,
 from candles_1m
-join crowded
+inner join crowded
     on candles_1m.symbol = crowded.symbol
     and time_bucket(interval '1 hour', candles_1m.open_time) = crowded.hour
 group by candles_1m.symbol, candles_1m.open_time

@@ -21,7 +21,8 @@ select
     request_id,
 from candles_1m
 -- What is not finite at all is another check's.
-where (high > 1e30 and high < 'infinity')
+where
+    (high > 1e30 and high < 'infinity')
     or (volume > 1e30 and volume < 'infinity')
     or (quote_volume > 1e30 and quote_volume < 'infinity')
     or trade_count > 1000000000

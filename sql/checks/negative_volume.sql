@@ -19,7 +19,8 @@ select
     request_id,
 from candles_1m
 -- NaN sorts above infinity. A column that an import lacks is null and breaks no rule.
-where not (volume >= 0 and volume < 'infinity')
+where
+    not (volume >= 0 and volume < 'infinity')
     or not (quote_volume >= 0 and quote_volume < 'infinity')
     or trade_count < 0
     or not (taker_buy_volume >= 0 and taker_buy_volume < 'infinity')

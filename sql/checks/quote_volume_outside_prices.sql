@@ -11,5 +11,6 @@
 select symbol, open_time, low, high, volume, quote_volume, trade_count, request_id
 from candles_1m
 -- The exchange rounds the quote amount of every trade to eight decimals; 1e-12 is for our own arithmetic.
-where quote_volume < low * volume * (1 - 1e-12) - 1e-8 * trade_count
+where
+    quote_volume < low * volume * (1 - 1e-12) - 1e-8 * trade_count
     or quote_volume > high * volume * (1 + 1e-12) + 1e-8 * trade_count

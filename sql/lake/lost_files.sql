@@ -23,8 +23,8 @@ listed as (
                     else t.path
                 end as folder
             from ducklake_table as t
-            join ducklake_schema as s on s.schema_id = t.schema_id and s.end_snapshot is null
-            join ducklake_metadata as m on m.key = ''data_path'' and m.scope is null
+            inner join ducklake_schema as s on s.schema_id = t.schema_id and s.end_snapshot is null
+            inner join ducklake_metadata as m on m.key = ''data_path'' and m.scope is null
             where t.end_snapshot is null
         ),
         files as (
@@ -46,7 +46,7 @@ listed as (
                 max(c.max_value) filter (where n.column_name in (''open_time'', ''minute'', ''range_end''))
                     as end_time
             from ducklake_file_column_stats as c
-            join ducklake_column as n
+            inner join ducklake_column as n
                 on n.table_id = c.table_id and n.column_id = c.column_id and n.end_snapshot is null
             group by c.data_file_id
         )
@@ -61,8 +61,8 @@ listed as (
             extremes.start_time,
             extremes.end_time
         from files
-        join folders on folders.table_id = files.table_id
-        join ducklake_data_file on ducklake_data_file.data_file_id = files.data_file_id
+        inner join folders on folders.table_id = files.table_id
+        inner join ducklake_data_file on ducklake_data_file.data_file_id = files.data_file_id
         left join extremes on extremes.data_file_id = files.data_file_id'
     )
 )

@@ -1,4 +1,4 @@
--- candles: candles of any width, each whole, whose open time lies in [start_time, end_time).
+-- candles: Candles of any width, each whole, whose open time lies in [start_time, end_time).
 -- Parameters:
 --   symbol: the exchange's string; null for all symbols
 --   width: an interval or its text, such as '3 hours' or '1 month'
@@ -20,12 +20,13 @@
 --   minutes: number of one-minute candles present
 --   expected_minutes: number of minutes in the width of the candle
 --   is_complete: whether every minute is present; the candle of an outage lacks some, and so does the exchange's
-create or replace macro candles(symbol, width, start_time, end_time, offset_by := interval 0 hour) as table
+create or replace macro candles(symbol, width, start_time, end_time, offset_by := interval '0 hour') as table
 with minutes as (
     select *, time_bucket(width::interval, open_time - offset_by::interval) as bucket
     from candles_1m
     -- The parameter hides the column of the same name wherever that is not qualified.
-    where (symbol::varchar is null or candles_1m.symbol = symbol::varchar)
+    where
+        (symbol::varchar is null or candles_1m.symbol = symbol::varchar)
         -- The first bucket to open at or after an instant follows the bucket of the microsecond before it.
         and open_time >= offset_by::interval + width::interval
             + time_bucket(width::interval, start_time::timestamp - offset_by::interval - interval '1 microsecond')

@@ -1,4 +1,4 @@
--- candles_filled: the candles of the macro candles, short gaps filled flat at the previous close.
+-- candles_filled: The candles of the macro candles, short gaps filled flat at the previous close.
 -- Parameters:
 --   symbol: the exchange's string; null for all symbols
 --   width: an interval or its text, such as '3 hours' or '1 month'; '1 minute' gives the filled minutes themselves
@@ -21,7 +21,7 @@
 --   expected_minutes: number of minutes in the width of the candle
 --   is_complete: whether all minutes are present or filled
 --   filled_minutes: number of minutes that were absent and are filled: no trades, no volume, the previous close
-create or replace macro candles_filled(symbol, width, start_time, end_time, max_gap := interval 4 hour) as table
+create or replace macro candles_filled(symbol, width, start_time, end_time, max_gap := interval '4 hour') as table
 with stored as (
     -- The first bucket to open at or after an instant follows the bucket of the microsecond before it.
     -- A gap that reaches into the range and may be filled has both its neighbours within max_gap of the range.
@@ -41,7 +41,8 @@ with stored as (
         lead(open_time) over (partition by candles_1m.symbol order by open_time) as next_time
     from candles_1m
     -- The parameter hides the column of the same name wherever that is not qualified.
-    where (symbol::varchar is null or candles_1m.symbol = symbol::varchar)
+    where
+        (symbol::varchar is null or candles_1m.symbol = symbol::varchar)
         and open_time >= time_bucket(width::interval, start_time::timestamp - interval '1 microsecond')
             + width::interval - max_gap::interval - interval '1 minute'
         and open_time <= time_bucket(width::interval, end_time::timestamp - interval '1 microsecond')
@@ -53,7 +54,8 @@ filled as (
         unnest(range(open_time + interval '1 minute', next_time, interval '1 minute')) as open_time,
         close,
     from stored
-    where next_time > open_time + interval '1 minute'
+    where
+        next_time > open_time + interval '1 minute'
         and next_time <= open_time + interval '1 minute' + max_gap::interval
 ),
 minutes as (

@@ -1,4 +1,4 @@
--- candles_1m: real, closed, on-grid one-minute candles as the exchange answered them; everything else is derived.
+-- candles_1m: Real, closed, on-grid one-minute candles as the exchange answered them; everything else is derived.
 -- Columns:
 --   symbol: the exchange's string, such as BTCUSDC
 --   open_time: start of the minute, UTC; with symbol, the candle's identity

@@ -1,4 +1,4 @@
--- native_candles: candles of higher timeframes as the exchange publishes them; for comparison only.
+-- native_candles: Candles of higher timeframes as the exchange publishes them; for comparison only.
 -- Columns:
 --   symbol: the exchange's string
 --   timeframe: width of the candle, such as 1h

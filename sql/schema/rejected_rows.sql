@@ -1,4 +1,4 @@
--- rejected_rows: rows received that are off the minute grid or break an invariant; nothing received is thrown away.
+-- rejected_rows: Rows received that are off the minute grid or break an invariant; nothing received is thrown away.
 -- Columns:
 --   symbol: the exchange's string
 --   minute: the row's open time floored to the minute, UTC; empty if it cannot be read

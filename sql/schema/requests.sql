@@ -1,4 +1,4 @@
--- requests: the ledger of evidence: each range asked of a source, and what it answered.
+-- requests: The ledger of evidence: each range asked of a source, and what it answered.
 -- Columns:
 --   request_id: unique without coordination, also across machines
 --   symbol: the exchange's string

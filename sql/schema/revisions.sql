@@ -1,4 +1,4 @@
--- revisions: later answers that differ from a stored candle; nothing is overwritten without a trace.
+-- revisions: Later answers that differ from a stored candle; nothing is overwritten without a trace.
 -- Columns:
 --   symbol: the exchange's string
 --   open_time: start of the minute, UTC

@@ -1,4 +1,4 @@
--- store_info: what this store is; one row.
+-- store_info: What this store is; one row.
 -- Columns:
 --   schema_version: version of the tables and views; rewritten when it differs from the program's
 --   market: the exchange and market all candles belong to, such as binance_spot

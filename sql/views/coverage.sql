@@ -1,4 +1,4 @@
--- coverage: what is stored of each symbol, from its first to its last candle.
+-- coverage: What is stored of each symbol, from its first to its last candle.
 -- Columns:
 --   symbol: the exchange's string, such as BTCUSDC
 --   first_open_time: open time of the first stored candle, UTC

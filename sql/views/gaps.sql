@@ -1,4 +1,4 @@
--- gaps: the absent minutes of each symbol between its first and last candle, as runs with one reason.
+-- gaps: The absent minutes of each symbol between its first and last candle, as runs with one reason.
 -- Columns:
 --   symbol: the exchange's string, such as BTCUSDC
 --   gap_start: first absent minute, UTC
@@ -39,7 +39,7 @@ hours as materialized (
     from (
         select candles.symbol, candles.open_time
         from candles_1m as candles
-        join days on candles.symbol = days.symbol and candles.open_time::date = days.day and not days.is_whole
+        inner join days on candles.symbol = days.symbol and candles.open_time::date = days.day and not days.is_whole
     ) as candles
     group by symbol, date_trunc('hour', open_time)
 ),
@@ -55,7 +55,7 @@ stretches as materialized (
     -- A candle off the grid counts for the minute it lies in.
     select candles.symbol, date_trunc('minute', candles.open_time), date_trunc('minute', candles.open_time)
     from candles_1m as candles
-    join hours on candles.symbol = hours.symbol and date_trunc('hour', candles.open_time) = hours.hour
+    inner join hours on candles.symbol = hours.symbol and date_trunc('hour', candles.open_time) = hours.hour
     where not hours.is_whole
 ),
 absences as materialized (

@@ -89,7 +89,7 @@ def test_map_tells_the_numbers_under_the_pointer_and_finds_symbols(browser: Brow
 
 def test_months_of_several_symbols_are_counted_between_first_and_last_candle(stored: Settings) -> None:
     with IngestionManager(stored) as manager:
-        rows = manager.store.query("queries/coverage_by_month").to_pylist()
+        rows = manager.store.query("read/coverage_by_month").to_pylist()
     assert [(row["symbol"], row["month"], row["expected"]) for row in rows] == [
         ("BTCUSDC", datetime(2024, 1, 1), 4_320),
         ("ETHUSDC", datetime(2024, 1, 1), 4_320),

@@ -13,13 +13,17 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import click
 import duckdb
 import orjson
 import pytest
 
 from threadx_duck.candles.times import utc_now
+from threadx_duck.cli import commands
+from threadx_duck.cli.commands import COMMANDS
+from threadx_duck.cli.lazy import module_of
 from threadx_duck.cli.main import run
-from threadx_duck.cli.main import threadx as commands
+from threadx_duck.cli.main import threadx as group
 from threadx_duck.config import Settings, StoreSettings, get_settings
 from threadx_duck.ingest import IngestionManager
 from threadx_duck.simulator import LoopbackExchange, Market
@@ -411,7 +415,7 @@ def test_no_arguments_show_the_help(threadx: Threadx) -> None:
     assert threadx("--help").out.splitlines()[0] == "Usage: threadx [OPTIONS] COMMAND [ARGS]..."
 
 
-@pytest.mark.parametrize("command", sorted(commands.commands))
+@pytest.mark.parametrize("command", sorted(COMMANDS))
 def test_every_command_has_help(threadx: Threadx, command: str) -> None:
     for flag in ("--help", "-h"):
         ended = threadx(command, flag)
@@ -481,3 +485,25 @@ def test_ingest_of_many_covered_symbols_lists_only_what_there_is_to_tell(
     again = threadx("ingest", "--end", "2024-01-01")
     assert again.out == ""
     assert again.err.startswith("note: 2 symbols up to date.\nnote: 0 candles in ")
+
+
+def test_table_of_commands_lists_every_module_in_order_with_a_line_that_fits_a_terminal(threadx: Threadx) -> None:
+    folder = Path(commands.__file__).parent
+    assert {module_of(name) for name in COMMANDS} == {path.stem for path in folder.glob("[!_]*.py")}
+    assert list(COMMANDS) == sorted(COMMANDS)
+    shown = threadx("--help").out.partition("Commands:\n")[2].splitlines()
+    assert [line.split()[0] for line in shown] == list(COMMANDS)
+    assert all(len(line) <= 80 and line.endswith(".") for line in shown)
+
+
+def test_command_is_imported_when_it_is_called_and_not_before() -> None:
+    program = "import sys; from threadx_duck.cli.main import run; run(sys.argv[1:]); print(*sorted(sys.modules))"
+    for arguments, imported in ((["--help"], set()), (["gaps", "--help"], {"gaps"})):
+        ended = subprocess.run([sys.executable, "-c", program, *arguments], capture_output=True, text=True, check=True)
+        loaded = set(ended.stdout.splitlines()[-1].split())
+        package = "threadx_duck.cli.commands."
+        assert {name.removeprefix(package) for name in loaded if name.startswith(package)} == imported
+
+
+def test_unknown_command_is_named() -> None:
+    assert group.get_command(click.Context(group), "mian") is None

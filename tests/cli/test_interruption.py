@@ -40,7 +40,7 @@ def slow(name):
     if name not in {{names}}:
         return file
     {_SAY}
-    is_select = name.startswith("queries/")
+    is_select = not name.startswith("maintenance/")
     text = f"select q.* from ({{{{file.statement}}}}) q, ({ENDLESS}) e" if is_select else {ENDLESS!r}
     return dataclasses.replace(file, statement=text)
 session.read_sql = slow
@@ -81,14 +81,14 @@ def _interrupted(arguments: list[str], patch: str, number: signal.Signals) -> tu
         pytest.param(["query", ENDLESS], None, signal.SIGTERM, id="query, SIGTERM"),
         pytest.param(["query", ENDLESS, "-o", "rows.csv"], None, signal.SIGINT, id="query into a file"),
         pytest.param(["check", "--checks", "mine"], None, signal.SIGINT, id="check"),
-        pytest.param(["gaps"], "queries/gaps", signal.SIGINT, id="gaps"),
-        pytest.param(["fingerprint"], "queries/candle_values", signal.SIGINT, id="fingerprint"),
-        pytest.param(["candles", "BTCUSDC", "1h"], "queries/candles", signal.SIGINT, id="candles"),
-        pytest.param(["export", "out"], "queries/symbol_span", signal.SIGINT, id="export"),
-        pytest.param(["status"], "queries/status", signal.SIGINT, id="status"),
+        pytest.param(["gaps"], "read/gaps", signal.SIGINT, id="gaps"),
+        pytest.param(["fingerprint"], "fingerprints/candle_values", signal.SIGINT, id="fingerprint"),
+        pytest.param(["candles", "BTCUSDC", "1h"], "read/candles", signal.SIGINT, id="candles"),
+        pytest.param(["export", "out"], "read/symbol_span", signal.SIGINT, id="export"),
+        pytest.param(["status"], "read/status", signal.SIGINT, id="status"),
         pytest.param(["compact"], "maintenance/copy_schema", signal.SIGINT, id="compact"),
         pytest.param(["compact"], "maintenance/copy_schema", signal.SIGTERM, id="compact, SIGTERM"),
-        pytest.param(["verify", "-t", "1h"], "queries/verifiable_ranges", signal.SIGINT, id="verify"),
+        pytest.param(["verify", "-t", "1h"], "comparison/verifiable_ranges", signal.SIGINT, id="verify"),
     ],
 )
 def test_a_command_ends_in_a_sentence_while_a_query_runs(
@@ -122,10 +122,10 @@ def test_an_interrupted_statement_is_no_error_of_the_store(store: Path) -> None:
 
         session._connection, real = Connection(), session._connection  # type: ignore[assignment]
         with pytest.raises(KeyboardInterrupt):
-            session.query("queries/status", symbols=[])
+            session.query("read/status", symbols=[])
         session._connection = real
         with pytest.raises(StoreError):
-            session.query("queries/candles_1m", symbol="X")
+            session.query("read/candles_1m", symbol="X")
 
 
 def test_commands_one_after_another_leave_the_signals_as_they_were(store: Path) -> None:

@@ -40,7 +40,7 @@ def fill(make_candles: Any) -> Callable[[Path], None]:
 
     def make(path: Path) -> None:
         with Store(StoreSettings(database=path)).writing() as session, session.tables(incoming=make_candles()):
-            session.run("append/insert_scratch")
+            session.run("scratch/insert_scratch")
 
     return make
 

@@ -12,6 +12,7 @@ import tomli
 import threadx_duck
 from tests.clients.__main__ import CLIENTS, RECORD, recorded
 from tests.support.transcripts import DOCUMENTS, ROOT, catalogue, consoles, masked, python_blocks, replay, surroundings
+from threadx_duck.cli.commands import COMMANDS
 from threadx_duck.cli.main import threadx
 from threadx_duck.config import TABLES, get_settings
 
@@ -52,7 +53,7 @@ def test_page_of_the_docs_links_to_what_is_there_and_names_commands_that_are(pat
     targets = [target for target in re.findall(r"\]\(([^)#]+)\)", text) if "://" not in target]
     assert [target for target in targets if not (path.parent / target).exists()] == []
     named = set(re.findall(r"(?:^|[`/ ])threadx ([a-z][a-z-]+)", text, re.MULTILINE))
-    assert named <= set(threadx.commands)
+    assert named <= set(COMMANDS)
 
 
 def test_clients_page_links_to_every_page_and_has_a_row_for_every_client() -> None:
@@ -75,9 +76,10 @@ def test_test_command_of_a_document_is_what_ci_runs(document: str) -> None:
     assert command in (ROOT / ".ci" / "run").read_text(encoding="utf-8").splitlines()
 
 
-@pytest.mark.parametrize("name", sorted(threadx.commands))
+@pytest.mark.parametrize("name", sorted(COMMANDS))
 def test_command_is_in_the_readme_and_has_help_with_an_example(name: str) -> None:
-    command = threadx.commands[name]
+    command = threadx.get_command(click.Context(threadx), name)
+    assert command is not None
     assert f"| `{name}` |" in _read("README.md")
     with click.Context(command, info_name=f"threadx {name}", help_option_names=["-h", "--help"]) as context:
         text = command.get_help(context)

@@ -169,7 +169,7 @@ def test_export_of_many_files_looks_through_the_whole_store_once(
 
     monkeypatch.setattr(Session, "run", noted)
     assert len(_statuses(manager, timeframes=["1m", "1h", "3h"])) == 6
-    assert ran.count("queries/symbol_spans") == 1
+    assert ran.count("read/symbol_spans") == 1
 
 
 def test_export_of_a_symbol_that_is_removed_meanwhile_is_told(
@@ -287,7 +287,7 @@ def test_any_symbol_is_exported_below_the_folder(
     store_path: Path, make_candles: Any, tmp_path: Path, symbol: str, form: str
 ) -> None:
     with Store(StoreSettings(database=store_path)).writing() as session, session.tables(incoming=make_candles(symbol)):
-        session.run("append/insert_scratch")
+        session.run("scratch/insert_scratch")
     for arguments in (("export", "out"), ("export", "tree", "--partition")):
         assert run([*arguments, "--format", form]) == 0
     files = list(tmp_path.rglob(f"*.{form}"))
@@ -304,7 +304,7 @@ def test_a_number_that_a_layout_cannot_hold_is_told(
 ) -> None:
     candles = make_candles("BTCUSDC", close=close)
     with Store(StoreSettings(database=store_path)).writing() as session, session.tables(incoming=candles):
-        session.run("append/insert_scratch")
+        session.run("scratch/insert_scratch")
     assert run(["export", "out", "--format", "csv", "--layout", "archive"]) == 2
     err = capsys.readouterr().err
     assert err.startswith("threadx: error: Cannot write BTCUSDC 1m as archive: ")

@@ -91,7 +91,7 @@ def test_as_many_pairs_are_compared_whatever_the_size(days: int) -> None:
     assert run(["--quiet", "import", write("all.parquet", table)]) == 0
     with IngestionManager() as manager, manager.store.reading() as session, session.tables(incoming=table):
         shifts = session.run(
-            "queries/import_shifts",
+            "objections/import_shifts",
             symbol="PEPEUSDT",
             first=table["open_time"][0].as_py(),
             last=table["open_time"][-1].as_py(),

@@ -279,9 +279,9 @@ def test_conflict_is_tried_again_and_told_in_the_end(lake_settings: Settings) ->
 
     def conflict(session: Session, until: int) -> None:
         tries.append(1)
-        session.run("append/set_published", published_at=None, published_from=None)
+        session.run("store/set_published", published_at=None, published_from=None)
         if len(tries) < until:
-            other.change((), lambda s: s.run("append/set_published", published_at=None, published_from=None))
+            other.change((), lambda s: s.run("store/set_published", published_at=None, published_from=None))
 
     store.change((), lambda session: conflict(session, 3))
     assert len(tries) == 3

@@ -33,7 +33,7 @@ def _faults(manager: IngestionManager, but: str = "") -> dict[str, int]:
 
 def test_removed_day_becomes_a_gap_that_was_never_asked_for(manager: IngestionManager) -> None:
     assert remove_candles(manager.store, "BTCUSDC", DAY_TWO) == 1440
-    gaps = manager.store.query("queries/gaps", symbols=["BTCUSDC"], start=DAY_TWO.start, end=DAY_TWO.end).to_pylist()
+    gaps = manager.store.query("read/gaps", symbols=["BTCUSDC"], start=DAY_TWO.start, end=DAY_TWO.end).to_pylist()
     assert [(gap["gap_start"], gap["gap_end"], gap["reason"]) for gap in gaps] == [(*DAY_TWO, "not_downloaded")]
     assert _faults(manager, but="unexplained_gap") == {}
 

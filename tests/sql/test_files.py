@@ -11,6 +11,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
+import threadx_duck
 from threadx_duck.candles.timeframes import ONE_MINUTE, TIMEFRAMES, Timeframe
 from threadx_duck.storage.sqlfiles import SqlFile, list_sql, read_sql, sql_root
 
@@ -19,7 +20,7 @@ FOLDERS = sorted(entry.name for entry in sql_root().iterdir() if entry.is_dir() 
 FILES = [file for folder in FOLDERS for file in list_sql(folder)]
 # One standalone statement that clients of DuckDB 1.0 can read: no part of it can live elsewhere.
 # The others take whole days before single minutes, which is what makes them fast; their steps serve nothing else.
-LONG_FILES = {"views/gaps": 205, "queries/verifiable_ranges": 170, "queries/status": 110}
+LONG_FILES = {"views/gaps": 205, "comparison/verifiable_ranges": 170, "read/status": 110}
 
 
 def files_of(*folders: str) -> pytest.MarkDecorator:
@@ -57,6 +58,32 @@ def test_file_declares_the_parameters_it_takes(file: SqlFile, database: duckdb.D
 def test_file_writes_keywords_in_lower_case(file: SqlFile) -> None:
     code = re.sub(r"--[^\n]*|'[^']*'", "", file.statement)
     assert re.findall(r"\b[A-Z]{2,}\b", code) == []
+
+
+@files_of("")
+def test_file_says_things_one_way(file: SqlFile) -> None:
+    code = re.sub(r"--[^\n]*", "", file.statement)
+    assert re.findall(r"\binterval \d", code) == [], "interval '1 minute' is quoted"
+    assert re.findall(r"(?m)^\s*join\b", code) == [], "a join says which one it is"
+    assert re.findall(r"(?m)^\s*where [^\n]*\n\s*(?:and|or)\b", code) == [], "conditions stand below their where"
+
+
+@files_of("")
+def test_file_title_begins_like_a_sentence(file: SqlFile) -> None:
+    assert not file.title[0].islower()
+
+
+def test_folder_is_what_a_client_sees_or_is_named_as_the_module_that_runs_it() -> None:
+    package = Path(threadx_duck.__file__).parent
+    modules = {path.stem for path in package.rglob("*.py")}
+    assert set(FOLDERS) - {"checks", "macros", "schema", "views"} - modules == {"read", "scratch"}
+    used = "\n".join(path.read_text(encoding="utf-8") for path in package.rglob("*.py"))
+    assert [file.name for file in FILES if f'"{file.name}"' not in used and not _is_defined(file)] == []
+
+
+def _is_defined(file: SqlFile) -> bool:
+    """Whether every store gets it, or every check run, without its being named."""
+    return file.name.startswith(("checks/", "macros/", "schema/", "views/"))
 
 
 @files_of("")

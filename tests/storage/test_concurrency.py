@@ -165,7 +165,7 @@ def test_waiting_is_told_once(settings: Settings, monkeypatch: pytest.MonkeyPatc
     with IngestionManager(settings, progress=progress) as manager:
         manager.update_assets_batch([SYMBOLS[0]], "2024-01-01", "2024-01-01")
         with holding(settings.store.database, "rw"), pytest.raises(StoreError):
-            manager.store.query("queries/symbol_spans")
+            manager.store.query("read/symbol_spans")
     assert len(notes) == 1
 
 
@@ -255,7 +255,7 @@ def test_publishing_waits_for_the_writing_thread_of_the_same_process(settings: S
         with Store(settings.store).writing() as session:
             future = pool.submit(publish_meanwhile)
             assert begun.wait(PATIENCE)
-            session.run("append/set_store_info", version=1, market="binance_spot", now=None)
+            session.run("store/set_store_info", version=1, market="binance_spot", now=None)
             assert not target.exists()
         future.result(PATIENCE)
     assert _ask(target, "select count(*) from candles_1m") == [(1_320,)]

@@ -81,7 +81,7 @@ def test_file_with_a_changed_block_is_told_as_damaged(store: Store) -> None:
         pytest.raises(StoreError, match="is damaged: a block of it is not what was written"),
         store.reading() as session,
     ):
-        session.query("queries/candles_1m", symbol="BTCUSDC", start=None, end=None)
+        session.query("read/candles_1m", symbol="BTCUSDC", start=None, end=None)
 
 
 def test_file_of_a_newer_duckdb_is_told_with_the_way_out(store: Store, tmp_path: Path) -> None:
@@ -163,7 +163,7 @@ def test_file_moved_while_it_is_written_is_told_and_nothing_is_lost(store: Store
     def move_away_and_write() -> None:
         with store.writing() as session:
             store.path.rename(away)
-            session.run("append/set_published", published_at=None, published_from=None)
+            session.run("store/set_published", published_at=None, published_from=None)
 
     with pytest.raises(StoreError, match="was moved, deleted or replaced while it was open here"):
         move_away_and_write()
@@ -187,7 +187,7 @@ def test_file_replaced_between_found_and_locked_is_opened_again(store: Store, mo
 
     monkeypatch.setattr(duckdb, "connect", connect_after_a_swap)
     with store.writing() as session:
-        session.run("queries/store_info")
+        session.run("store/store_info")
     assert replaced
 
 
@@ -219,19 +219,19 @@ def test_file_open_here_in_another_mode_is_told(store: Store) -> None:
 
 def test_failed_commit_is_told_and_not_hidden_by_the_rollback(store: Store) -> None:
     with (
-        pytest.raises(StoreError, match=r"sql/append/set_published\.sql"),
+        pytest.raises(StoreError, match=r"sql/store/set_published\.sql"),
         store.writing() as session,
         session.transaction(),
     ):
-        session.run("append/set_published", published_at="not a time", published_from=None)
+        session.run("store/set_published", published_at="not a time", published_from=None)
     with pytest.raises(StoreError, match="Put a backup"), store.writing() as session, session.transaction():
         raise duckdb.IOException("Could not read enough bytes from file")
     assert _count(store.path) == 1_320
 
 
 def test_error_that_is_not_about_the_file_names_the_statement(store: Store) -> None:
-    with pytest.raises(StoreError, match=r"^sql/queries/candles_1m\.sql: "), store.reading() as session:
-        session.query("queries/candles_1m", symbol="X")
+    with pytest.raises(StoreError, match=r"^sql/read/candles_1m\.sql: "), store.reading() as session:
+        session.query("read/candles_1m", symbol="X")
     assert store_error(store.path, ValueError("anything else")) is None
     assert (
         str(open_error(store.path, OSError(5, "Input/output error"))) == f"Cannot use {store.path}: Input/output error"

@@ -11,7 +11,7 @@ from threadx_duck.errors import SqlFileError
 from threadx_duck.storage import sqlfiles
 from threadx_duck.storage.sqlfiles import list_sql, parse_sql, read_sql, sql_root
 
-FOLDERS = ("append", "checks", "macros", "queries", "schema", "sort", "views")
+FOLDERS = ("append", "checks", "macros", "read", "schema", "sort", "views")
 EVERY_FILE = [
     pytest.param(file, id=file.name)
     for folder in FOLDERS
@@ -22,7 +22,7 @@ EVERY_FILE = [
 
 def test_parse_sql_splits_header_and_statement() -> None:
     file = parse_sql(
-        "queries/things",
+        "read/things",
         "-- things: Some things: of two kinds.\n"
         "-- A second sentence, which is for readers only.\n"
         "-- Parameters:\n"
@@ -39,7 +39,7 @@ def test_parse_sql_splits_header_and_statement() -> None:
     )
     assert file.title == "Some things: of two kinds."
     assert file.relation == "things"
-    assert file.shown == "sql/queries/things.sql"
+    assert file.shown == "sql/read/things.sql"
     assert file.parameters == {"symbol": "the exchange's string", "start": "start of the range, inclusive"}
     assert file.columns == {"open_time": "start: of the minute"}
     assert file.statement == "select 1 -- one\nwhere true"
@@ -75,22 +75,22 @@ def test_parse_sql_names_the_file_as_shown() -> None:
 
 
 def test_read_sql_of_a_missing_file_names_it() -> None:
-    with pytest.raises(SqlFileError, match=r"^sql/queries/nope\.sql does not exist; reinstall threadx_duck\.$"):
-        read_sql("queries/nope")
+    with pytest.raises(SqlFileError, match=r"^sql/read/nope\.sql does not exist; reinstall threadx_duck\.$"):
+        read_sql("read/nope")
 
 
 def test_list_sql_is_sorted_and_leaves_other_files_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    folder = tmp_path / "queries"
+    folder = tmp_path / "read"
     folder.mkdir()
     for name in ("b_second", "a_first"):
         (folder / f"{name}.sql").write_text(f"-- {name}: One.\nselect 1")
     (folder / "notes.txt").write_text("no SQL")
     monkeypatch.setattr(sqlfiles, "sql_root", lambda: tmp_path)
-    assert [file.name for file in list_sql("queries")] == ["queries/a_first", "queries/b_second"]
+    assert [file.name for file in list_sql("read")] == ["read/a_first", "read/b_second"]
 
 
 def test_sql_root_has_every_folder() -> None:
-    assert {"append", "macros", "queries", "schema", "views"} <= {entry.name for entry in sql_root().iterdir()}
+    assert {"append", "macros", "read", "schema", "views"} <= {entry.name for entry in sql_root().iterdir()}
 
 
 @pytest.mark.parametrize("file", EVERY_FILE)

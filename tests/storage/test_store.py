@@ -230,13 +230,13 @@ def test_an_older_store_is_upgraded_and_keeps_its_candles(append: Any, store: St
         pytest.raises(StoreError, match=rf"\(schema 0, here {SCHEMA_VERSION}\) and lacks what this needs"),
         store.reading() as session,
     ):
-        session.query("queries/gaps", symbols=[], start=START, end=START)
+        session.query("read/gaps", symbols=[], start=START, end=START)
     with store.writing():
         pass
     assert ask(store_path, "select schema_version, market from store_info") == [(SCHEMA_VERSION, "binance_spot")]
     assert ask(store_path, "select created_at from store_info") == created
     assert ask(store_path, "select count(*) from gaps") == [(0,)]
-    assert store.query("queries/symbol_spans").num_rows == 1
+    assert store.query("read/symbol_spans").num_rows == 1
 
 
 def test_a_newer_store_is_refused(append: Any, store: Store, store_path: Path) -> None:
@@ -314,7 +314,7 @@ def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
 
 def test_reading_a_missing_store_says_how_to_make_one(store: Store, store_path: Path) -> None:
     with pytest.raises(StoreError, match=r"^There is no store at .*threadx\.duckdb\. Make one with: threadx ingest"):
-        store.query("queries/symbol_spans")
+        store.query("read/symbol_spans")
     assert not store_path.parent.exists()
 
 
@@ -330,8 +330,8 @@ def test_a_store_open_in_this_process_in_another_mode_is_refused(append: Any, st
 
 def test_a_failing_statement_is_named_by_its_file(append: Any, store: Store) -> None:
     append()
-    with pytest.raises(StoreError, match=r"^sql/queries/gaps\.sql: .*Error: ") as raised:
-        store.query("queries/gaps", symbols=[])
+    with pytest.raises(StoreError, match=r"^sql/read/gaps\.sql: .*Error: ") as raised:
+        store.query("read/gaps", symbols=[])
     assert "\n" not in str(raised.value)
 
 
@@ -372,7 +372,7 @@ def test_a_held_store_is_opened_once_it_is_released(append: Any, store_path: Pat
             assert process.stdout.readline() == "released\n"
 
         store = Store(StoreSettings(database=store_path, lock_timeout_seconds=30.0), on_wait=release)
-        assert store.query("queries/symbol_spans").num_rows == 1
+        assert store.query("read/symbol_spans").num_rows == 1
 
 
 def test_the_file_is_free_between_two_uses(append: Any, store: Store, store_path: Path) -> None:

@@ -225,7 +225,7 @@ def test_an_upgrade_that_fails_leaves_the_store_as_it_was(
     monkeypatch.setattr(schema, "utc_now", lambda: "no time at all")
     ran = invoke("compact")
     assert ran.exit_code == 1
-    assert "threadx: error: sql/append/set_store_info.sql:" in ran.stderr
+    assert "threadx: error: sql/store/set_store_info.sql:" in ran.stderr
     assert _ask(saved, "from store_info") == before
     assert "gaps" not in _views(saved)
     monkeypatch.setattr(schema, "utc_now", lambda: datetime(2024, 1, 1))
@@ -258,9 +258,9 @@ def test_a_newer_store_is_refused_by_every_command(saved: Path, invoke: Invoke) 
 def test_reading_an_older_store_in_python_serves_what_it_has(saved: Path, settings: Settings) -> None:
     _change(saved, "update store_info set schema_version = 0; drop view gaps")
     store = Store(settings.store)
-    assert store.query("queries/symbol_spans").num_rows == 1
+    assert store.query("read/symbol_spans").num_rows == 1
     with pytest.raises(StoreError, match="lacks what this needs"):
-        store.query("queries/gaps", symbols=[], start=datetime(2024, 1, 1), end=datetime(2024, 1, 2))
+        store.query("read/gaps", symbols=[], start=datetime(2024, 1, 1), end=datetime(2024, 1, 2))
 
 
 @pytest.mark.parametrize("command", WRITING, ids=lambda command: " ".join(command[:1] + command[-1:]))

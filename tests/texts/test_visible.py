@@ -27,7 +27,7 @@ SHOWN = r"EVIL\x1b[2J\r\nnote: all is well\u202eCDSU\u2028\x9b5m\x07"
 def store(store_path: Path, make_candles: Any) -> Store:
     made = Store(StoreSettings(database=store_path))
     with made.writing() as session, session.tables(incoming=make_candles(EVIL)):
-        session.run("append/insert_scratch")
+        session.run("scratch/insert_scratch")
     return made
 
 

@@ -86,7 +86,7 @@ def test_compact_keeps_the_storage_version_and_the_ledger(store: Store) -> None:
     compact(store)
     assert _rows(store.path, "from requests order by all") == requests
     with store.reading() as session:
-        assert str(session.run("queries/file_state")[0][3]).startswith("v1.0.0")
+        assert str(session.run("store/file_state")[0][3]).startswith("v1.0.0")
 
 
 def test_compact_keeps_what_other_people_put_into_the_file(store: Store) -> None:

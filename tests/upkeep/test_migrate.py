@@ -191,7 +191,7 @@ def test_a_year_at_a_time(settings: Settings, target: Store, make_candles: Calla
     source.make()
     candles = make_candles("BTCUSDC", datetime(2023, 12, 31, 23), 120)
     with source.writing() as session, session.tables(incoming=candles):
-        session.run("append/insert_scratch")
+        session.run("scratch/insert_scratch")
     told: list[int] = []
     migrate(source, target, lambda copied, _total: told.append(copied))
     assert told == [60, 120]

@@ -118,13 +118,13 @@ class Comparer:
         """The runs of minutes within some ranges in which the stored candles differ from an answer."""
         answered = pa.concat_tables([request.candles() for request in requests])
         with self._store.reading() as session, session.tables(answered=answered):
-            rows = session.run("queries/minute_differences", symbol=symbol, **_lists(ranges))
+            rows = session.run("comparison/minute_differences", symbol=symbol, **_lists(ranges))
         return [DifferingMinutes(TimeRange(start, end), *counts) for start, end, *counts in rows]
 
     def asked_at(self, symbol: str, native: Timeframe, ranges: Sequence[TimeRange]) -> dict[datetime, AskedAt]:
         """For each candle, given as its range, when its two sides were asked for."""
         with self._store.reading() as session:
-            rows = session.run("queries/evidence_times", symbol=symbol, timeframe=native.label, **_lists(ranges))
+            rows = session.run("comparison/evidence_times", symbol=symbol, timeframe=native.label, **_lists(ranges))
         return {open_time: AskedAt(*times) for open_time, *times in rows}
 
     def _ask(self, unasked: Ranges, native: Timeframe) -> None:
@@ -153,10 +153,10 @@ def stored_candles(
     """
 
     def find(session: Session) -> Ranges:
-        firsts = dict(session.run("queries/first_candles", symbols=list(symbols)))
+        firsts = dict(session.run("comparison/first_candles", symbols=list(symbols)))
         unknown = [symbol for symbol in symbols if symbol not in firsts]
         if unknown:
-            raise not_stored(unknown, [row[0] for row in session.run("queries/symbol_spans")])
+            raise not_stored(unknown, [row[0] for row in session.run("read/symbol_spans")])
         if not firsts:
             raise UsageError("The store holds no candles that could be verified. Run: threadx ingest SYMBOL")
         return {
@@ -182,7 +182,7 @@ def _verifiable(session: Session, wanted: Ranges, timeframe: Timeframe, native: 
     """Where candles can be compared, and where the exchange's own have to be asked for first."""
     flat = [(symbol, span) for symbol, spans in wanted.items() for span in spans]
     rows = session.run(
-        "queries/verifiable_ranges",
+        "comparison/verifiable_ranges",
         symbols=[symbol for symbol, _ in flat],
         starts=[span.start for _, span in flat],
         ends=[span.end for _, span in flat],
@@ -217,7 +217,7 @@ def _count_uncompared(
     if not spans:
         return 0
     rows = session.run(
-        "queries/uncompared_candles",
+        "comparison/uncompared_candles",
         symbol=symbol,
         width=timeframe.width,
         grid_offset=_grid_offset(session, symbol, native),
@@ -232,7 +232,7 @@ def _compare_symbol(
     if not spans:
         return Comparison(0, [])
     rows = session.run(
-        "queries/native_differences",
+        "comparison/native_differences",
         symbol=symbol,
         timeframe=native.label,
         width=timeframe.width,
@@ -250,7 +250,7 @@ def _compare_symbol(
 def _grid_offset(session: Session, symbol: str, native: Timeframe) -> timedelta:
     if not has_own_grid(native):
         return timedelta()
-    rows = session.run("queries/native_offset", symbol=symbol, timeframe=native.label, width=native.width)
+    rows = session.run("comparison/native_offset", symbol=symbol, timeframe=native.label, width=native.width)
     return rows[0][0] if rows else timedelta()
 
 

@@ -24,10 +24,10 @@ _NO_SYMBOLS: list[str] = []
 
 
 def read_overview(store: Store) -> pa.Table:
-    """What is stored of each symbol; see ``sql/queries/symbol_overview.sql``. A store that is not there has no rows."""
+    """What is stored of each symbol; see ``sql/read/symbol_overview.sql``. A store that is not there has no rows."""
     if not store.exists:
         return pa.table({"symbol": pa.array([], pa.string())})
-    return store.query("queries/symbol_overview")
+    return store.query("read/symbol_overview")
 
 
 def map_coverage(store: Store, span: TimeRange, step: Step) -> pa.Table:
@@ -35,16 +35,16 @@ def map_coverage(store: Store, span: TimeRange, step: Step) -> pa.Table:
 
     Beyond a symbol's first and last candle a minute counts as ``not_downloaded`` until a conclusive request
     covers it; then nothing is to be expected there and it counts as nothing. A cell without any minute to
-    count is left out. See ``sql/queries/coverage_cells.sql`` for the columns.
+    count is left out. See ``sql/read/coverage_cells.sql`` for the columns.
     """
     with store.reading() as session:
         absences = pa.concat_tables([_gaps(session, span), _never_asked(session, span)])
         with session.tables(absences=absences):
-            return session.query("queries/coverage_cells", start=span.start, end=span.end, step=f"1 {step}")
+            return session.query("read/coverage_cells", start=span.start, end=span.end, step=f"1 {step}")
 
 
 def _gaps(session: Session, span: TimeRange) -> pa.Table:
-    gaps = session.query("queries/gaps", symbols=_NO_SYMBOLS, start=span.start, end=span.end)
+    gaps = session.query("read/gaps", symbols=_NO_SYMBOLS, start=span.start, end=span.end)
     return gaps.select(_ABSENCES.names).cast(_ABSENCES)
 
 
@@ -52,13 +52,13 @@ def _never_asked(session: Session, span: TimeRange) -> pa.Table:
     """What nobody has asked for before each symbol's first candle and after its last."""
     edges = [
         (symbol, *edge)
-        for symbol, first, last in session.run("queries/symbol_spans")
+        for symbol, first, last in session.run("read/symbol_spans")
         for edge in _edges(span, first, last)
     ]
     columns: dict[str, list[Any]] = dict(
         zip(("symbols", "starts", "ends"), map(list, zip(*edges, strict=True)), strict=False)
     )
-    rows = session.run("queries/uncovered_ranges", **columns) if edges else []
+    rows = session.run("missing/uncovered_ranges", **columns) if edges else []
     return pa.Table.from_pylist(
         [
             {"symbol": symbol, "gap_start": start, "gap_end": end, "reason": "not_downloaded"}

@@ -82,11 +82,11 @@ def compare_stores(
             bounds = {"symbol": symbol, "start": max(span.start, wanted.start), "end": min(span.end, wanted.end)}
             result.ranges += [
                 DifferingRange(symbol, range_start, range_end, minutes, kind)
-                for kind, range_start, range_end, minutes in session.run("queries/differing_ranges", **bounds)
+                for kind, range_start, range_end, minutes in session.run("differences/differing_ranges", **bounds)
             ]
             result.candles += [
                 DifferingValue(symbol, open_time, name, typed(name, mine), typed(name, theirs))
-                for open_time, name, mine, theirs in session.run("queries/differing_candles", **bounds)
+                for open_time, name, mine, theirs in session.run("differences/differing_candles", **bounds)
             ]
     return result
 

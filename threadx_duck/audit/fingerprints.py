@@ -89,7 +89,7 @@ def compute_fingerprint(
         }
         unknown = [symbol for symbol in symbols if symbol not in spans]
         if unknown and not missing_ok:
-            raise not_stored(unknown, [row[0] for row in session.run("queries/symbol_spans")])
+            raise not_stored(unknown, [row[0] for row in session.run("read/symbol_spans")])
         months: list[MonthFingerprint] = []
         waiting: deque[Future[MonthFingerprint]] = deque()
         for symbol in sorted(set(symbols or spans) & set(spans)):
@@ -107,8 +107,8 @@ def compute_fingerprint(
 def _spans(session: Session, symbols: Sequence[str]) -> list[tuple[Any, ...]]:
     """The first and last minute of the stored ones of some symbols, or of all; of some without reading the others."""
     if not symbols:
-        return session.run("queries/symbol_spans")
-    rows = [(symbol, *session.run("queries/symbol_span", symbol=symbol)[0]) for symbol in dict.fromkeys(symbols)]
+        return session.run("read/symbol_spans")
+    rows = [(symbol, *session.run("read/symbol_span", symbol=symbol)[0]) for symbol in dict.fromkeys(symbols)]
     return [row for row in rows if row[1] is not None]
 
 
@@ -133,7 +133,7 @@ def _months(session: Session, symbol: str, span: TimeRange) -> Iterator[tuple[st
     start = span.start
     while start < span.end:
         end = min(datetime(start.year + 1, 1, 1), span.end)
-        year = _sorted(session.query("queries/candle_values", symbol=symbol, start=start, end=end))
+        year = _sorted(session.query("fingerprints/candle_values", symbol=symbol, start=start, end=end))
         done = 0
         while start < end:
             month, start = f"{start:%Y-%m}", min(month_of(start).end, end)

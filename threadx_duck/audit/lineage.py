@@ -49,12 +49,12 @@ def explain_candle(store: Store, symbol: str, moment: datetime, timeframe: Timef
     (symbol,) = store.named([symbol])
     with store.reading() as session:
         first, last = _span(session, store, symbol)
-        start, end = session.run("queries/bucket_of", moment=moment, width=timeframe.width)[0]
+        start, end = session.run("lineage/bucket_of", moment=moment, width=timeframe.width)[0]
         bounds = {"symbol": symbol, "start": start, "end": end}
-        minutes = session.query("queries/minutes", **bounds).to_pylist()
-        candle = session.query("queries/candles", width=timeframe.width, **bounds).to_pylist()
-        native = session.query("queries/native_candles", timeframe=timeframe.label, **bounds).to_pylist()
-        gaps = session.query("queries/gaps", symbols=[symbol], start=start, end=end).to_pylist()
+        minutes = session.query("lineage/minutes", **bounds).to_pylist()
+        candle = session.query("read/candles", width=timeframe.width, **bounds).to_pylist()
+        native = session.query("lineage/native_candles", timeframe=timeframe.label, **bounds).to_pylist()
+        gaps = session.query("read/gaps", symbols=[symbol], start=start, end=end).to_pylist()
         return Explanation(
             symbol=symbol,
             timeframe=timeframe.label,
@@ -66,9 +66,9 @@ def explain_candle(store: Store, symbol: str, moment: datetime, timeframe: Timef
             absent=_beyond(start, min(end, first), "before_first_candle")
             + [{name: gap[name] for name in ("gap_start", "gap_end", "missing", "reason")} for gap in gaps]
             + _beyond(max(start, last), end, "after_last_candle"),
-            requests=_requests(session.query("queries/requests_behind", timeframe=timeframe.label, **bounds)),
+            requests=_requests(session.query("lineage/requests_behind", timeframe=timeframe.label, **bounds)),
             revisions=_revisions(session, [symbol], start, end),
-            rejected=session.query("queries/rejected_rows", **bounds).to_pylist(),
+            rejected=session.query("lineage/rejected_rows", **bounds).to_pylist(),
         )
 
 
@@ -85,7 +85,7 @@ def _requests(rows: pa.Table) -> list[Row]:
 
 
 def _revisions(session: Session, symbols: Sequence[str], start: datetime, end: datetime) -> list[Row]:
-    rows: list[Row] = session.query("queries/revisions", symbols=list(symbols), start=start, end=end).to_pylist()
+    rows: list[Row] = session.query("lineage/revisions", symbols=list(symbols), start=start, end=end).to_pylist()
     for row in rows:
         row["old"], row["new"] = typed(row["field"], row["old"]), typed(row["field"], row["new"])
     return rows
@@ -93,7 +93,7 @@ def _revisions(session: Session, symbols: Sequence[str], start: datetime, end: d
 
 def _span(session: Session, store: Store, symbol: str) -> tuple[datetime, datetime]:
     """From the first stored candle of a symbol to the end of the last."""
-    for name, first, last in session.run("queries/symbol_spans"):
+    for name, first, last in session.run("read/symbol_spans"):
         if name == symbol:
             return first, last + MINUTE
     raise UsageError(f"No candles of {symbol} in {store.name}. Run: threadx ingest {symbol}")

@@ -125,9 +125,9 @@ def _replace_natives(session: Session, batches: Sequence[Batch]) -> None:
         unknown = pa.nulls(batch.rejected.num_rows, pa.timestamp("us"))
         rejected = batch.rejected.set_column(minute, "minute", unknown)
         with session.tables(incoming=batch.candles, incoming_rejected=rejected, incoming_requests=batch.requests):
-            session.run("append/find_natives")
-            session.run("append/remove_natives")
-            session.run("append/insert_natives")
+            session.run("natives/find_natives")
+            session.run("natives/remove_natives")
+            session.run("natives/insert_natives")
             session.run("append/insert_rejected")
-            session.run("append/count_native_requests")
+            session.run("natives/count_native_requests")
             session.run("append/insert_requests")

@@ -31,7 +31,7 @@ def write_coverage_map(store: Store, file: Path) -> str:
     Raises `UsageError` if nothing is stored or the file cannot be written, `StoreError`.
     """
     require_no_database(file)
-    months = store.query("queries/coverage_by_month")
+    months = store.query("read/coverage_by_month")
     if not months.num_rows:
         raise UsageError(f"Nothing is stored in {store.name} yet. Run: threadx ingest BTCUSDC")
     note = _describe(months)

@@ -35,7 +35,7 @@ def complete_symbol(context: click.Context, parameter: click.Parameter, incomple
             settings = with_database(settings, options["database"])
         # Whoever presses Tab does not wait for another process that holds the file.
         with Store(replace(settings, lock_timeout_seconds=0.0)).reading() as session:
-            return _beginning(incomplete, (row[0] for row in session.run("queries/symbol_spans")))
+            return _beginning(incomplete, (row[0] for row in session.run("read/symbol_spans")))
     except ThreadxDuckError:
         return []
 

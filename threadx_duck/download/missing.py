@@ -123,17 +123,17 @@ class Demand:
 
 def stored_spans(session: Session) -> dict[str, TimeRange]:
     """From the first to the last stored minute of each symbol."""
-    return {symbol: TimeRange(first, last + MINUTE) for symbol, first, last in session.run("queries/symbol_spans")}
+    return {symbol: TimeRange(first, last + MINUTE) for symbol, first, last in session.run("read/symbol_spans")}
 
 
 def _missing(session: Session, wanted: dict[str, list[TimeRange]]) -> dict[str, list[TimeRange]]:
     """What is neither covered by a conclusive request nor stored: presence needs no proof."""
-    uncovered = _ranges(session.run("queries/uncovered_ranges", **_columns(wanted)))
+    uncovered = _ranges(session.run("missing/uncovered_ranges", **_columns(wanted)))
     if not uncovered:
         return {}
     columns = _columns(uncovered)
     bounds = {"first": min(columns["starts"]), "last": max(columns["ends"])}
-    return _ranges(session.run("queries/absent_ranges", **columns, **bounds))
+    return _ranges(session.run("missing/absent_ranges", **columns, **bounds))
 
 
 def _due(session: Session, missing: dict[str, list[TimeRange]], clock: datetime) -> dict[str, list[TimeRange]]:
@@ -143,7 +143,7 @@ def _due(session: Session, missing: dict[str, list[TimeRange]], clock: datetime)
     """
     if not missing:
         return missing
-    asked = dict(session.run("queries/symbols_in_break", since=clock - DAY, late=LATE_CANDLES + MINUTE))
+    asked = dict(session.run("missing/symbols_in_break", since=clock - DAY, late=LATE_CANDLES + MINUTE))
     return {
         symbol: [span for span in spans if symbol not in asked or span.start < asked[symbol]]
         for symbol, spans in missing.items()

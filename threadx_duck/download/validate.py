@@ -34,7 +34,7 @@ def validate_results(
     for timeframe in timeframes:
         with store.reading() as session:
             counts = session.run(
-                "queries/candle_counts",
+                "validate/candle_counts",
                 symbols=list(results),
                 width=timeframe.width,
                 start=wanted.start,
@@ -84,7 +84,7 @@ def _changed(store: Store, results: Mapping[str, SymbolResult], timeframe: Timef
     reach = timeframe.step - MINUTE if has_own_grid(timeframe) else MINUTE * 0
     changed: Ranges = {}
     with store.reading() as session:
-        rows = session.run("queries/changed_candles", request_ids=request_ids, width=timeframe.width)
+        rows = session.run("validate/changed_candles", request_ids=request_ids, width=timeframe.width)
     for symbol, start, end in rows:
         changed.setdefault(symbol, []).append(TimeRange(start - reach, end))
     return {symbol: join_ranges(ranges) for symbol, ranges in changed.items()}

@@ -119,7 +119,7 @@ class Exporter:
 
     def _stored(self) -> list[str]:
         with self._store.reading() as session:
-            return [row[0] for row in session.run("queries/symbol_spans")]
+            return [row[0] for row in session.run("read/symbol_spans")]
 
     def _plan(self, symbol: str, timeframe: Timeframe) -> Iterator[_Planned]:
         start, end = self._request.start, self._request.end
@@ -181,10 +181,10 @@ class Exporter:
 
     def _tables(self, planned: _Planned) -> Iterator[pa.Table]:
         """The candles of a file a year at a time, in time order; at least one table."""
-        name = "queries/candles_1m" if planned.timeframe is ONE_MINUTE else "queries/candles"
+        name = "read/candles_1m" if planned.timeframe is ONE_MINUTE else "read/candles"
         width = {} if planned.timeframe is ONE_MINUTE else {"width": planned.timeframe.width}
         with self._store.reading() as session:
-            first, last = session.run("queries/symbol_span", symbol=planned.symbol)[0]
+            first, last = session.run("read/symbol_span", symbol=planned.symbol)[0]
             if first is None:
                 raise StoreError(f"{planned.symbol} was removed while it was exported.")
             first = max(planned.span.start, first - planned.timeframe.step)

@@ -111,10 +111,10 @@ class Importer:
             raise UsageError(f"{path} is the store itself.")
         sha256 = hash_file(path)
         with Store(replace(self._settings, database=path.absolute())).reading() as session:
-            for symbol, first, last in session.run("queries/symbol_spans"):
+            for symbol, first, last in session.run("read/symbol_spans"):
                 for year in range(first.year, last.year + 1):
                     span = {"start": datetime(year, 1, 1), "end": datetime(year + 1, 1, 1)}
-                    candles = session.query("queries/candles_1m", symbol=symbol, **span)
+                    candles = session.query("read/candles_1m", symbol=symbol, **span)
                     if not candles.num_rows:
                         continue
                     page = to_import(path, *_of_store(path, symbol, candles), b"")
@@ -157,7 +157,7 @@ class Importer:
             self._result_of[request.request_id].rows_rejected += request.ledger_row()["rows_rejected"]
         with self._store.reading() as session:
             identifiers = [request.request_id for request in requests]
-            for request_id, candles in session.run("queries/unapplied_revisions", requests=identifiers):
+            for request_id, candles in session.run("importer/unapplied_revisions", requests=identifiers):
                 self._result_of[request_id].rows_differing += candles
 
 

@@ -52,7 +52,7 @@ def require_unshifted(session: Session, page: Page) -> None:
         return
     first, last = page.candles["open_time"][0].as_py(), page.candles["open_time"][-1].as_py()
     with session.tables(incoming=page.candles):
-        found = session.run("queries/import_shifts", symbol=page.symbol, first=first, last=last)
+        found = session.run("objections/import_shifts", symbol=page.symbol, first=first, last=last)
     counts: dict[timedelta, tuple[int, int]] = {shift: (equal, compared) for shift, equal, compared in found}
     if not counts:
         return
@@ -77,7 +77,7 @@ def without_absent(session: Session, page: Page) -> tuple[Page, int]:
         return page, 0
     first, last = page.candles["open_time"][0].as_py(), page.candles["open_time"][-1].as_py()
     with session.tables(incoming=page.candles):
-        kept = session.query("queries/import_unproven", symbol=page.symbol, first=first, end=last + MINUTE)
+        kept = session.query("objections/import_unproven", symbol=page.symbol, first=first, end=last + MINUTE)
     left_out = page.candles.num_rows - kept.num_rows
     if not left_out:
         return page, 0

@@ -43,7 +43,7 @@ def prepare_file(session: Session, batches: Sequence[Batch]) -> None:
     bounds = [_bounds(batch) for batch in batches]
     if bounds:
         sort_finished(session, min(first for first, _ in bounds), max(end for _, end in bounds))
-    session.run("append/use_one_thread")
+    session.use_one_thread()
 
 
 def append_to_file(session: Session, batches: Sequence[Batch]) -> list[Appended]:
@@ -66,7 +66,8 @@ def _append(session: Session, batch: Batch, *, spare_memory: bool = False) -> li
     with session.tables(incoming=batch.candles, incoming_rejected=batch.rejected, incoming_requests=batch.requests):
         stored = session.run("append/find_stored", first=first, last=last)[0][0]
         if spare_memory:
-            session.run("append/lift_memory_limit" if stored else "append/limit_memory")
+            # What is written is not held in memory as well, while the parsers need it; joins with what is stored are.
+            session.limit_memory(None if stored else "80MB")
         if stored:
             session.run("append/record_revisions")
             session.run("append/remove_replaced", first=first, last=last)

@@ -16,11 +16,11 @@ def count_candles(store: Store, symbol: str, span: TimeRange | None = None) -> i
     """How many candles of a symbol a removal would delete. Raises `UsageError` if the symbol is not stored."""
     start, end = span or _EVER
     with store.reading() as session:
-        stored = [row[0] for row in session.run("queries/symbol_spans")]
+        stored = [row[0] for row in session.run("read/symbol_spans")]
         (symbol,) = read_symbols([symbol], lambda: stored)
         if symbol not in stored:
             raise UsageError(f"No candles of {symbol} in {store.name}.{offer(symbol, stored)}")
-        return int(session.run("queries/count_candles", symbol=symbol, start=start, end=end)[0][0])
+        return int(session.run("read/count_candles", symbol=symbol, start=start, end=end)[0][0])
 
 
 def remove_candles(store: Store, symbol: str, span: TimeRange | None = None) -> int:
@@ -32,7 +32,7 @@ def remove_candles(store: Store, symbol: str, span: TimeRange | None = None) -> 
     (symbol,) = store.named([symbol])
 
     def remove(session: Session) -> int:
-        count = int(session.run("queries/count_candles", symbol=symbol, start=start, end=end)[0][0])
+        count = int(session.run("read/count_candles", symbol=symbol, start=start, end=end)[0][0])
         remove_evidence(session, symbol, TimeRange(start, end))
         if span is None:
             session.run("remove/delete_natives", symbol=symbol)
@@ -46,10 +46,15 @@ def remove_evidence(session: Session, symbol: str, span: TimeRange) -> None:
     """Deletes a symbol's candles in a range with their evidence, inside the session's transaction."""
     start, end = span
     session.run("remove/find_split", symbol=symbol, start=start, end=end)
-    for name in ("move_candles", "move_rejected", "move_revisions"):
-        session.run(f"remove/{name}", symbol=symbol, end=end)
+    for name in ("remove/move_candles", "remove/move_rejected", "remove/move_revisions"):
+        session.run(name, symbol=symbol, end=end)
     session.run("remove/insert_split", end=end)
-    for name in ("shrink_requests", "delete_candles", "delete_rejected", "delete_revisions"):
-        session.run(f"remove/{name}", symbol=symbol, start=start, end=end)
+    for name in (
+        "remove/shrink_requests",
+        "remove/delete_candles",
+        "remove/delete_rejected",
+        "remove/delete_revisions",
+    ):
+        session.run(name, symbol=symbol, start=start, end=end)
     session.run("remove/recount_requests", symbol=symbol)
     session.run("remove/delete_idle_requests", symbol=symbol)

@@ -61,13 +61,14 @@ def _is_mixed(session: Session, start: datetime, end: datetime) -> bool:
 
 
 def _sort(session: Session, start: datetime, end: datetime) -> None:
-    session.run("sort/limit_memory")
+    # Lets a sort of five million candles spill to disk: half the memory for a third more time.
+    session.limit_memory("500MB")
     blocks = _file_blocks(session)
     _move_sorted(session, start, end)
     if _file_blocks(session) > blocks:
         # Moved once more, the candles take the place that they have left, and the file ends where it did.
         _move_sorted(session, start, end)
-    session.run("append/lift_memory_limit")
+    session.limit_memory(None)
 
 
 def _move_sorted(session: Session, start: datetime, end: datetime) -> None:
@@ -81,4 +82,4 @@ def _move_sorted(session: Session, start: datetime, end: datetime) -> None:
 
 
 def _file_blocks(session: Session) -> int:
-    return int(session.run("queries/file_state")[0][1])
+    return int(session.run("store/file_state")[0][1])

@@ -13,7 +13,7 @@ import threading
 from collections.abc import Callable, Collection, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from datetime import timedelta
-from functools import cache
+from functools import cache, partial
 from typing import TypeVar
 
 import duckdb
@@ -189,10 +189,10 @@ class Lake:
             self._locked(holder, (_WHOLE,)),
             self.connected(read_only=False) as session,
         ):
-            for name in ("flush_inlined", "rewrite_deleted", "merge_files"):
-                self._repeatedly(lambda name=name: session.run(f"lake/{name}", lake=LAKE))  # type: ignore[misc]
-            for name in ("expire_snapshots", "delete_files"):
-                session.run(f"lake/{name}", lake=LAKE, kept=RETENTION)
+            for name in ("lake/flush_inlined", "lake/rewrite_deleted", "lake/merge_files"):
+                self._repeatedly(partial(session.run, name, lake=LAKE))
+            for name in ("lake/expire_snapshots", "lake/delete_files"):
+                session.run(name, lake=LAKE, kept=RETENTION)
             # DuckLake deletes whatever Parquet lies there, also what somebody else has put beside the lake's files.
             if all(is_own for _, _, is_own in session.run("lake/unlisted_files", files=self.file_pattern())):
                 session.run("lake/delete_orphans", lake=LAKE, kept=RETENTION)

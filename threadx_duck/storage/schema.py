@@ -32,4 +32,4 @@ def bring_up_to_date(
                 for name in STEPS.get(step, ()):
                     session.run(name)
         define_schema(session)
-        session.run("append/set_store_info", version=SCHEMA_VERSION, market=market, now=utc_now())
+        session.run("store/set_store_info", version=SCHEMA_VERSION, market=market, now=utc_now())

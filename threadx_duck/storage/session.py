@@ -236,11 +236,22 @@ class Session:
     def attach(self, other: Address, name: str) -> None:
         """Lets statements read another store under a name. Raises `StoreError` if it cannot be opened."""
         if isinstance(other, LakeAddress):
-            # Imported where it is needed: a file needs none of it.
             load_extensions(self._connection)
             attach_lake(self._connection, other, name, read_only=True)
             return
         self._do(f"attach {literal(str(other))} as {name} (read_only)", other)
+
+    def detach(self, name: str) -> None:
+        """Closes another store that `attach` opened. Raises `StoreError`."""
+        self._control(f"detach {name}")
+
+    def limit_memory(self, size: str | None) -> None:
+        """Holds the next statements to some memory, such as ``80MB``; None gives back what DuckDB takes by itself."""
+        self._control("reset memory_limit" if size is None else f"set memory_limit = {literal(size)}")
+
+    def use_one_thread(self) -> None:
+        """Keeps inserted candles in their order: two threads mix it, for 8 % more bytes and no less time."""
+        self._control("set threads = 1")
 
     def load(self, extension: str) -> None:
         """Loads one of DuckDB's extensions. Raises `StoreError` naming what to install."""
@@ -276,14 +287,17 @@ class Session:
         rows = self._do(f"select count(*), coalesce(sum(hash(row)), 0) from {name} as row", self._address)  # noqa: S608
         return rows[0][0], rows[0][1]
 
-    def checkpoint(self) -> None:
-        """Writes what is in the log into the file. Raises `StoreError`; the log keeps it then."""
-        self._do("checkpoint", self._address)
+    def checkpoint(self, name: str = "") -> None:
+        """Writes what is in the log into the file, or that of a database attached under a name.
+
+        Raises `StoreError`; the log keeps it then.
+        """
+        self._do(f"checkpoint {name}", self._address)
 
     def info(self) -> StoreInfo | None:
         """What the store says of itself; None if it is none of this project."""
         try:
-            rows = self.run("queries/store_info")
+            rows = self.run("store/store_info")
         except StoreError as error:
             # To ask for the table's name first would take longer than anything else on a fresh connection.
             if isinstance(error.__cause__, duckdb.CatalogException):
@@ -347,7 +361,7 @@ def scratch(candles: pa.Table) -> Iterator[Session]:
         for file in list_definitions():
             session.define(file, comment=False)
         with session.tables(incoming=candles):
-            session.run("append/insert_scratch")
+            session.run("scratch/insert_scratch")
         yield session
 
 

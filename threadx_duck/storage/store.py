@@ -154,7 +154,7 @@ class Store:
         with self._database.connected(read_only=False) as session:
             self._require_store(session.info())
             self._ensure_schema(session)
-            session.run("append/set_published", published_at=moment, published_from=origin)
+            session.run("store/set_published", published_at=moment, published_from=origin)
             # Closing does it too, but swallows a failure.
             session.checkpoint()
 
@@ -188,7 +188,7 @@ class Store:
         if not self.exists:
             return []
         with self.reading() as session:
-            return [row[0] for row in session.run("queries/symbol_spans")]
+            return [row[0] for row in session.run("read/symbol_spans")]
 
     def named(self, symbols: Collection[str]) -> list[str]:
         """Symbols as somebody typed them, read as `threadx_duck.texts.symbols.read_symbols` says."""
@@ -199,7 +199,7 @@ class Store:
         if not symbols:
             return []
         with self.reading() as session:
-            stored = [row[0] for row in session.run("queries/symbol_spans")]
+            stored = [row[0] for row in session.run("read/symbol_spans")]
         named = read_symbols(symbols, lambda: stored)
         unknown = [symbol for symbol in named if symbol not in stored]
         if unknown:

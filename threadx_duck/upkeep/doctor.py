@@ -77,7 +77,7 @@ def _store(store: Store, settings: Settings) -> list[Finding]:
     if store.lake is not None:
         return _lake(store.lake, store, settings)
     with store.reading() as session:
-        block, total, free, storage = session.run("queries/file_state")[0]
+        block, total, free, storage = session.run("store/file_state")[0]
         info = session.info()
     size = store.path.stat().st_size
     market = settings.store.market if info is None else info.market

@@ -61,10 +61,10 @@ def compact(store: Store) -> Compacted:
             _rewrite(session)
             session.attach(temporary, "new")
             _require_same(store, session)
-            session.run("maintenance/detach_new")
+            session.detach("new")
             if sys.platform == "win32":
                 # No file is replaced there while it is open; the replacing fails if a writer opens it meanwhile.
-                session.run("maintenance/detach_old")
+                session.detach("old")
             # While the old file is still held: a writer that waits for it finds the new one.
             replace_file(temporary, store.path)
     except OSError as error:
@@ -128,8 +128,8 @@ def _rewrite(session: Session) -> None:
     for schema, table in _in_order(session):
         columns = session.run("maintenance/list_columns", database="old", schema=schema, table=table)
         session.copy_table(schema, table, columns, _ORDERS.get(table, "") if schema == "main" else "")
-    session.run("maintenance/checkpoint_new")
-    session.run("maintenance/detach_new")
+    session.checkpoint("new")
+    session.detach("new")
 
 
 def _in_order(session: Session) -> list[tuple[str, str]]:

@@ -21,7 +21,13 @@ from threadx_duck.storage.sqlfiles import list_sql
 if TYPE_CHECKING:
     from threadx_duck.storage.store import Session, Store
 
-_EVIDENCE = ("requests", "rejected_rows", "revisions", "native_candles")
+# Each table of evidence, with the statements that delete a symbol's rows and that insert others in their place.
+_EVIDENCE = {
+    "requests": ("migrate/delete_requests", "migrate/insert_requests"),
+    "rejected_rows": ("migrate/delete_rejected_rows", "migrate/insert_rejected_rows"),
+    "revisions": ("migrate/delete_revisions", "migrate/insert_revisions"),
+    "native_candles": ("remove/delete_natives", "migrate/insert_native_candles"),
+}
 
 Progress = Callable[[int, int], None]
 
@@ -158,14 +164,14 @@ def _copy_candles(source: Store, target: Store, symbol: str, span: TimeRange) ->
     candles = source.query("migrate/candles", **parameters)
 
     def insert(session: Session) -> None:
-        if session.run("queries/count_candles", **parameters)[0][0]:
+        if session.run("read/count_candles", **parameters)[0][0]:
             raise StoreError(f"Somebody else writes to {target.name}. Run the same command again when that is done.")
         with session.tables(incoming=candles):
             session.run("append/insert_all_candles")
 
     def keep_order(session: Session) -> None:
         if target.lake is None:
-            session.run("append/use_one_thread")
+            session.use_one_thread()
 
     target.change((symbol,), insert, keep_order)
     return int(candles.num_rows)
@@ -174,14 +180,14 @@ def _copy_candles(source: Store, target: Store, symbol: str, span: TimeRange) ->
 def _copy_evidence(source: Store, target: Store, symbol: str) -> None:
     """Puts the source's evidence of a symbol in the place of what the target has of it."""
     with source.reading() as session:
-        tables = {name: session.query(f"migrate/{name}", symbol=symbol) for name in _EVIDENCE}
+        tables = {name: session.query("migrate/evidence", table=name, symbol=symbol) for name in _EVIDENCE}
 
     def replace(session: Session) -> None:
-        for name, rows in tables.items():
-            session.run(f"migrate/delete_{name}", symbol=symbol)
-            if rows.num_rows:
-                with session.tables(incoming=rows):
-                    session.run(f"migrate/insert_{name}")
+        for name, (delete, insert) in _EVIDENCE.items():
+            session.run(delete, symbol=symbol)
+            if tables[name].num_rows:
+                with session.tables(incoming=tables[name]):
+                    session.run(insert)
 
     target.change((symbol,), replace)
 

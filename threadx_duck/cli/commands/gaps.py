@@ -38,7 +38,7 @@ def gaps(app: App, symbols: tuple[str, ...], start: str | None, end: str | None,
     first, last = parse_range(start, end)
     chosen = app.store().require_stored(symbols)
     table = app.store().query(
-        "queries/gaps",
+        "read/gaps",
         symbols=chosen,
         start=first or datetime.min,
         end=last or datetime.max,

@@ -36,7 +36,7 @@ def status(app: App, symbols: tuple[str, ...], max_age: str | None, *, as_json: 
     age = None if max_age is None else read_age(max_age)
     store = app.store()
     chosen = store.require_stored(symbols)
-    rows = store.query("queries/status", symbols=chosen).to_pylist()
+    rows = store.query("read/status", symbols=chosen).to_pylist()
     candles = sum(row["candles"] for row in rows)
     size, info = store.bytes, store.info()
     copied_at, origin = (info.published_at, info.published_from) if info else (None, None)

@@ -6,7 +6,8 @@ with compared as (
         new.request_id,
         count(*) filter (where old.open_time is null) as rows_added,
         count(*) filter (
-            where old.open <> new.open
+            where
+                old.open <> new.open
             or old.high <> new.high
             or old.low <> new.low
             or old.close <> new.close

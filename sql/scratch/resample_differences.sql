@@ -5,7 +5,7 @@
 --   $width VARCHAR: width of a candle, as text of an interval
 -- Returns: one number.
 with spans as (
-    select symbol, min(open_time) as first_open_time, max(open_time) + interval 1 minute as until
+    select symbol, min(open_time) as first_open_time, max(open_time) + interval '1 minute' as until
     from candles_1m
     group by symbol
 ),

@@ -13,9 +13,9 @@ filled as (
     select minute.*
     from candles_filled(
         null,
-        interval 1 minute,
+        interval '1 minute',
         (select first_open_time from span),
-        (select last_open_time from span) + interval 1 minute,
+        (select last_open_time from span) + interval '1 minute',
         max_gap := $max_gap
     ) as minute
     where

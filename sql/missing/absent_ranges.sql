@@ -13,7 +13,7 @@ with asked as (
         unnest($ends) as range_end,
 ),
 present as (
-    select asked.symbol, asked.range_start as asked_start, candle.open_time, candle.open_time + interval 1 minute as until
+    select asked.symbol, asked.range_start as asked_start, candle.open_time, candle.open_time + interval '1 minute' as until
     from asked
     inner join candles_1m as candle
         on asked.symbol = candle.symbol

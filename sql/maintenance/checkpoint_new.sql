@@ -1,2 +1,0 @@
--- checkpoint_new: Writes the log of the new database into its file.
-checkpoint new

@@ -1,2 +1,0 @@
--- detach_new: Closes the new database.
-detach new

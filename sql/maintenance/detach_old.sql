@@ -1,2 +1,0 @@
--- detach_old: Closes the old database.
-detach old
