@@ -19,7 +19,7 @@ from threadx_duck.config import get_settings
 from threadx_duck.ingest import IngestionManager
 from threadx_duck.ledger.append import append_to_store
 from threadx_duck.ledger.requests import make_batches
-from threadx_duck.upkeep.maintenance import compact
+from threadx_duck.upkeep.compact import compact
 
 
 def grow(manager: IngestionManager, *, walks: str, first: int, last: int, days: int) -> dict[str, Any]:

@@ -37,7 +37,7 @@ from common import (
 from threadx_duck.ledger.append import append_to_store
 from threadx_duck.ledger.requests import OpenRequest, make_batches
 from threadx_duck.storage.store import Store
-from threadx_duck.upkeep.maintenance import compact
+from threadx_duck.upkeep.compact import compact
 
 
 def main() -> None:

@@ -40,7 +40,7 @@ def slow(name):
     if name not in {{names}}:
         return file
     {_SAY}
-    is_select = not name.startswith("maintenance/")
+    is_select = not name.startswith("compact/")
     text = f"select q.* from ({{{{file.statement}}}}) q, ({ENDLESS}) e" if is_select else {ENDLESS!r}
     return dataclasses.replace(file, statement=text)
 session.read_sql = slow
@@ -86,8 +86,8 @@ def _interrupted(arguments: list[str], patch: str, number: signal.Signals) -> tu
         pytest.param(["candles", "BTCUSDC", "1h"], "read/candles", signal.SIGINT, id="candles"),
         pytest.param(["export", "out"], "read/symbol_span", signal.SIGINT, id="export"),
         pytest.param(["status"], "read/status", signal.SIGINT, id="status"),
-        pytest.param(["compact"], "maintenance/copy_schema", signal.SIGINT, id="compact"),
-        pytest.param(["compact"], "maintenance/copy_schema", signal.SIGTERM, id="compact, SIGTERM"),
+        pytest.param(["compact"], "compact/copy_schema", signal.SIGINT, id="compact"),
+        pytest.param(["compact"], "compact/copy_schema", signal.SIGTERM, id="compact, SIGTERM"),
         pytest.param(["verify", "-t", "1h"], "comparison/verifiable_ranges", signal.SIGINT, id="verify"),
     ],
 )

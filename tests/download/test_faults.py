@@ -324,7 +324,7 @@ def test_host_without_tls_fails_clearly(settings: Settings, exchange: LoopbackEx
 def test_clock_of_this_machine_an_hour_off_changes_nothing(
     settings: Settings, exchange: LoopbackExchange, truth: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for module in ("demand", "sources.http"):
+    for module in ("download.missing", "exchange.http"):
         monkeypatch.setattr(f"threadx_duck.{module}.utc_now", lambda: datetime(2024, 2, 4, 13))
     with IngestionManager(settings) as manager:
         result = manager.update_assets_batch([STRUCK], "2024-02-04", source="rest")[STRUCK]

@@ -21,7 +21,7 @@ from threadx_duck.errors import StoreConflictError, StoreLockedError
 from threadx_duck.simulator import LoopbackExchange
 from threadx_duck.storage.session import Session
 from threadx_duck.storage.store import Store
-from threadx_duck.upkeep.maintenance import compact
+from threadx_duck.upkeep.compact import compact
 
 SYMBOLS = ("BTCUSDC", "ETHUSDC")
 RANGE = ("--start", "2024-01-01", "--source", "rest")
@@ -45,7 +45,7 @@ COUNT = "select count(*), count(distinct (symbol, open_time)) from candles_1m"
 KILLED_AT = """
 import os, sys
 from threadx_duck.cli.main import run
-from threadx_duck.upkeep.maintenance import compact
+from threadx_duck.upkeep.compact import compact
 from threadx_duck.storage.session import Session
 
 original, left = Session.run, [int(sys.argv[2])]

@@ -26,7 +26,7 @@ from threadx_duck.errors import StoreError
 from threadx_duck.ingest import IngestionManager
 from threadx_duck.simulator import LoopbackExchange
 from threadx_duck.storage.store import Store
-from threadx_duck.upkeep.maintenance import compact
+from threadx_duck.upkeep.compact import compact
 from threadx_duck.upkeep.publish import publish
 
 SYMBOLS = ("BTCUSDC", "ETHUSDC")

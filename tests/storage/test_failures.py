@@ -20,7 +20,7 @@ from threadx_duck.errors import QueryError, StoreError, StoreLockedError
 from threadx_duck.ingest import IngestionManager
 from threadx_duck.storage.failures import open_error, store_error
 from threadx_duck.storage.store import Store
-from threadx_duck.upkeep.maintenance import back_up
+from threadx_duck.upkeep.backup import back_up
 from threadx_duck.upkeep.publish import publish
 
 DAY_ONE = ("2024-01-01", "2024-01-01")
@@ -346,17 +346,15 @@ def test_full_disk_leaves_the_store_uncompacted(
 # Everything is imported and read before the rights are dropped: the interpreter may lie where nobody may look.
 _AS_NOBODY = """
 import encodings.utf_8_sig, os, sys
-from threadx_duck.audit import checks
-from threadx_duck.download import run as download
-from threadx_duck.upkeep import doctor
+from importlib import import_module
 from threadx_duck import ingest
-from threadx_duck.upkeep import maintenance
-from threadx_duck.upkeep import publish as publishing
-from threadx_duck.ledger import remove as removal
-from threadx_duck.storage import sqlfiles
-from threadx_duck.storage import store
-from threadx_duck.cli import output
+from threadx_duck.cli.commands import COMMANDS
+from threadx_duck.cli.lazy import module_of
 from threadx_duck.cli.main import run
+from threadx_duck.download import run as download
+from threadx_duck.storage import sqlfiles
+for command in COMMANDS:
+    import_module("threadx_duck.cli.commands." + module_of(command))
 import click, rich.table, rich.console, tenacity, pyarrow.csv, pyarrow.compute
 for folder in filter(lambda entry: entry.is_dir(), sqlfiles.sql_root().iterdir()):
     sqlfiles.list_sql(folder.name)

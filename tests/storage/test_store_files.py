@@ -28,7 +28,7 @@ from threadx_duck.errors import StoreLockedError
 from threadx_duck.storage.failures import store_error
 from threadx_duck.storage.schema import SCHEMA_VERSION
 from threadx_duck.storage.store import Store
-from threadx_duck.upkeep import maintenance
+from threadx_duck.upkeep import compact as compacting
 from threadx_duck.upkeep import publish as publishing
 
 CANDLES = 1_320
@@ -194,13 +194,13 @@ def test_nobody_else_can_look_into_a_store_while_it_is_rewritten(
 ) -> None:
     store.chmod(0o600)
     seen: list[int] = []
-    compare = maintenance._require_same
+    compare = compacting._require_same
 
     def look(*arguments: Any) -> None:
         seen.extend(_mode(path) for path in store.parent.iterdir() if path != store)
         compare(*arguments)
 
-    monkeypatch.setattr(maintenance, "_require_same", look)
+    monkeypatch.setattr(compacting, "_require_same", look)
     assert invoke("compact").exit_code == 0
     assert seen == [0o700]
 
@@ -209,7 +209,7 @@ def test_compact_of_somebody_elses_store_is_refused_before_any_work(
     store: Path, invoke: Invoke, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: 4_321)
-    monkeypatch.setattr(maintenance, "_rewrite", lambda _: pytest.fail("it was rewritten"))
+    monkeypatch.setattr(compacting, "_rewrite", lambda _: pytest.fail("it was rewritten"))
     ran = invoke("compact")
     assert ran.exit_code == 1
     assert f"belongs to user {store.stat().st_uid}, and rewritten here it would be yours." in ran.stderr
@@ -320,10 +320,10 @@ def test_marking_never_makes_a_store(tmp_path: Path) -> None:
 
 _STOP = """
 import os, sys, signal
-from threadx_duck import {module}
+import threadx_duck.{module} as module
 def stop(*_, **__):
     os.kill(os.getpid(), signal.SIGKILL)
-{module}.replace_file = stop
+module.replace_file = stop
 from threadx_duck.cli.main import run
 sys.exit(int(run(sys.argv[1:])))
 """
@@ -339,13 +339,17 @@ def _killed_before_the_swap(module: str, *arguments: str | Path, folder: Path) -
 @pytest.mark.parametrize(
     ("module", "command", "again"),
     [
-        ("maintenance", ("backup", "backups"), ("backup", "backups")),
-        ("maintenance", ("backup", "backups"), ("ingest", "BTCUSDC", "--end", "2024-01-01")),
-        ("maintenance", ("backup", "backups"), ("publish", "elsewhere/read.duckdb")),
-        ("publishing", ("publish", "backups/read.duckdb"), ("compact",)),
-        ("publishing", ("publish", "backups/read.duckdb"), ("publish", "backups/read.duckdb")),
-        ("maintenance", ("compact",), ("ingest", "BTCUSDC", "--end", "2024-01-01")),
-        ("exporting", ("export", "--format", "csv", "data/processed"), ("export", "--format", "csv", "data/processed")),
+        ("upkeep.backup", ("backup", "backups"), ("backup", "backups")),
+        ("upkeep.backup", ("backup", "backups"), ("ingest", "BTCUSDC", "--end", "2024-01-01")),
+        ("upkeep.backup", ("backup", "backups"), ("publish", "elsewhere/read.duckdb")),
+        ("upkeep.publish", ("publish", "backups/read.duckdb"), ("compact",)),
+        ("upkeep.publish", ("publish", "backups/read.duckdb"), ("publish", "backups/read.duckdb")),
+        ("upkeep.compact", ("compact",), ("ingest", "BTCUSDC", "--end", "2024-01-01")),
+        (
+            "files.exporter",
+            ("export", "--format", "csv", "data/processed"),
+            ("export", "--format", "csv", "data/processed"),
+        ),
     ],
     ids=lambda value: " ".join(value[:2]) if isinstance(value, tuple) else None,
 )

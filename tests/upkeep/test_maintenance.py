@@ -21,7 +21,8 @@ from threadx_duck.errors import StoreError, StoreLockedError, UsageError
 from threadx_duck.ingest import IngestionManager
 from threadx_duck.storage.store import Store
 from threadx_duck.upkeep import maintenance
-from threadx_duck.upkeep.maintenance import back_up, compact
+from threadx_duck.upkeep.backup import back_up
+from threadx_duck.upkeep.compact import compact
 from threadx_duck.upkeep.publish import publish
 
 RANGE = ("2024-01-01", "2024-01-02")

@@ -22,9 +22,8 @@ from threadx_duck.errors import ThreadxDuckError
 Completer = Callable[[click.Context, click.Parameter, str], list[str]]
 
 
-def complete_symbol(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:
+def complete_symbol(context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[str]:
     """The stored symbols that begin so; none if the store cannot be read at once."""
-    del parameter
     from threadx_duck.config import get_settings, with_database
     from threadx_duck.storage.store import Store
 
@@ -40,9 +39,8 @@ def complete_symbol(context: click.Context, parameter: click.Parameter, incomple
         return []
 
 
-def complete_timeframe(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:
+def complete_timeframe(_context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[str]:
     """The timeframes that have a view."""
-    del context, parameter
     return _beginning(incomplete, TIMEFRAMES)
 
 

@@ -21,23 +21,20 @@ class LazyGroup(click.Group):
         self._package = lazy_package
         self._short_helps = lazy_commands
 
-    def list_commands(self, ctx: click.Context) -> list[str]:
+    def list_commands(self, _ctx: click.Context) -> list[str]:
         """The names of all commands, in the order of the help."""
-        del ctx
         return list(self._short_helps)
 
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+    def get_command(self, _ctx: click.Context, cmd_name: str) -> click.Command | None:
         """The command, its module imported; None if there is no such command."""
-        del ctx
         if cmd_name not in self._short_helps:
             return None
         name = module_of(cmd_name)
         command: click.Command = getattr(import_module(f"{self._package}.{name}"), name)
         return command
 
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+    def format_commands(self, _ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Writes the list of commands, from the table alone."""
-        del ctx
         with formatter.section("Commands"):
             formatter.write_dl(list(self._short_helps.items()))
 

@@ -51,9 +51,8 @@ class _LateFile(RotatingFileHandler):
         Path(self.baseFilename).parent.mkdir(parents=True, exist_ok=True)
         return super()._open()
 
-    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - the library's name
+    def handleError(self, _record: logging.LogRecord) -> None:  # noqa: N802 - the library's name
         """Says once that lines are lost, and why: a log that cannot be written stops nobody's download."""
-        del record
         if not self._told:
             self._told = True
             reason = getattr(sys.exc_info()[1], "strerror", None) or sys.exc_info()[1]

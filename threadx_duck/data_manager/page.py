@@ -257,7 +257,7 @@ class DataManagerPage(ttk.Frame):
     def _modified(self) -> float:
         store = self.downloads.manager.store
         # A lake is asked over the network, which the window's thread must not wait for: it is looked into on demand.
-        return store.modified if store.lake is None else 0.0
+        return store.modified if store.is_near else 0.0
 
     def _add(self, symbols: Sequence[str]) -> None:
         known = set(self.symbols.symbols)

@@ -76,9 +76,8 @@ class _Adapter(HTTPAdapter):
         watch_connections(manager)
         return manager
 
-    def proxy_headers(self, proxy: str) -> dict[str, str]:
+    def proxy_headers(self, _proxy: str) -> dict[str, str]:
         """The header that a proxy wants."""
-        del proxy
         return {} if self._user is None else {"Proxy-Authorization": self._user}
 
 

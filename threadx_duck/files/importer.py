@@ -107,7 +107,7 @@ class Importer:
 
     def _read_store(self, path: Path) -> Iterator[Page]:
         """The candles of another store. Where they came from stays its own affair: here they are an import."""
-        if self._store.lake is None and self._store.exists and path.samefile(self._store.path):
+        if self._store.lies_at(path):
             raise UsageError(f"{path} is the store itself.")
         sha256 = hash_file(path)
         with Store(replace(self._settings, database=path.absolute())).reading() as session:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import TYPE_CHECKING
 
 from threadx_duck.ledger.sort import sort_finished
@@ -33,27 +34,27 @@ def append_to_store(store: Store, batches: Sequence[Batch]) -> list[Appended]:
     Where an answer differs from what is stored, the source of higher or equal rank holds and the
     difference is recorded in ``revisions``. Makes the store where needed; raises `StoreError`.
     """
-    if store.lake is None:
-        return store.change((), lambda s: append_to_file(s, batches), lambda s: prepare_file(s, batches))
-    return store.change(symbols_of(batches), lambda session: append_batches(session, batches))
+    symbols = symbols_of(batches)
+    if store.keeps_order:
+        append = partial(append_batches, batches=batches, spare_memory=True)
+        return store.change(symbols, append, partial(_prepare_order, batches=batches))
+    return store.change(symbols, partial(append_batches, batches=batches))
 
 
-def prepare_file(session: Session, batches: Sequence[Batch]) -> None:
-    """What a file needs before `append_to_file`, outside the transaction; a lake sorts by itself."""
+def _prepare_order(session: Session, batches: Sequence[Batch]) -> None:
+    """Sorts what is whole, outside the transaction, and has the rows inserted in their order."""
     bounds = [_bounds(batch) for batch in batches]
     if bounds:
         sort_finished(session, min(first for first, _ in bounds), max(end for _, end in bounds))
     session.use_one_thread()
 
 
-def append_to_file(session: Session, batches: Sequence[Batch]) -> list[Appended]:
-    """Appends inside the transaction of the caller, sparing the memory that parsers need meanwhile."""
-    return [row for batch in batches for row in _append(session, batch, spare_memory=True)]
+def append_batches(session: Session, batches: Sequence[Batch], *, spare_memory: bool = False) -> list[Appended]:
+    """Appends inside the transaction of the caller; see `append_to_store`.
 
-
-def append_batches(session: Session, batches: Sequence[Batch]) -> list[Appended]:
-    """Appends inside the transaction of the caller; see `append_to_store`."""
-    return [row for batch in batches for row in _append(session, batch)]
+    ``spare_memory`` leaves to parsers the memory that they need meanwhile.
+    """
+    return [row for batch in batches for row in _append(session, batch, spare_memory=spare_memory)]
 
 
 def symbols_of(batches: Sequence[Batch]) -> set[str]:
@@ -61,7 +62,7 @@ def symbols_of(batches: Sequence[Batch]) -> set[str]:
     return {symbol for batch in batches for symbol in batch.requests["symbol"].to_pylist()}
 
 
-def _append(session: Session, batch: Batch, *, spare_memory: bool = False) -> list[Appended]:
+def _append(session: Session, batch: Batch, *, spare_memory: bool) -> list[Appended]:
     first, last = _bounds(batch)
     with session.tables(incoming=batch.candles, incoming_rejected=batch.rejected, incoming_requests=batch.requests):
         stored = session.run("append/find_stored", first=first, last=last)[0][0]

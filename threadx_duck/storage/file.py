@@ -10,10 +10,10 @@ import threading
 import time
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, BinaryIO, TypeVar
+from typing import Any, BinaryIO, Literal, NoReturn, TypeVar
 
 import duckdb
 
@@ -29,7 +29,7 @@ from threadx_duck.disk.posix import (
     state_of,
 )
 from threadx_duck.disk.temporaries import temporary_beside
-from threadx_duck.errors import CONTINUES, StoreError, StoreLockedError
+from threadx_duck.errors import CONTINUES, StoreError, StoreLockedError, UsageError
 from threadx_duck.storage.failures import moved_error, open_error
 from threadx_duck.storage.session import Session, prepare
 from threadx_duck.storage.sqlfiles import list_definitions, literal
@@ -58,6 +58,10 @@ class Database:
     ``on_wait`` is told, once per wait, that another process holds the file.
     """
 
+    kind: Literal["file"] = "file"
+    keeps_order = True
+    is_near = True
+
     def __init__(self, path: Path, lock_timeout: float, on_wait: Callable[[str], None]) -> None:
         # Not a link to it: what replaces the file would replace the link, and DuckDB's log lies beside the file.
         self.path = resolved(path)
@@ -73,6 +77,27 @@ class Database:
             return self.path.exists()
         except OSError as error:
             raise open_error(self.path, error, duckdb.__version__) from error
+
+    def as_file(self, _purpose: str) -> Database:
+        """Itself."""
+        return self
+
+    def as_lake(self, purpose: str) -> NoReturn:
+        """Raises `UsageError`: a file is no lake."""
+        advice = "--give-up-lost is for a lake; {} is one file. Put a backup in its place."
+        raise UsageError((advice if purpose == "give up lost files" else "{} is a file, not a lake.").format(self.path))
+
+    def lies_at(self, path: Path, /) -> bool:
+        """Whether this is the file at a path, also by way of a link."""
+        return self.exists and path.samefile(self.path)
+
+    def folders(self) -> list[Path]:
+        """The folder of the file."""
+        return [self.path.parent]
+
+    def room(self) -> tuple[Path, int]:
+        """The folder of the file, and its bytes; 0 if there is none yet."""
+        return self.path.parent, self.size() if self.exists else 0
 
     @property
     def log(self) -> Path:
@@ -103,18 +128,16 @@ class Database:
             raise open_error(self.path, error, duckdb.__version__) from error
 
     def change(
-        self, symbols: Collection[str], work: Callable[[Session], Result], before: Callable[[Session], None]
+        self, _symbols: Collection[str], work: Callable[[Session], Result], before: Callable[[Session], None], /
     ) -> Result:
         """Runs ``before``, then ``work`` in one transaction. Nobody else gets in between, whatever the symbols."""
-        del symbols
         with self.connected(read_only=False) as session:
             before(session)
             with session.transaction():
                 return work(session)
 
-    def prepare(self, fill: Callable[[Session], None]) -> None:
+    def prepare(self, fill: Callable[[Session], None], /) -> None:
         """Has the content of a new file ready for `ensure`, if there is none: filling takes a tenth of a second."""
-        # Imported here, because it brings a random generator with it that most commands need not wait for.
         # What fails here fails again, and is told, when the file is made.
         with suppress(OSError, duckdb.Error, StoreError), TemporaryDirectory() as folder:
             if self._new is None and not self.exists:
@@ -122,11 +145,13 @@ class Database:
                 self._make(aside, fill)
                 self._new = aside.read_bytes()
 
-    @contextmanager
-    def sandboxed(self) -> Iterator[Session]:
+    def alone(self) -> AbstractContextManager[Session]:
+        """A reading session; what is set in it or attached to it ends with it, as in every session on a file."""
+        return self.connected(read_only=True)
+
+    def sandboxed(self) -> AbstractContextManager[Session]:
         """A session for `Session.query_user_sql`."""
-        with self.connected(read_only=True) as session:
-            yield session
+        return self.connected(read_only=True)
 
     @contextmanager
     def upgrading(self) -> Iterator[None]:
@@ -155,12 +180,8 @@ class Database:
         return state_of(self.path)
 
     @contextmanager
-    def connected(self, *, read_only: bool, alone: bool = False) -> Iterator[Session]:
-        """A session on the file. Raises `StoreError` if it cannot be opened, or was moved while it was written.
-
-        Every session is ``alone``: what is set or attached ends with it.
-        """
-        del alone
+    def connected(self, *, read_only: bool) -> Iterator[Session]:
+        """A session on the file. Raises `StoreError` if it cannot be opened, or was moved while it was written."""
         with self._turn:
             connection = self._patiently(lambda: self._open(read_only=read_only), shared=read_only)
             opened = identity(self.path)
@@ -313,5 +334,4 @@ def _pause(waited: float) -> float:
     Who has waited longer asks more often, and so is the first to find the file free: whoever comes later cannot pass
     by for long, however many they are. Nothing needs to be written for it, nor agreed upon between machines.
     """
-    # Imported here, because most commands never wait.
     return random.uniform(0.5, 1.0) * max(_SHORTEST_PAUSE, _LONGEST_PAUSE * math.exp(-waited / 2))

@@ -14,13 +14,14 @@ from collections.abc import Callable, Collection, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from datetime import timedelta
 from functools import cache, partial
-from typing import TypeVar
+from pathlib import Path
+from typing import Literal, NoReturn, TypeVar
 
 import duckdb
 from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, stop_after_delay, wait_random_exponential
 
 from threadx_duck.config.address import LakeAddress, is_remote
-from threadx_duck.errors import CONTINUES, NoLakeError, StoreConflictError, StoreError, StoreLockedError
+from threadx_duck.errors import CONTINUES, NoLakeError, StoreConflictError, StoreError, StoreLockedError, UsageError
 from threadx_duck.storage.failures import open_error
 from threadx_duck.storage.lake_attach import LAKE, attach_catalog, attach_lake, data_path, load_extensions
 from threadx_duck.storage.session import Session, prepare
@@ -48,6 +49,10 @@ class Lake:
     ``on_wait`` is told, once per wait, that another process changes the same symbols.
     """
 
+    kind: Literal["lake"] = "lake"
+    keeps_order = False
+    is_near = False
+
     def __init__(self, address: LakeAddress, lock_timeout: float, on_wait: Callable[[str], None]) -> None:
         self.address = address
         self._lock_timeout = lock_timeout
@@ -67,6 +72,37 @@ class Lake:
             except NoLakeError:
                 return False
         return self._found
+
+    def as_file(self, purpose: str) -> NoReturn:
+        """Raises `UsageError` that says what to do instead."""
+        if purpose == "publish":
+            raise UsageError(
+                f"{self.address} needs no read copy: its readers keep nobody waiting. "
+                "For a copy in one file: threadx migrate PATH."
+            )
+        if purpose == "backup":
+            raise UsageError(
+                f"{self.address} is not one file. Its backup is pg_dump of the catalog, then a copy of the files under "
+                f"{self.data_path()}; or threadx migrate PATH, which makes one file of it."
+            )
+        raise UsageError(f"{self.address} is a lake, not a file: this cannot be done to it.")
+
+    def as_lake(self, _purpose: str) -> Lake:
+        """Itself."""
+        return self
+
+    def lies_at(self, _path: Path, /) -> bool:
+        """No: a lake is not one file."""
+        return False
+
+    def folders(self) -> list[Path]:
+        """None: what failed commits leave lies below the data path, where `compact` deletes it."""
+        return []
+
+    def room(self) -> tuple[Path | None, int]:
+        """The folder of the data path if it is one, and 0: a compaction writes files anew one after the other."""
+        path = self.data_path()
+        return (None if is_remote(path) else Path(path)), 0
 
     def ensure(self, fill: Callable[[Session], None]) -> None:
         """Makes the lake if it is not there; ``fill`` puts into it what it is never without. Raises `StoreError`.
@@ -93,24 +129,28 @@ class Lake:
         with self.connected(read_only=False) as holder, self._locked(holder, (_WHOLE,)):
             yield
 
-    def prepare(self, fill: Callable[[Session], None]) -> None:
+    def prepare(self, _fill: Callable[[Session], None], /) -> None:
         """Has the extensions loaded, which takes a while. Whether there is a lake is found out later."""
-        del fill
         with suppress(StoreError):
             self._loaded()
 
     @contextmanager
-    def connected(self, *, read_only: bool, alone: bool = False) -> Iterator[Session]:
-        """A session on the lake; a reading one sees one state of it. Raises `StoreError` if it cannot be opened.
+    def connected(self, *, read_only: bool) -> Iterator[Session]:
+        """A session on the lake; a reading one sees one state of it. Raises `StoreError` if it cannot be opened."""
+        with self._cursor(read_only=read_only) as cursor, self._session(cursor, read_only=read_only) as session:
+            yield session
 
-        ``alone`` keeps what is set or attached from every other session.
-        """
+    @contextmanager
+    def alone(self) -> Iterator[Session]:
+        """A reading session on a connection of its own."""
+        with self._open() as connection:
+            attach_lake(connection, self.address, _NAMES[True], read_only=True)
+            with self._session(connection, read_only=True) as session:
+                yield session
+
+    @contextmanager
+    def _session(self, cursor: duckdb.DuckDBPyConnection, *, read_only: bool) -> Iterator[Session]:
         with ExitStack() as stack:
-            if alone:
-                cursor = stack.enter_context(self._open())
-                attach_lake(cursor, self.address, _NAMES[read_only], read_only=read_only)
-            else:
-                cursor = stack.enter_context(self._cursor(read_only=read_only))
             # If PostgreSQL is gone, DuckDB aborts the process that closes a connection with its transaction open.
             stack.callback(_roll_back, cursor)
             try:
@@ -123,7 +163,7 @@ class Lake:
             yield Session(cursor, self.address)
 
     def change(
-        self, symbols: Collection[str], work: Callable[[Session], Result], before: Callable[[Session], None]
+        self, symbols: Collection[str], work: Callable[[Session], Result], before: Callable[[Session], None], /
     ) -> Result:
         """Runs ``before``, then ``work`` in one transaction, while nobody else changes these symbols.
 
@@ -208,7 +248,7 @@ class Lake:
     @contextmanager
     def sandboxed(self) -> Iterator[Session]:
         """A session that may read the lake's files and no others, once `Session.query_user_sql` has shut the rest."""
-        with self.connected(read_only=True, alone=True) as session:
+        with self.alone() as session:
             session.allow_folder(self.data_path())
             yield session
 

@@ -5,20 +5,21 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
 
 from threadx_duck.config import StoreSettings
-from threadx_duck.config.address import LakeAddress
-from threadx_duck.errors import QueryError, StoreError, UsageError
+from threadx_duck.errors import QueryError, StoreError
 from threadx_duck.storage import schema
-from threadx_duck.storage.file import Database
+from threadx_duck.storage.backend import Kind, Purpose, open_backend
 from threadx_duck.storage.session import Session, StoreInfo, is_absence, scratch
 from threadx_duck.texts.symbols import not_stored, read_symbols
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from threadx_duck.storage.file import Database
     from threadx_duck.storage.lake import Lake
 
 __all__ = ["Session", "Store", "StoreInfo", "scratch"]
@@ -36,13 +37,28 @@ class Store:
     def __init__(self, settings: StoreSettings, on_wait: Callable[[str], None] = lambda _: None) -> None:
         self.address = settings.database
         self._market = settings.market
-        self._database = _open(settings, on_wait)
+        self._backend = open_backend(settings, on_wait)
         self._upgrades = False
 
     @property
     def name(self) -> str:
         """What messages call the store: its path, or its address without secrets."""
         return str(self.address)
+
+    @property
+    def kind(self) -> Kind:
+        """Where it lies: in a ``file`` or in a ``lake``."""
+        return self._backend.kind
+
+    @property
+    def keeps_order(self) -> bool:
+        """Whether rows stay as they were inserted, so that whoever inserts them has to sort."""
+        return self._backend.keeps_order
+
+    @property
+    def is_near(self) -> bool:
+        """Whether it is on this machine: asking it waits for no network."""
+        return self._backend.is_near
 
     @property
     def path(self) -> Path:
@@ -52,29 +68,47 @@ class Store:
     @property
     def file(self) -> Database:
         """The database file. Raises `UsageError` for a lake, which is none."""
-        if not isinstance(self._database, Database):
-            raise UsageError(f"{self.name} is a lake, not a file: this cannot be done to it.")
-        return self._database
+        return self._backend.as_file("other")
 
     @property
-    def lake(self) -> Lake | None:
-        """The lake; None for a file."""
-        return None if isinstance(self._database, Database) else self._database
+    def lake(self) -> Lake:
+        """The lake. Raises `UsageError` for a file, which is none."""
+        return self._backend.as_lake("other")
+
+    def file_for(self, purpose: Purpose) -> Database:
+        """The database file. Raises `UsageError` for a lake, with what serves this purpose there."""
+        return self._backend.as_file(purpose)
+
+    def lake_for(self, purpose: Purpose) -> Lake:
+        """The lake. Raises `UsageError` for a file, with what serves this purpose there."""
+        return self._backend.as_lake(purpose)
+
+    def lies_at(self, path: Path) -> bool:
+        """Whether the store is the file at a path."""
+        return self._backend.lies_at(path)
+
+    def folders(self) -> list[Path]:
+        """The folders of this machine in which files of the store may be left by a killed process."""
+        return self._backend.folders()
+
+    def room(self) -> tuple[Path | None, int]:
+        """The folder whose disk has to hold the store, None if it is on no disk of this machine; and its bytes."""
+        return self._backend.room()
 
     @property
     def exists(self) -> bool:
         """Whether there is a store. Raises `StoreError` if that cannot be found out."""
-        return self._database.exists
+        return self._backend.exists
 
     @property
     def bytes(self) -> int:
         """How large the store is: its file, or the files of the lake's current state."""
-        return self._database.size()
+        return self._backend.size()
 
     @property
     def modified(self) -> float:
         """A number that changes when the store is written to, by whomever; 0 if there is none."""
-        return self._database.modified()
+        return self._backend.modified()
 
     def upgrade_first(self) -> None:
         """From now on a store of an earlier version is upgraded before it is read: for what will write to it.
@@ -90,14 +124,15 @@ class Store:
         One of an earlier version serves as far as it has what is asked for. ``alone`` for a session that attaches
         another database.
         """
+        opened = self._backend.alone if alone else partial(self._backend.connected, read_only=True)
         with ExitStack() as stack:
-            session = stack.enter_context(self._database.connected(read_only=True, alone=alone))
+            session = stack.enter_context(opened())
             info = self._require_store(session.info())
             if self._upgrades and info.schema_version < schema.SCHEMA_VERSION and info.published_from is None:
                 stack.close()
                 with self.writing():
                     pass
-                session = stack.enter_context(self._database.connected(read_only=True, alone=alone))
+                session = stack.enter_context(opened())
                 info = self._require_store(session.info())
             stack.enter_context(self._explained(info))
             yield session
@@ -105,8 +140,8 @@ class Store:
     @contextmanager
     def writing(self) -> Iterator[Session]:
         """A session that may write; makes the store, or upgrades its schema, where needed."""
-        self._database.ensure(self._ensure_schema)
-        with self._database.connected(read_only=False) as session:
+        self._backend.ensure(self._ensure_schema)
+        with self._backend.connected(read_only=False) as session:
             self._ensure_schema(session)
             yield session
 
@@ -126,16 +161,16 @@ class Store:
             self._ensure_schema(session)
             before(session)
 
-        self._database.ensure(self._ensure_schema)
-        return self._database.change(symbols, work, prepare)
+        self._backend.ensure(self._ensure_schema)
+        return self._backend.change(symbols, work, prepare)
 
     def prepare(self) -> None:
         """Has a new store ready for `make`, if there is none; puts nothing into its place yet."""
-        self._database.prepare(self._ensure_schema)
+        self._backend.prepare(self._ensure_schema)
 
     def make(self) -> None:
         """Makes the store if there is none, so that the first append need not."""
-        self._database.ensure(self._ensure_schema)
+        self._backend.ensure(self._ensure_schema)
 
     @contextmanager
     def closed(self) -> Iterator[BinaryIO]:
@@ -151,7 +186,7 @@ class Store:
 
         Brings it to this version. Raises `StoreError` if that did not all get into the file.
         """
-        with self._database.connected(read_only=False) as session:
+        with self._backend.connected(read_only=False) as session:
             self._require_store(session.info())
             self._ensure_schema(session)
             session.run("store/set_published", published_at=moment, published_from=origin)
@@ -175,7 +210,7 @@ class Store:
 
     def info(self) -> StoreInfo | None:
         """What the file says of itself, whatever its version; None if it is no store of this project."""
-        with self._database.connected(read_only=True) as session:
+        with self._backend.connected(read_only=True) as session:
             return session.info()
 
     def query(self, name: str, **parameters: Any) -> pa.Table:
@@ -211,7 +246,7 @@ class Store:
 
         No file, network, extension or setting is within its reach. Raises `QueryError`.
         """
-        with self._database.sandboxed() as session:
+        with self._backend.sandboxed() as session:
             try:
                 return session.query_user_sql(statement)
             except QueryError as error:
@@ -223,7 +258,7 @@ class Store:
     @contextmanager
     def sandboxed(self) -> Iterator[Session]:
         """A session that reads one state of the store, and nothing else from `Session.shut_in` on."""
-        with self._database.sandboxed() as session, self._explained(self._require_store(session.info())):
+        with self._backend.sandboxed() as session, self._explained(self._require_store(session.info())):
             yield session
 
     def _ensure_schema(self, session: Session) -> None:
@@ -231,13 +266,13 @@ class Store:
         version = self._schema_version(info)
         self._refuse_copy(info)
         if version is None:
-            schema.bring_up_to_date(session, None, self._market, self._database.define_schema)
+            schema.bring_up_to_date(session, None, self._market, self._backend.define_schema)
         elif version < schema.SCHEMA_VERSION:
-            with self._database.upgrading():
+            with self._backend.upgrading():
                 # Somebody else may have been faster.
                 version = self._schema_version(session.info())
                 if version != schema.SCHEMA_VERSION:
-                    schema.bring_up_to_date(session, version, self._market, self._database.define_schema)
+                    schema.bring_up_to_date(session, version, self._market, self._backend.define_schema)
 
     def _refuse_copy(self, info: StoreInfo | None) -> None:
         if info is not None and info.published_from is not None:
@@ -284,12 +319,3 @@ class Store:
                 "One store holds one market: name another database."
             )
         return info.schema_version
-
-
-def _open(settings: StoreSettings, on_wait: Callable[[str], None]) -> Database | Lake:
-    if isinstance(settings.database, LakeAddress):
-        # Imported where it is needed: a file needs none of it.
-        from threadx_duck.storage.lake import Lake
-
-        return Lake(settings.database, settings.lock_timeout_seconds, on_wait)
-    return Database(settings.database, settings.lock_timeout_seconds, on_wait)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from threadx_duck.audit.checks import run_checks
 from threadx_duck.candles.times import format_time, utc_now
@@ -20,13 +20,11 @@ from threadx_duck.errors import DownloadError, StoreLockedError, ThreadxDuckErro
 from threadx_duck.exchange.http import HttpClient
 from threadx_duck.exchange.rest import RestSource
 from threadx_duck.storage import schema
+from threadx_duck.storage.backend import Kind
 from threadx_duck.storage.store import Store
 from threadx_duck.texts.urls import without_user
 from threadx_duck.upkeep.losses import find_lost, find_unlisted
 from threadx_duck.upkeep.publish import newest_copy
-
-if TYPE_CHECKING:
-    from threadx_duck.storage.lake import Lake
 
 State = Literal["ok", "note", "problem"]
 
@@ -57,7 +55,7 @@ def examine(settings: Settings) -> Iterator[Finding]:
     """Everything worth knowing, one finding after the other. Raises nothing that it can report."""
     yield Finding("versions", "ok", f"threadx_duck {version('threadx_duck')}, duckdb {version('duckdb')}")
     store = Store(replace(settings.store, lock_timeout_seconds=0.0))
-    for topic, part in _PARTS.items():
+    for topic, part in _PARTS[store.kind].items():
         try:
             yield from part(store, settings)
         except StoreLockedError as error:
@@ -74,8 +72,10 @@ def examine(settings: Settings) -> Iterator[Finding]:
 def _store(store: Store, settings: Settings) -> list[Finding]:
     if not store.exists:
         return [Finding("store", "note", f"There is no store at {store.name}.", "threadx ingest SYMBOL")]
-    if store.lake is not None:
-        return _lake(store.lake, store, settings)
+    return _describe_file(store, settings) if store.kind == "file" else _describe_lake(store, settings)
+
+
+def _describe_file(store: Store, settings: Settings) -> list[Finding]:
     with store.reading() as session:
         block, total, free, storage = session.run("store/file_state")[0]
         info = session.info()
@@ -96,12 +96,12 @@ def _store(store: Store, settings: Settings) -> list[Finding]:
     return [*found, Finding("space", "note" if is_much else "ok", text, "threadx compact" if is_much else "")]
 
 
-def _lake(lake: Lake, store: Store, settings: Settings) -> list[Finding]:
+def _describe_lake(store: Store, settings: Settings) -> list[Finding]:
     with store.reading() as session:
         info = session.info()
         version, files, rows = session.run("lake/state")[0]
     size, market = store.bytes, settings.store.market if info is None else info.market
-    text = f"{store.name}: {_megabytes(size)} under {lake.data_path()}, {market}, DuckLake {version}."
+    text = f"{store.name}: {_megabytes(size)} under {store.lake.data_path()}, {market}, DuckLake {version}."
     is_much = (files > _MANY_FILES and size < files * _SMALL_BYTES) or rows > _MANY_ROWS
     space = f"{files:,} files, {_megabytes(size // max(files, 1))} each; {rows:,} rows in the catalog."
     return [
@@ -112,8 +112,6 @@ def _lake(lake: Lake, store: Store, settings: Settings) -> list[Finding]:
 
 def _lake_files(store: Store, _: Settings) -> list[Finding]:
     """Whether the lake's data path holds what its catalog lists, and nothing else."""
-    if store.lake is None:
-        return []
     try:
         path = store.lake.data_path()
     except ThreadxDuckError:
@@ -142,8 +140,6 @@ def _lake_files(store: Store, _: Settings) -> list[Finding]:
 
 
 def _holder(store: Store, _: Settings) -> list[Finding]:
-    if store.lake is not None:
-        return []
     who = store.file.holder() if store.exists else None
     if who is None:
         return [Finding("access", "ok", "No other process has the store open.")]
@@ -152,7 +148,7 @@ def _holder(store: Store, _: Settings) -> list[Finding]:
 
 
 def _log(store: Store, _: Settings) -> list[Finding]:
-    if store.lake is not None or not store.file.log.exists():
+    if not store.file.log.exists():
         return []
     text = (
         f"{store.file.log} holds commits that are not in the file yet: a process was killed, or is writing. "
@@ -173,10 +169,9 @@ def _checks(store: Store, _: Settings) -> list[Finding]:
 
 def _leftovers(store: Store, settings: Settings) -> list[Finding]:
     folders = {Path(settings.data.processed_data_path)}
-    if store.lake is None:
-        folders.add(store.path.parent)
-        if settings.store.read_copy:
-            folders.add(resolved(Path(settings.store.read_copy)).parent)
+    folders.update(store.folders())
+    if settings.store.read_copy:
+        folders.add(resolved(Path(settings.store.read_copy)).parent)
     found = sorted({str(path) for folder in folders for path in leftovers(folder)})
     if not found:
         return []
@@ -196,35 +191,36 @@ def _read_copy(_: Store, settings: Settings) -> list[Finding]:
     return [Finding("read copy", "ok", f"{path} was taken {format_time(info.published_at)}.")]
 
 
-_PARTS: dict[str, Callable[[Store, Settings], list[Finding]]] = {
-    "store": _store,
-    "files": _lake_files,
-    "access": _holder,
-    "log": _log,
-    "checks": _checks,
-    "leftovers": _leftovers,
-    "read copy": _read_copy,
+_PARTS: dict[Kind, dict[str, Callable[[Store, Settings], list[Finding]]]] = {
+    "file": {
+        "store": _store,
+        "access": _holder,
+        "log": _log,
+        "checks": _checks,
+        "leftovers": _leftovers,
+        "read copy": _read_copy,
+    },
+    "lake": {"store": _store, "files": _lake_files, "checks": _checks, "leftovers": _leftovers},
+}
+_ROOM: dict[Kind, str] = {
+    "file": "compact, publish and backup need as much as the store.",
+    "lake": "compact writes files anew before the old ones go.",
 }
 
 
 def _disk(store: Store) -> list[Finding]:
-    if store.lake is None:
-        place, size = store.path.parent, store.bytes if store.path.exists() else 0
-        needs = "compact, publish and backup need as much as the store."
-    else:
-        try:
-            path, size = store.lake.data_path(), 0
-        except ThreadxDuckError:
-            # Said already.
-            return []
-        if is_remote(path):
-            return []
-        place, needs = Path(path), "compact writes files anew before the old ones go."
+    try:
+        place, size = store.room()
+    except ThreadxDuckError:
+        # Said already.
+        return []
+    if place is None:
+        return []
     folder = next(parent for parent in (place, *place.parents) if parent.is_dir())
     free = shutil.disk_usage(folder).free
     text = f"{_megabytes(free)} free in {folder}."
     if free < max(_LEAST_FREE_BYTES, 2 * size):
-        return [Finding("disk", "problem", text, f"Make room: {needs}")]
+        return [Finding("disk", "problem", text, f"Make room: {_ROOM[store.kind]}")]
     return [Finding("disk", "ok", text)]
 
 

@@ -12,7 +12,6 @@ from threadx_duck.ledger.remove import remove_evidence
 from threadx_duck.storage.sqlfiles import read_sql
 
 if TYPE_CHECKING:
-    from threadx_duck.storage.lake import Lake
     from threadx_duck.storage.store import Session, Store
 
 # What rests on the rows of a table: nothing where it names no minutes.
@@ -62,45 +61,45 @@ class GivenUp:
 
 
 def find_lost(store: Store) -> list[LostFile]:
-    """The files that the lake's current state lacks; none of a file. Raises `StoreError`."""
+    """The files that the lake's current state lacks. Raises `StoreError`; `UsageError` for a file."""
     return [LostFile(*row) for row in _list(store, "lake/lost_files")]
 
 
 def find_unlisted(store: Store) -> list[UnlistedFile]:
-    """The files that no state of the lake needs, those of a commit that runs included; none of a file.
+    """The files that no state of the lake needs, those of a commit that runs included.
 
-    Raises `StoreError`.
+    Raises `StoreError`; `UsageError` for a file.
     """
     return [UnlistedFile(*row) for row in _list(store, "lake/unlisted_files")]
 
 
 def _list(store: Store, name: str) -> list[tuple[Any, ...]]:
-    if store.lake is None:
-        return []
     files = store.lake.file_pattern()
     # What the store says of itself may lie in a file that is lost.
     with store.lake.connected(read_only=True) as session:
         return session.run(name, files=files)
 
 
-def require_whole(store: Store, lake: Lake) -> None:
+def require_whole(store: Store) -> None:
     """Raises `StoreError` naming every file that the lake lacks."""
     lost = find_lost(store)
     if lost:
         raise StoreError(
-            f"{len(lost):,} of {lake.files()[0]:,} files of {store.name} cannot be read: "
+            f"{len(lost):,} of {store.lake.files()[0]:,} files of {store.name} cannot be read: "
             f"{', '.join(map(str, lost))}. Put them back, or have their minutes asked again: "
             "threadx compact --give-up-lost"
         )
 
 
-def give_up_lost(store: Store, lake: Lake) -> GivenUp:
+def give_up_lost(store: Store) -> GivenUp:
     """Takes lost files out of the catalog and removes what rested on them, so that the ledger is true again.
 
     All candles and evidence in the range of a lost file go, also those that lie in other files: they count as
     never asked for. Ended in the middle, it goes on when it is called again, because the ledger knows what candles
     there should be. Raises `StoreError`, also if no file at all is there: the data path is not reached then.
+    Raises `UsageError` for a file.
     """
+    lake = store.lake_for("give up lost files")
     lost = find_lost(store)
     if lost and len(lost) >= lake.files()[0]:
         raise StoreError(

@@ -170,7 +170,7 @@ def _copy_candles(source: Store, target: Store, symbol: str, span: TimeRange) ->
             session.run("append/insert_all_candles")
 
     def keep_order(session: Session) -> None:
-        if target.lake is None:
+        if target.keeps_order:
             session.use_one_thread()
 
     target.change((symbol,), insert, keep_order)

@@ -14,7 +14,7 @@ from threadx_duck.candles.times import utc_now
 from threadx_duck.config import StoreSettings
 from threadx_duck.disk.posix import copy_stream, is_open_elsewhere, replace_file, resolved
 from threadx_duck.disk.temporaries import remove_leftovers, temporary_beside
-from threadx_duck.errors import StoreError, StoreLockedError, UsageError
+from threadx_duck.errors import StoreError, StoreLockedError
 from threadx_duck.storage.failures import open_error
 from threadx_duck.storage.store import Store
 
@@ -36,16 +36,12 @@ def publish(store: Store, settings: StoreSettings, target: Path) -> ReadCopy:
     read copy, for a full disk, for a store that another process holds too long; the last copy stays then. Raises
     `UsageError` for a lake, which needs none.
     """
-    if store.lake is not None:
-        raise UsageError(
-            f"{store.name} needs no read copy: its readers keep nobody waiting. "
-            "For a copy in one file: threadx migrate PATH."
-        )
+    store.file_for("publish")
     target = resolved(target)
     _require_free(store, settings, target)
     with store.reading() as session:
         store.require_original(session)
-        rows, counted_at = session.run("maintenance/count_rows"), store.file.state()
+        rows, counted_at = session.run("publish/count_rows"), store.file.state()
     try:
         with temporary_beside(target, noted_at=store.path.parent) as temporary:
             moment = utc_now()
@@ -86,10 +82,8 @@ def published_after(store: Store, settings: StoreSettings, note: Callable[[str],
     Raises `StoreError` if it cannot; after another error or an interruption that is only noted. Removes what
     a killed compaction has left first.
     """
-    if store.lake is not None:
-        yield
-        return
-    remove_leftovers(store.path.parent)
+    for folder in store.folders():
+        remove_leftovers(folder)
     try:
         yield
     except StoreLockedError:
@@ -127,11 +121,11 @@ def _mark(copy: Store, moment: datetime, origin: str, wanted: list[tuple[str, in
     if not copy.exists:
         raise StoreError(f"The copy for {copy.path} was removed while it was made. Run the same command again.")
     with copy.reading() as session:
-        rows = session.run("maintenance/count_rows")
+        rows = session.run("publish/count_rows")
     _require_rows(copy, wanted or rows, rows)
     copy.mark_published(moment, origin)
     with copy.reading() as session:
-        marked, info = session.run("maintenance/count_rows"), session.info()
+        marked, info = session.run("publish/count_rows"), session.info()
     _require_rows(copy, rows, marked)
     if info is None or (info.published_at, info.published_from) != (moment, origin) or copy.file.log.exists():
         raise StoreError(f"{copy.path} did not keep what was written to it. Is that disk full, or failing?")

@@ -8,7 +8,7 @@ import click
 
 from threadx_duck.cli.context import App, json_option, pass_app
 from threadx_duck.cli.output import print_json
-from threadx_duck.upkeep.maintenance import back_up
+from threadx_duck.upkeep.backup import back_up
 
 
 @click.command()

@@ -6,9 +6,8 @@ import click
 
 from threadx_duck.cli.context import App, counted, json_option, pass_app
 from threadx_duck.cli.output import print_json
-from threadx_duck.errors import UsageError
+from threadx_duck.upkeep.compact import compact as compact_store
 from threadx_duck.upkeep.losses import give_up_lost, shown_ranges
-from threadx_duck.upkeep.maintenance import compact as compact_store
 
 
 @click.command()
@@ -38,19 +37,16 @@ def compact(app: App, *, give_up_lost: bool, as_json: bool) -> None:
     if give_up_lost:
         _give_up_lost(app)
     done = compact_store(store)
-    files = {"files_before": done.files_before, "files_after": done.files_after} if store.lake else {}
+    files = dict(zip(("files_before", "files_after"), done.files or (), strict=False))
     if as_json:
         print_json({"bytes_before": done.bytes_before, "bytes_after": done.bytes_after, **files})
     if files:
-        app.note(f"{counted(done.files_before, 'file')} became {done.files_after:,}.")
+        app.note(f"{counted(files['files_before'], 'file')} became {files['files_after']:,}.")
     app.note(f"{done.bytes_before / 1e6:,.1f} MB became {done.bytes_after / 1e6:,.1f} MB; nothing in it changed.")
 
 
 def _give_up_lost(app: App) -> None:
-    store = app.store()
-    if store.lake is None:
-        raise UsageError(f"--give-up-lost is for a lake; {store.name} is one file. Put a backup in its place.")
-    given = give_up_lost(store, store.lake)
+    given = give_up_lost(app.store())
     for file in given.files:
         app.note(f"Gave up {file}: {counted(file.rows, 'row')} of {file.table}.")
     for text in shown_ranges(given.ranges):

@@ -30,9 +30,10 @@ def publish(app: App, path: Path | None, *, as_json: bool) -> None:
     """
     settings, store = app.settings.store, app.store()
     target = path or (Path(settings.read_copy) if settings.read_copy else None)
-    if target is None and store.lake is None:
+    store.file_for("publish")
+    if target is None:
         raise UsageError("Name a file: threadx publish PATH, or set [data.store] read_copy.")
-    copy = publish_copy(store, settings, (target or Path()).absolute())
+    copy = publish_copy(store, settings, target.absolute())
     if as_json:
         print_json({"path": str(copy.path), "published_at": copy.published_at, "bytes": copy.bytes})
     app.note(f"Published {copy.bytes / 1e6:,.1f} MB to {copy.path}.")

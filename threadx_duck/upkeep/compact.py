@@ -1,24 +1,17 @@
-"""Keeps the store's file in shape: rewrites it compactly, and makes verified copies of it."""
+"""Rewrites the store's file without freed blocks, and tidies a lake by its own means."""
 
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
 
-from threadx_duck.candles.times import utc_now
-from threadx_duck.config import StoreSettings
-from threadx_duck.disk.posix import copy_stream, hash_file, replace_file, resolved, stranger
+from threadx_duck.disk.posix import replace_file, stranger
 from threadx_duck.disk.temporaries import temporary_beside
-from threadx_duck.errors import StoreError, UsageError
+from threadx_duck.errors import StoreError
 from threadx_duck.storage.failures import open_error
-from threadx_duck.storage.session import Session, identifier
+from threadx_duck.storage.session import Session
 from threadx_duck.storage.store import Store
 from threadx_duck.upkeep.losses import require_whole
-
-if TYPE_CHECKING:
-    from threadx_duck.storage.lake import Lake
 
 # Tables whose rows are found by these columns; in this order a reader of one symbol touches few blocks.
 _ORDERS = {"candles_1m": "symbol, open_time", "native_candles": "symbol, timeframe, open_time"}
@@ -26,21 +19,11 @@ _ORDERS = {"candles_1m": "symbol, open_time", "native_candles": "symbol, timefra
 
 @dataclass(frozen=True)
 class Compacted:
-    """What a compaction did, in bytes; ``files`` count those of a lake's current state."""
+    """What a compaction did, in bytes; ``files`` count those of a lake's current state, of a file there are none."""
 
     bytes_before: int
     bytes_after: int
-    files_before: int = 1
-    files_after: int = 1
-
-
-@dataclass(frozen=True)
-class Backup:
-    """A verified copy: where, how large, and the SHA-256 of its bytes."""
-
-    path: Path
-    bytes: int
-    sha256: str
+    files: tuple[int, int] | None = None
 
 
 def compact(store: Store) -> Compacted:
@@ -51,8 +34,10 @@ def compact(store: Store) -> Compacted:
     meanwhile, readers do not. A lake is compacted by its own means, and nobody waits.
     Raises `StoreError`, also for a lake that has lost a file; the store is as it was then.
     """
-    if store.lake is not None:
-        return _compact_lake(store, store.lake)
+    return _COMPACT[store.kind](store)
+
+
+def _compact_file(store: Store) -> Compacted:
     store.upgrade_first()
     before = store.path.stat().st_size if store.exists else 0
     try:
@@ -72,45 +57,16 @@ def compact(store: Store) -> Compacted:
     return Compacted(before, store.path.stat().st_size)
 
 
-def _compact_lake(store: Store, lake: Lake) -> Compacted:
+def _compact_lake(store: Store) -> Compacted:
     # Of a file that is lost nothing below would say a word. A session tells whether it is a store of this project.
-    require_whole(store, lake)
+    require_whole(store)
+    lake = store.lake
     store.upgrade_first()
     with store.reading():
         files_before, before = lake.files()
     lake.compact()
     files_after, after = lake.files()
-    return Compacted(before, after, files_before, files_after)
-
-
-def back_up(store: Store, settings: StoreSettings, target: Path) -> Backup:
-    """Copies the closed store to a new file and verifies it: its bytes, and that every row can be read.
-
-    A folder gets a file named after the store and the time. Raises `UsageError` if the target is there
-    already, `StoreError` if the copy failed; nothing is left behind then.
-    """
-    if store.lake is not None:
-        raise UsageError(
-            f"{store.name} is not one file. Its backup is pg_dump of the catalog, then a copy of the files under "
-            f"{store.lake.data_path()}; or threadx migrate PATH, which makes one file of it."
-        )
-    if target.is_dir():
-        target = target / f"{store.path.stem}-{utc_now():%Y-%m-%dT%H%M%SZ}{store.path.suffix}"
-    target = resolved(target)
-    if target.exists():
-        raise UsageError(f"{target} is there already; a backup replaces nothing. Name another file, or a folder.")
-    try:
-        with temporary_beside(target, noted_at=store.path.parent) as temporary:
-            with store.closed() as stream:
-                sha256 = copy_stream(stream, temporary)
-            if hash_file(temporary) != sha256:
-                raise StoreError(f"The copy at {target} is not what was written to it. Is that disk failing?")
-            _read_through(Store(replace(settings, database=temporary)))
-            size = temporary.stat().st_size
-            replace_file(temporary, target, like=store.path)
-    except OSError as error:
-        raise open_error(target, error) from error
-    return Backup(target, size, sha256)
+    return Compacted(before, after, (files_before, files_after))
 
 
 def _require_own(store: Store) -> None:
@@ -124,9 +80,9 @@ def _require_own(store: Store) -> None:
 
 
 def _rewrite(session: Session) -> None:
-    session.run("maintenance/copy_schema")
+    session.run("compact/copy_schema")
     for schema, table in _in_order(session):
-        columns = session.run("maintenance/list_columns", database="old", schema=schema, table=table)
+        columns = session.run("compact/list_columns", database="old", schema=schema, table=table)
         session.copy_table(schema, table, columns, _ORDERS.get(table, "") if schema == "main" else "")
     session.checkpoint("new")
     session.detach("new")
@@ -134,8 +90,8 @@ def _rewrite(session: Session) -> None:
 
 def _in_order(session: Session) -> list[tuple[str, str]]:
     """Every table after those that its foreign keys refer to."""
-    waiting = session.run("maintenance/list_tables", database="old")
-    references = session.run("maintenance/list_references", database="old")
+    waiting = session.run("compact/list_tables", database="old")
+    references = session.run("compact/list_references", database="old")
     ordered: list[tuple[str, str]] = []
     while waiting:
         names = {table for _, table in waiting}
@@ -148,18 +104,13 @@ def _in_order(session: Session) -> list[tuple[str, str]]:
 
 def _require_same(store: Store, session: Session) -> None:
     """Raises `StoreError` unless the new file holds just what the old one does."""
-    old, new = (session.run("maintenance/list_objects", database=name) for name in ("old", "new"))
+    old, new = (session.run("compact/list_objects", database=name) for name in ("old", "new"))
     differing = sorted({row[2] for row in {*old} ^ {*new}})
-    for schema, table in session.run("maintenance/list_tables", database="old"):
+    for schema, table in session.run("compact/list_tables", database="old"):
         if session.digest("old", schema, table) != session.digest("new", schema, table):
             differing.append(table)
     if differing:
         raise StoreError(f"The rewritten file differs from {store.path} in {', '.join(differing)}; it was dropped.")
 
 
-def _read_through(copy: Store) -> None:
-    """Reads every row of every table. Raises `StoreError` if one cannot be read."""
-    with copy.reading() as session:
-        name = session.run("maintenance/current_database")[0][0]
-        for schema, table in session.run("maintenance/list_tables", database=name):
-            session.digest(identifier(name), schema, table)
+_COMPACT = {"file": _compact_file, "lake": _compact_lake}
