@@ -23,7 +23,7 @@ from pathlib import Path
 from common import MINUTE, Results, Row, environment
 from rich.console import Console
 
-from threadx_duck.candles.times import month_of
+from threadx_duck.candles.ranges import month_of
 
 HERE = Path(__file__).resolve().parent
 SYMBOL = "BTCUSDC"

@@ -13,7 +13,7 @@ from threadx_duck.archive.rows import read_kline_csv
 from threadx_duck.archive.source import to_page
 from threadx_duck.archive.unzip import open_plain, open_zip
 from threadx_duck.candles.klines import in_time_order
-from threadx_duck.candles.times import TimeRange, month_of, split_ranges
+from threadx_duck.candles.ranges import TimeRange, month_of, split_ranges
 from threadx_duck.config import get_settings
 from threadx_duck.ledger.append import append_to_store
 from threadx_duck.ledger.requests import Buffer, make_batches

@@ -27,7 +27,7 @@ from rich.console import Console
 from rich.table import Table
 
 from threadx_duck.candles.klines import CANDLE_SCHEMA, REJECTED_SCHEMA
-from threadx_duck.candles.times import month_of
+from threadx_duck.candles.ranges import month_of
 from threadx_duck.config import Settings, StoreSettings, get_settings
 from threadx_duck.ledger.append import append_to_store
 from threadx_duck.ledger.page import Page

@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 from common import make_minutes, make_page, symbols_of
 
 from threadx_duck.candles.klines import CANDLE_SCHEMA
-from threadx_duck.candles.times import month_of
+from threadx_duck.candles.ranges import month_of
 from threadx_duck.ledger.page import Page
 from threadx_duck.ledger.requests import COMMIT_ROWS, Buffer
 

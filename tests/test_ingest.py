@@ -511,7 +511,7 @@ def test_candles_without_a_store_or_symbol_are_refused(manager: IngestionManager
     with pytest.raises(StoreError, match="There is no store at"):
         manager.candles("BTCUSDC")
     manager.update_assets_batch(["BTCUSDC"], "2024-01-03", "2024-01-03")
-    with pytest.raises(UsageError, match=r"^No candles of NOPE in .*\. Run: threadx ingest NOPE$"):
+    with pytest.raises(UsageError, match=r"^Not stored: NOPE\. Run: threadx ingest NOPE$"):
         manager.candles("NOPE", "1h")
     with pytest.raises(UnknownTimeframeError):
         manager.candles("BTCUSDC", "7x")

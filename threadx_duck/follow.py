@@ -15,11 +15,10 @@ from threadx_duck.errors import (
     HostRefusedError,
     StoreError,
     StoreLockedError,
-    UsageError,
 )
 from threadx_duck.ingest import IngestionManager
 from threadx_duck.storage.store import Store
-from threadx_duck.texts.symbols import not_stored, read_symbols
+from threadx_duck.texts.symbols import not_stored, nothing_stored, read_symbols
 from threadx_duck.upkeep.publish import age_of_copy, renew
 
 logger = logging.getLogger("threadx_duck.ingest")
@@ -109,7 +108,7 @@ class Follower:
         if unknown:
             raise not_stored(unknown, stored, "Run first: threadx ingest {} --start 2024-01-01")
         if not stored:
-            raise UsageError(f"Nothing is stored in {self._manager.store.name} yet. Run first: threadx ingest BTCUSDC")
+            raise nothing_stored(self._manager.store.name)
 
     def _take_note(self, failing: dict[str, str]) -> None:
         """Says what fails now and did not before, and what no longer does."""

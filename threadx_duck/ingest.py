@@ -10,29 +10,24 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
+from threadx_duck.candles.ranges import TimeRange
 from threadx_duck.candles.timeframes import ONE_MINUTE, Timeframe, parse_timeframe
-from threadx_duck.candles.times import (
-    EPOCH,
-    TimeLike,
-    TimeRange,
-    parse_end,
-    parse_range,
-    parse_start,
-)
+from threadx_duck.candles.times import TimeLike, parse_end, parse_range, parse_start
 from threadx_duck.config import Settings, get_settings
 from threadx_duck.config.logs import ensure_logs
 from threadx_duck.download.missing import Demand, stored_spans
 from threadx_duck.download.plan import Planner, SourceChoice, SymbolPlan
 from threadx_duck.download.results import Progress, SymbolResult
-from threadx_duck.errors import DownloadError, UnknownSymbolError, UsageError
-from threadx_duck.storage.store import Store
-from threadx_duck.texts.symbols import offer, read_symbols
+from threadx_duck.errors import DownloadError, UnknownSymbolError
+from threadx_duck.storage.store import Store, stored_among
+from threadx_duck.texts.symbols import not_stored, offer, read_symbols
 from threadx_duck.texts.urls import without_user
 from threadx_duck.upkeep.publish import published_after
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from threadx_duck.audit.checks import Finding
     from threadx_duck.audit.comparison import Comparer
     from threadx_duck.audit.coverage import Step
     from threadx_duck.audit.verification import Verification
@@ -42,8 +37,6 @@ if TYPE_CHECKING:
     from threadx_duck.files.exporter import ExportedFile
     from threadx_duck.files.formats import Format
     from threadx_duck.files.importer import ImportResult
-
-_FOREVER = datetime(9999, 1, 1)
 
 
 class IngestionManager:
@@ -182,8 +175,8 @@ class IngestionManager:
         """
         chosen = parse_timeframe(timeframe)
         (symbol,) = self.store.named([symbol])
-        start, end = parse_range(start_date, end_date)
-        parameters: dict[str, Any] = {"symbol": symbol, "start": start or EPOCH, "end": end or _FOREVER}
+        span = TimeRange.of(*parse_range(start_date, end_date))
+        parameters: dict[str, Any] = {"symbol": symbol, "start": span.start, "end": span.end}
         name = "read/candles_1m"
         if fill:
             name = "read/candles_filled"
@@ -195,8 +188,7 @@ class IngestionManager:
         with self.store.reading() as session:
             table = session.query(name, **parameters)
             if not table.num_rows and symbol not in (spans := stored_spans(session)):
-                offered = offer(symbol, spans)
-                raise UsageError(f"No candles of {symbol} in {self.store.name}.{offered} Run: threadx ingest {symbol}")
+                raise not_stored([symbol], spans)
         return table
 
     def overview(self) -> pa.Table:
@@ -217,10 +209,31 @@ class IngestionManager:
     def gaps(
         self, symbols: Sequence[str] = (), start_date: TimeLike | None = None, end_date: TimeLike | None = None
     ) -> pa.Table:
-        """The absent minutes of some or all symbols, as runs with one reason, clipped to a range. Reads only."""
-        start, end = parse_range(start_date, end_date)
-        chosen = self.store.named(symbols)
-        return self.store.query("read/gaps", symbols=chosen, start=start or EPOCH, end=end or _FOREVER)
+        """The absent minutes of some or all symbols, as runs with one reason, clipped to a range. Reads only.
+
+        Returns the columns of the view ``gaps``. Raises `UsageError` for a symbol that is not stored.
+        """
+        span = TimeRange.of(*parse_range(start_date, end_date))
+        with self.store.reading() as session:
+            chosen = stored_among(session, symbols)
+            return session.query("read/gaps", symbols=chosen, start=span.start, end=span.end)
+
+    def status(self, symbols: Sequence[str] = ()) -> pa.Table:
+        """What is stored of some or all symbols: how many candles, missing and unproven minutes. Reads only.
+
+        Returns the columns of ``sql/read/status.sql``. Raises `UsageError` for a symbol that is not stored.
+        """
+        with self.store.reading() as session:
+            return session.query("read/status", symbols=stored_among(session, symbols))
+
+    def check(self, symbols: Sequence[str] = (), folder: str | Path | None = None) -> list[Finding]:
+        """Runs every consistency check, and the SQL files of a folder, on some or all symbols. Reads only.
+
+        Raises `UsageError` for a symbol that is not stored or a folder without checks, `StoreError`.
+        """
+        from threadx_duck.audit.checks import run_checks
+
+        return run_checks(self.store, symbols, None if folder is None else Path(folder))
 
     def exchange_symbols(self, symbol: str | None = None) -> list[ExchangeSymbol]:
         """The symbols that the exchange lists; or that one.
@@ -376,9 +389,9 @@ class IngestionManager:
     ) -> None:
         from threadx_duck.download.validate import validate_results
 
-        start, end = parse_range(start_date, end_date)
+        span = TimeRange.of(*parse_range(start_date, end_date))
         comparer = self._comparer() if self.settings.processing.resample_validation else None
-        validate_results(self.store, comparer, self.results, timeframes, TimeRange(start or EPOCH, end or _FOREVER))
+        validate_results(self.store, comparer, self.results, timeframes, span)
 
     def _comparer(self) -> Comparer:
         from threadx_duck.audit.comparison import Comparer

@@ -13,8 +13,9 @@ import pyarrow as pa
 
 from threadx_duck.candles.arrays import empty
 from threadx_duck.candles.klines import CANDLE_SCHEMA, read_candles
+from threadx_duck.candles.ranges import TimeRange
 from threadx_duck.candles.timeframes import ONE_MINUTE
-from threadx_duck.candles.times import MINUTE, TimeLike, TimeRange, floor_minute, format_time, parse_range
+from threadx_duck.candles.times import MINUTE, TimeLike, floor_minute, format_time, parse_range
 from threadx_duck.config import Settings, get_settings
 from threadx_duck.config.logs import ensure_logs
 from threadx_duck.errors import DownloadError, UnknownSymbolError, UsageError

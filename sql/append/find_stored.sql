@@ -6,7 +6,7 @@
 create or replace temporary table stored as
 select
     candle.*,
-    coalesce(list_position(['import', 'archive_monthly', 'archive_daily', 'rest'], request.source), 0) as rank,
+    source_rank(request.source) as rank,
     answer.request_id as new_request_id,
 from candles_1m as candle
 inner join incoming_requests as answer

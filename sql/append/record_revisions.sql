@@ -71,8 +71,7 @@ select
     difference.new_taker_buy_quote_volume,
     old.request_id as old_request_id,
     difference.new_request_id,
-    coalesce(list_position(['import', 'archive_monthly', 'archive_daily', 'rest'], answer.source), 0)
-        >= old.rank as applied,
+    source_rank(answer.source) >= old.rank as applied,
     answer.requested_at as revised_at,
 from differences as difference
 inner join stored as old on difference.symbol = old.symbol and difference.open_time = old.open_time

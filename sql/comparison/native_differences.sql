@@ -1,5 +1,5 @@
 -- native_differences: Where the candles derived from stored minutes differ from the exchange's own.
--- Prices must be equal; sums may differ by 1e-9 and 1e-12 of the value, because the order of adding is not fixed.
+-- Prices must be equal; sums as about_equal has it.
 -- Native candles narrower than the compared ones are rolled up by the rule of the views.
 -- Parameters:
 --   $symbol VARCHAR: the exchange's string
@@ -78,7 +78,7 @@ differences as (
     where case
         when field = 'candle' then (ours is null) <> (theirs is null)
         when field in ('open', 'high', 'low', 'close', 'trade_count') then ours <> theirs
-        else abs(ours - theirs) > 1e-9 + 1e-12 * abs(theirs)
+        else not about_equal(ours, theirs)
     end
 )
 select total.compared, differences.* exclude (place)

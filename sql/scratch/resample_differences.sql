@@ -1,5 +1,5 @@
 -- resample_differences: How many derived candles differ from what the stored minutes give.
--- Reads the table given: the derived candles to judge. Prices must be equal, sums within 1e-9 + 1e-12 of the value.
+-- Reads the table given: the derived candles to judge. Prices must be equal, sums as about_equal has it.
 -- A candle that reaches beyond the stored minutes on either side cannot be recomputed and is not judged.
 -- Parameters:
 --   $width VARCHAR: width of a candle, as text of an interval
@@ -27,19 +27,18 @@ pairs as (
             or mine.high is distinct from given.high
             or mine.low is distinct from given.low
             or mine.close is distinct from given.close
-            or not coalesce(abs(mine.volume - given.volume) <= 1e-9 + 1e-12 * abs(mine.volume), false)
+            or not coalesce(about_equal(given.volume, mine.volume), false)
             or not coalesce(
-                abs(mine.quote_volume - given.quote_volume) <= 1e-9 + 1e-12 * abs(mine.quote_volume),
+                about_equal(given.quote_volume, mine.quote_volume),
                 mine.quote_volume is null and given.quote_volume is null
             )
             or mine.trade_count is distinct from given.trade_count
             or not coalesce(
-                abs(mine.taker_buy_volume - given.taker_buy_volume) <= 1e-9 + 1e-12 * abs(mine.taker_buy_volume),
+                about_equal(given.taker_buy_volume, mine.taker_buy_volume),
                 mine.taker_buy_volume is null and given.taker_buy_volume is null
             )
             or not coalesce(
-                abs(mine.taker_buy_quote_volume - given.taker_buy_quote_volume)
-                    <= 1e-9 + 1e-12 * abs(mine.taker_buy_quote_volume),
+                about_equal(given.taker_buy_quote_volume, mine.taker_buy_quote_volume),
                 mine.taker_buy_quote_volume is null and given.taker_buy_quote_volume is null
             ) as differs,
     from recomputed as mine

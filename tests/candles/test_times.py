@@ -9,16 +9,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from threadx_duck.candles.ranges import TimeRange, subtract_ranges
 from threadx_duck.candles.times import (
     MINUTE,
     TimeLike,
-    TimeRange,
     floor_minute,
     format_time,
     parse_end,
     parse_range,
     parse_start,
-    subtract_ranges,
     utc_now,
 )
 from threadx_duck.errors import UsageError

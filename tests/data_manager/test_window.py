@@ -21,7 +21,7 @@ from threadx_duck import IngestionManager, Settings
 from threadx_duck.cli.main import run
 from threadx_duck.data_manager import DataManagerPage
 from threadx_duck.data_manager.choices import FILE_NAME, Choices, load_choices, save_choices
-from threadx_duck.data_manager.coverage_cells import column_starts, next_month, previous_month
+from threadx_duck.data_manager.coverage_cells import column_starts
 from threadx_duck.data_manager.log_view import MOST_LINES, Line
 from threadx_duck.data_manager.options import PRESETS, preset_range
 from threadx_duck.data_manager.window import DataManagerWindow
@@ -500,8 +500,6 @@ def test_columns_of_the_map_are_months_or_days() -> None:
         datetime(2024, 1, 1),
     ]
     assert len(column_starts(datetime(2024, 2, 1), datetime(2024, 3, 1), "day")) == 29
-    assert next_month(datetime(2024, 12, 31)) == datetime(2025, 1, 1)
-    assert previous_month(datetime(2024, 1, 1)) == datetime(2023, 12, 1)
 
 
 # Chart, log

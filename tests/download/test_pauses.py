@@ -12,7 +12,8 @@ import pytest
 
 from threadx_duck import IngestionManager, get_settings
 from threadx_duck.audit.fingerprints import compute_fingerprint
-from threadx_duck.candles.times import day_of, utc_now
+from threadx_duck.candles.ranges import day_of
+from threadx_duck.candles.times import utc_now
 from threadx_duck.cli.main import run
 from threadx_duck.simulator import LoopbackExchange, generate_market
 

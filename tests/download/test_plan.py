@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from threadx_duck.archive.names import ArchiveFile
-from threadx_duck.candles.times import MINUTE, TimeRange, intersect_ranges, merge_ranges
+from threadx_duck.candles.ranges import TimeRange, intersect_ranges, join_ranges
+from threadx_duck.candles.times import MINUTE
 from threadx_duck.download.plan import SOURCES, Costs, PlannedRequest, Planner
 
 CLOCK = datetime(2024, 5, 20, 12, 30)
@@ -149,7 +150,7 @@ def missing_ranges(draw: st.DrawFn) -> list[TimeRange]:
 def test_plan_is_for_exactly_the_missing_ranges_in_time_order(missing: list[TimeRange], choice: str) -> None:
     requests = Planner(CLOCK, SOURCES[choice]).plan("BTCUSDC", missing).requests
     planned = [part for request in requests for part in request.missing]
-    assert merge_ranges(planned) == merge_ranges(missing)
+    assert join_ranges(planned) == join_ranges(missing)
     assert all(before.wanted.end <= after.wanted.start for before, after in itertools.pairwise(requests))
     for request in requests:
         assert request.wanted == (request.missing[0].start, request.missing[-1].end)

@@ -16,8 +16,9 @@ import pytest
 import requests
 from requests_mock import Mocker
 
+from threadx_duck.candles.ranges import TimeRange
 from threadx_duck.candles.timeframes import ONE_MINUTE, parse_timeframe
-from threadx_duck.candles.times import MINUTE, TimeRange
+from threadx_duck.candles.times import MINUTE
 from threadx_duck.config import ApiSettings
 from threadx_duck.errors import (
     BadResponseError,

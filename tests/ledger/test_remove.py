@@ -8,7 +8,7 @@ import pytest
 
 from threadx_duck import IngestionManager, UsageError
 from threadx_duck.audit.checks import run_checks
-from threadx_duck.candles.times import TimeRange
+from threadx_duck.candles.ranges import TimeRange
 from threadx_duck.cli.main import run
 from threadx_duck.config import Settings
 from threadx_duck.ledger.remove import count_candles, remove_candles
@@ -72,7 +72,7 @@ def test_removed_symbol_leaves_nothing_behind(manager: IngestionManager) -> None
 
 
 def test_removal_of_a_symbol_that_is_not_stored_is_refused(manager: IngestionManager) -> None:
-    with pytest.raises(UsageError, match="No candles of NOPE"):
+    with pytest.raises(UsageError, match=r"Not stored: NOPE\. See: threadx status"):
         count_candles(manager.store, "NOPE")
 
 

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Literal, NamedTuple
 from urllib.parse import quote, unquote
 
-from threadx_duck.candles.times import TimeRange, day_of, month_of
+from threadx_duck.candles.ranges import TimeRange, day_of, month_of
 
 FileSource = Literal["archive_monthly", "archive_daily"]
 CHECKSUM_SUFFIX = ".CHECKSUM"

@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from threadx_duck.errors import SqlFileError, UsageError
 from threadx_duck.storage.sqlfiles import SqlFile, list_sql, parse_sql
-from threadx_duck.storage.store import Session, Store
+from threadx_duck.storage.store import Session, Store, stored_among
 
 
 class Finding(NamedTuple):
@@ -24,18 +24,22 @@ class Finding(NamedTuple):
 def run_checks(store: Store, symbols: Sequence[str] = (), folder: Path | None = None) -> list[Finding]:
     """Runs every check, and those of a folder of the user's own, on one state of the store.
 
-    A check of the user's own reaches what `Store.query_user_sql` reaches: this store.
-    Raises `SqlFileError` or `StoreError` naming the file that cannot be read or run.
+    Without symbols, of every stored one. A check of the user's own reaches what `Store.query_user_sql` reaches: this
+    store.
+    Raises `SqlFileError` or `StoreError` naming the file that cannot be read or run, `UsageError` for a symbol that
+    is not stored.
     """
     files, own = list_sql("checks"), list_checks(folder) if folder else []
     if folder is None:
         with store.reading() as session:
-            return [_run(session, file, symbols) for file in files]
+            chosen = stored_among(session, symbols)
+            return [_run(session, file, chosen) for file in files]
     with store.sandboxed() as session:
-        findings = [_run(session, file, symbols) for file in files]
+        chosen = stored_among(session, symbols)
+        findings = [_run(session, file, chosen) for file in files]
         # Somebody else wrote these: they may read this store and nothing else.
         session.shut_in()
-        return findings + [_run(session, file, symbols) for file in own]
+        return findings + [_run(session, file, chosen) for file in own]
 
 
 def _run(session: Session, file: SqlFile, symbols: Sequence[str]) -> Finding:

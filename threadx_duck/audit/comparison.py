@@ -12,8 +12,9 @@ import pyarrow as pa
 
 from threadx_duck.audit.natives import fetch_candles, grid_of, has_own_grid, native_timeframe, store_natives
 from threadx_duck.candles.klines import typed
+from threadx_duck.candles.ranges import TimeRange, subtract_ranges
 from threadx_duck.candles.timeframes import ONE_MINUTE, Timeframe
-from threadx_duck.candles.times import MINUTE, TimeRange, subtract_ranges
+from threadx_duck.candles.times import MINUTE
 from threadx_duck.errors import DownloadError, UsageError
 from threadx_duck.texts.symbols import not_stored
 

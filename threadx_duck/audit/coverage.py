@@ -7,7 +7,8 @@ from typing import Any, Literal
 
 import pyarrow as pa
 
-from threadx_duck.candles.times import MINUTE, TimeRange
+from threadx_duck.candles.ranges import TimeRange
+from threadx_duck.candles.times import MINUTE
 from threadx_duck.storage.store import Session, Store
 
 Step = Literal["month", "day"]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal
 
 from threadx_duck.audit.fingerprints import Fingerprint, compute_fingerprint, month_range
 from threadx_duck.candles.klines import typed
-from threadx_duck.candles.times import TimeRange, join_ranges
+from threadx_duck.candles.ranges import TimeRange, join_ranges
 from threadx_duck.config import with_database
 from threadx_duck.errors import UsageError
 from threadx_duck.storage.store import Store
@@ -75,7 +75,7 @@ def compare_stores(
     unknown = [symbol for symbol in symbols if symbol not in stored]
     if unknown:
         raise UsageError(f"Neither store has candles of {', '.join(unknown)} in this range.")
-    wanted = TimeRange(start or datetime.min, end or datetime.max)
+    wanted = TimeRange.of(start, end)
     with store.reading(alone=True) as session:
         session.attach(there.address, "the_other_store")
         for symbol, span in _differing_months(result.here, result.there):

@@ -32,7 +32,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from threadx_duck.candles.klines import VALUE_FIELDS
-from threadx_duck.candles.times import TimeRange, month_of
+from threadx_duck.candles.ranges import TimeRange, month_of
 from threadx_duck.texts.symbols import not_stored
 
 if TYPE_CHECKING:

@@ -8,9 +8,10 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from threadx_duck.candles.klines import typed
+from threadx_duck.candles.ranges import TimeRange
 from threadx_duck.candles.timeframes import ONE_MINUTE, Timeframe
 from threadx_duck.candles.times import MINUTE
-from threadx_duck.errors import UsageError
+from threadx_duck.texts.symbols import not_stored
 from threadx_duck.texts.urls import without_user
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ def explain_candle(store: Store, symbol: str, moment: datetime, timeframe: Timef
     """The evidence behind the candle in which a moment lies. Raises `UsageError` if the symbol is not stored."""
     (symbol,) = store.named([symbol])
     with store.reading() as session:
-        first, last = _span(session, store, symbol)
+        first, last = _span(session, symbol)
         start, end = session.run("lineage/bucket_of", moment=moment, width=timeframe.width)[0]
         bounds = {"symbol": symbol, "start": start, "end": end}
         minutes = session.query("lineage/minutes", **bounds).to_pylist()
@@ -67,7 +68,7 @@ def explain_candle(store: Store, symbol: str, moment: datetime, timeframe: Timef
             + [{name: gap[name] for name in ("gap_start", "gap_end", "missing", "reason")} for gap in gaps]
             + _beyond(max(start, last), end, "after_last_candle"),
             requests=_requests(session.query("lineage/requests_behind", timeframe=timeframe.label, **bounds)),
-            revisions=_revisions(session, [symbol], start, end),
+            revisions=_revisions(session, [symbol], TimeRange(start, end)),
             rejected=session.query("lineage/rejected_rows", **bounds).to_pylist(),
         )
 
@@ -76,7 +77,7 @@ def list_revisions(store: Store, symbols: Sequence[str], start: datetime | None,
     """What later answers changed in a range, or would have changed, value by value. Raises `StoreError`."""
     chosen = store.named(symbols)
     with store.reading() as session:
-        return _revisions(session, chosen, start or datetime.min, end or datetime.max)
+        return _revisions(session, chosen, TimeRange.of(start, end))
 
 
 def _requests(rows: pa.Table) -> list[Row]:
@@ -84,19 +85,20 @@ def _requests(rows: pa.Table) -> list[Row]:
     return [row | {"url": row["url"] and without_user(row["url"])} for row in rows.to_pylist()]
 
 
-def _revisions(session: Session, symbols: Sequence[str], start: datetime, end: datetime) -> list[Row]:
-    rows: list[Row] = session.query("lineage/revisions", symbols=list(symbols), start=start, end=end).to_pylist()
+def _revisions(session: Session, symbols: Sequence[str], span: TimeRange) -> list[Row]:
+    bounds = {"start": span.start, "end": span.end}
+    rows: list[Row] = session.query("lineage/revisions", symbols=list(symbols), **bounds).to_pylist()
     for row in rows:
         row["old"], row["new"] = typed(row["field"], row["old"]), typed(row["field"], row["new"])
     return rows
 
 
-def _span(session: Session, store: Store, symbol: str) -> tuple[datetime, datetime]:
+def _span(session: Session, symbol: str) -> tuple[datetime, datetime]:
     """From the first stored candle of a symbol to the end of the last."""
-    for name, first, last in session.run("read/symbol_spans"):
-        if name == symbol:
-            return first, last + MINUTE
-    raise UsageError(f"No candles of {symbol} in {store.name}. Run: threadx ingest {symbol}")
+    spans = {name: (first, last + MINUTE) for name, first, last in session.run("read/symbol_spans")}
+    if symbol not in spans:
+        raise not_stored([symbol], spans)
+    return spans[symbol]
 
 
 def _beyond(start: datetime, end: datetime, reason: str) -> list[Row]:

@@ -14,8 +14,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from threadx_duck.candles.arrays import integer
+from threadx_duck.candles.ranges import TimeRange, join_ranges
 from threadx_duck.candles.timeframes import ONE_MINUTE, TIMEFRAMES, Timeframe
-from threadx_duck.candles.times import TimeRange, format_time, join_ranges
+from threadx_duck.candles.times import format_time
 from threadx_duck.errors import BadResponseError
 from threadx_duck.exchange.markets import PAGE_CANDLES
 from threadx_duck.ledger.append import symbols_of

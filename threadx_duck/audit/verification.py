@@ -20,8 +20,9 @@ from threadx_duck.audit.comparison import (
     Wanted,
     require_native,
 )
+from threadx_duck.candles.ranges import TimeRange, join_ranges, month_of
 from threadx_duck.candles.timeframes import ONE_MINUTE, TIMEFRAMES, Timeframe
-from threadx_duck.candles.times import TimeRange, format_time, join_ranges, month_of
+from threadx_duck.candles.times import format_time
 from threadx_duck.errors import DownloadError
 from threadx_duck.exchange.markets import PAGE_CANDLES
 from threadx_duck.ledger.append import append_to_store

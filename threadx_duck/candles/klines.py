@@ -14,7 +14,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from threadx_duck.candles.arrays import empty, integer, integers, null, text, texts
-from threadx_duck.candles.times import MINUTE, TimeRange, format_time
+from threadx_duck.candles.ranges import TimeRange
+from threadx_duck.candles.times import MINUTE, format_time
 from threadx_duck.errors import BadResponseError, UsageError
 
 VALUE_FIELDS: list[pa.Field] = [

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
 from datetime import UTC, date, datetime, timedelta
-from typing import NamedTuple, TypeAlias
+from typing import TypeAlias
 
 from threadx_duck.errors import UsageError
 
@@ -17,75 +16,6 @@ EPOCH = datetime(1970, 1, 1)
 
 _TEXT = re.compile(r"\d{4}-\d{2}-\d{2}(?P<time>[T ]\d{2}:\d{2}(:\d{2}(\.\d{1,6})?)?(Z|[+-]\d{2}:?\d{2})?)?", re.ASCII)
 _EXPECTED = "Write 2024-01-31 or 2024-01-31T10:30, in UTC or with an offset such as +02:00."
-
-
-class TimeRange(NamedTuple):
-    """A half-open range ``[start, end)`` of minutes in UTC."""
-
-    start: datetime
-    end: datetime
-
-    @property
-    def minutes(self) -> int:
-        """The number of minutes in the range."""
-        return (self.end - self.start) // MINUTE
-
-
-def intersect_ranges(ranges: Iterable[TimeRange], others: Iterable[TimeRange]) -> list[TimeRange]:
-    """What lies in one of the ranges and in one of the others; each sorted and disjoint, as is the result."""
-    found: list[TimeRange] = []
-    left, right = list(ranges), list(others)
-    while left and right:
-        common = TimeRange(max(left[0].start, right[0].start), min(left[0].end, right[0].end))
-        if common.start < common.end:
-            found.append(common)
-        del (left if left[0].end <= right[0].end else right)[0]
-    return found
-
-
-def subtract_ranges(ranges: Iterable[TimeRange], others: Iterable[TimeRange]) -> list[TimeRange]:
-    """What lies in one of the ranges and in none of the others; each sorted and disjoint, as is the result."""
-    left: list[TimeRange] = []
-    taken, place = list(others), 0
-    for start, end in ranges:
-        while place < len(taken) and taken[place].end <= start:
-            place += 1
-        begin, following = start, place
-        while following < len(taken) and taken[following].start < end:
-            if begin < taken[following].start:
-                left.append(TimeRange(begin, taken[following].start))
-            begin = max(begin, taken[following].end)
-            following += 1
-        # The last of these may reach into the next range as well.
-        place = max(place, following - 1)
-        if begin < end:
-            left.append(TimeRange(begin, end))
-    return left
-
-
-def merge_ranges(ranges: Iterable[TimeRange]) -> list[TimeRange]:
-    """Sorted ranges with those that touch made one."""
-    merged: list[TimeRange] = []
-    for start, end in ranges:
-        if merged and merged[-1].end == start:
-            merged[-1] = TimeRange(merged[-1].start, end)
-        else:
-            merged.append(TimeRange(start, end))
-    return merged
-
-
-def split_ranges(
-    ranges: Iterable[TimeRange], period_of: Callable[[datetime], TimeRange]
-) -> dict[TimeRange, list[TimeRange]]:
-    """The parts of sorted ranges by the periods they lie in, such as UTC days or months."""
-    parts: dict[TimeRange, list[TimeRange]] = {}
-    for start, end in ranges:
-        while start < end:
-            period = period_of(start)
-            part = TimeRange(start, min(end, period.end))
-            parts.setdefault(period, []).append(part)
-            start = part.end
-    return parts
 
 
 def parse_start(value: TimeLike) -> datetime:
@@ -117,43 +47,9 @@ def parse_range(start: TimeLike | None, end: TimeLike | None) -> tuple[datetime 
     return first, last
 
 
-def join_ranges(ranges: Iterable[TimeRange], reach: timedelta = timedelta()) -> list[TimeRange]:
-    """Sorted ranges with neighbours joined that overlap, touch, or together span no more than ``reach``."""
-    joined: list[TimeRange] = []
-    for wanted in sorted(ranges):
-        if joined and (wanted.start <= joined[-1].end or wanted.end - joined[-1].start <= reach):
-            joined[-1] = TimeRange(joined[-1].start, max(joined[-1].end, wanted.end))
-        else:
-            joined.append(wanted)
-    return joined
-
-
 def format_time(moment: datetime) -> str:
     """``2024-01-01T00:00:00Z`` for a naive time in UTC."""
     return moment.isoformat(timespec="seconds") + "Z"
-
-
-def day_of(moment: datetime) -> TimeRange:
-    """The UTC day a time lies in."""
-    midnight = datetime(moment.year, moment.month, moment.day)
-    return TimeRange(midnight, midnight + DAY)
-
-
-def week_of(moment: datetime) -> TimeRange:
-    """The UTC week, from Monday on, that a time lies in."""
-    monday = day_of(moment).start - moment.weekday() * DAY
-    return TimeRange(monday, monday + 7 * DAY)
-
-
-def month_of(moment: datetime) -> TimeRange:
-    """The UTC month a time lies in."""
-    first = datetime(moment.year, moment.month, 1)
-    return TimeRange(first, (first + 31 * DAY).replace(day=1))
-
-
-def week_number(monday: datetime) -> int:
-    """How many weeks have ended when one begins, counted from the first of the calendar."""
-    return (monday.toordinal() - datetime.min.toordinal()) // 7
 
 
 def floor_minute(moment: datetime) -> datetime:

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from threadx_duck.candles.reasons import COLOURS
 from threadx_duck.candles.timeframes import Timeframe, parse_timeframe
-from threadx_duck.charts.page import REASON_COLOURS, make_page, write_page
+from threadx_duck.charts.page import make_page, write_page
 from threadx_duck.disk.whole_files import require_no_database
 from threadx_duck.errors import UsageError
 
@@ -108,7 +109,7 @@ def _data(candles: pa.Table, gaps: pa.Table, timeframe: Timeframe) -> dict[str, 
             gaps["missing"].to_pylist(),
             gaps["reason"].to_pylist(),
         ],
-        "colours": REASON_COLOURS,
+        "colours": COLOURS,
     }
 
 

@@ -8,15 +8,13 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from threadx_duck.charts.page import REASON_COLOURS, make_page, write_page
+from threadx_duck.candles.reasons import COLOURS, REASONS
+from threadx_duck.charts.page import make_page, write_page
 from threadx_duck.disk.whole_files import require_no_database
-from threadx_duck.errors import UsageError
+from threadx_duck.texts.symbols import nothing_stored
 
 if TYPE_CHECKING:
     from threadx_duck.storage.store import Store
-
-# In the order in which a month shows them, after the minutes that are present.
-_REASONS = ("not_published", "outage", "rejected", "not_downloaded")
 
 _BODY = """<form role="search"><label>Symbols <input type="search" id="filter" autocomplete="off" spellcheck="false"
 placeholder="BTC"></label><span id="shown"></span></form>
@@ -33,7 +31,7 @@ def write_coverage_map(store: Store, file: Path) -> str:
     require_no_database(file)
     months = store.query("read/coverage_by_month")
     if not months.num_rows:
-        raise UsageError(f"Nothing is stored in {store.name} yet. Run: threadx ingest BTCUSDC")
+        raise nothing_stored(store.name)
     note = _describe(months)
     page = make_page(
         title="Coverage",
@@ -70,6 +68,7 @@ def _data(months: pa.Table) -> dict[str, Any]:
         "month": number.to_pylist(),
         "expected": months["expected"].to_pylist(),
         "candles": months["candles"].to_pylist(),
-        "reasons": {reason: months[reason].to_pylist() for reason in _REASONS},
-        "colours": REASON_COLOURS,
+        # In the order in which a month shows them, after the minutes that are present.
+        "reasons": {reason: months[reason].to_pylist() for reason in reversed(REASONS)},
+        "colours": COLOURS,
     }

@@ -12,14 +12,6 @@ import orjson
 from threadx_duck.disk.whole_files import write_whole
 from threadx_duck.errors import UsageError
 
-# Colours of the reasons of absent minutes, on a light and on a dark screen; as in the Data Manager.
-REASON_COLOURS = {
-    "not_downloaded": ("#f0b429", "#d99e1c"),
-    "rejected": ("#b5179e", "#e05ccb"),
-    "outage": ("#2f6fde", "#5d95f5"),
-    "not_published": ("#8b95a1", "#737c88"),
-}
-
 # The page may run its own scripts and ask nobody for anything.
 _POLICY = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data:"
 

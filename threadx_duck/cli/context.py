@@ -12,11 +12,14 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 import click
 
 from threadx_duck.cli.completion import complete_symbol, complete_timeframe
+from threadx_duck.config.address import LakeAddress, is_lake
+from threadx_duck.disk.whole_files import require_no_database
 from threadx_duck.texts.visible import visible
 
 if TYPE_CHECKING:
     from threadx_duck.config import Settings
     from threadx_duck.config.address import Address
+    from threadx_duck.ingest import IngestionManager
     from threadx_duck.storage.store import Store
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -60,6 +63,13 @@ class App:
 
         return Store(self.settings.store, on_wait=self.note)
 
+    def manager(self) -> IngestionManager:
+        """The manager of the store, which tells a person what it waits for."""
+        from threadx_duck.download.results import Notes
+        from threadx_duck.ingest import IngestionManager
+
+        return IngestionManager(self.settings, progress=Notes(self.note))
+
     def note(self, text: str) -> None:
         """One line on stderr, unless it is to be quiet."""
         if not self.quiet:
@@ -67,8 +77,6 @@ class App:
 
     def warn_of_secrets(self, address: Address) -> None:
         """A note if a store's address holds a password that need not stand there."""
-        from threadx_duck.config.address import LakeAddress
-
         if isinstance(address, LakeAddress) and address.secrets:
             self.note(
                 "The address of the lake holds a password in clear. PostgreSQL reads it from ~/.pgpass or a service "
@@ -86,8 +94,6 @@ class StoreType(click.Path):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """The text, checked if it names a file."""
-        from threadx_duck.config.address import is_lake
-
         return value if is_lake(str(value)) else super().convert(value, param, ctx)
 
 
@@ -99,8 +105,6 @@ class ResultFile(click.Path):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """The path. A database is refused before anything is asked of the store."""
-        from threadx_duck.disk.whole_files import require_no_database
-
         path = super().convert(value, param, ctx)
         if path != Path("-"):
             require_no_database(Path(str(path)))

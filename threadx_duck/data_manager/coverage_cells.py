@@ -7,14 +7,8 @@ from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
 from threadx_duck.audit.coverage import Step
-
-REASONS = ("not_downloaded", "rejected", "outage", "not_published")
-REASON_NAMES = {
-    "not_downloaded": "not downloaded",
-    "rejected": "rejected",
-    "outage": "outage of the exchange",
-    "not_published": "not published by the exchange",
-}
+from threadx_duck.candles.ranges import month_of
+from threadx_duck.candles.reasons import LABELS, REASONS
 
 
 class Cell(NamedTuple):
@@ -49,7 +43,7 @@ class Cell(NamedTuple):
         when = f"{self.start:%B %Y}" if step == "month" else f"{self.start:%Y-%m-%d}"
         share = int(10_000 * self.present / self.expected) / 100
         lines = [f"{self.symbol}, {when}", f"{self.present:,} of {self.expected:,} minutes ({share:.2f} %)"]
-        lines += [f"{minutes:,} {REASON_NAMES[reason]}" for reason, minutes in self.absent.items()]
+        lines += [f"{minutes:,} {LABELS[reason]}" for reason, minutes in self.absent.items()]
         return "\n".join(lines)
 
 
@@ -78,15 +72,5 @@ def column_starts(start: datetime, end: datetime, step: Step) -> list[datetime]:
     starts = []
     while moment < end:
         starts.append(moment)
-        moment = next_month(moment) if step == "month" else moment + timedelta(days=1)
+        moment = month_of(moment).end if step == "month" else moment + timedelta(days=1)
     return starts
-
-
-def next_month(month: datetime) -> datetime:
-    """The first of the month after."""
-    return (month.replace(day=28) + timedelta(days=4)).replace(day=1)
-
-
-def previous_month(month: datetime) -> datetime:
-    """The first of the month before."""
-    return (month.replace(day=1) - timedelta(days=1)).replace(day=1)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import tkinter as tk
 from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from tkinter import ttk
 
 from threadx_duck.audit.coverage import Step
-from threadx_duck.data_manager.coverage_cells import REASON_NAMES, REASONS, Cell, next_month, previous_month
+from threadx_duck.candles.ranges import month_of
+from threadx_duck.candles.reasons import LABELS, REASONS
+from threadx_duck.data_manager.coverage_cells import Cell
 from threadx_duck.data_manager.grid import CellGrid
 from threadx_duck.data_manager.theme import palette_of, scaled
 from threadx_duck.data_manager.tooltip import Tooltip
@@ -108,15 +110,15 @@ class CoverageMap(ttk.Frame):
         head.pack(fill="x", pady=(0, 4))
         self._travel = ttk.Frame(head)
         self.back = ttk.Button(self._travel, text="All months", command=lambda: self._on_zoom(None))
-        self.earlier = ttk.Button(self._travel, text="◀", width=2, command=lambda: self._turn(previous_month))
-        self.later = ttk.Button(self._travel, text="▶", width=2, command=lambda: self._turn(next_month))
+        self.earlier = ttk.Button(self._travel, text="◀", width=2, command=lambda: self._turn(_month_before))
+        self.later = ttk.Button(self._travel, text="▶", width=2, command=lambda: self._turn(_month_after))
         self._title = ttk.Label(self._travel, width=15, anchor="center")
         for widget in (self.back, self.earlier, self._title, self.later):
             widget.pack(side="left", padx=(0, 4))
         self._swatches: dict[str, tk.Frame] = {}
         legend = ttk.Frame(self)
         legend.pack(fill="x", side="bottom", pady=(4, 0))
-        names = {"present": "stored"} | {reason: REASON_NAMES[reason].split(" by ")[0] for reason in REASONS}
+        names = {"present": "stored"} | {reason: LABELS[reason].split(" by ")[0] for reason in REASONS}
         names["outage"] = "outage"
         for reason, name in names.items():
             size = scaled(self, 11)
@@ -177,3 +179,11 @@ def _hint(symbols: Sequence[str], month: datetime | None) -> str:
         return "Nothing is stored yet: choose symbols and a period, then download."
     click = "Click a cell to download or repair it"
     return f"{click}, a month's head to see its days." if month is None else f"{click}."
+
+
+def _month_before(month: datetime) -> datetime:
+    return month_of(month_of(month).start - timedelta(days=1)).start
+
+
+def _month_after(month: datetime) -> datetime:
+    return month_of(month).end

@@ -7,8 +7,9 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 from threadx_duck.audit.coverage import Step
+from threadx_duck.candles.ranges import month_of
 from threadx_duck.candles.times import floor_minute, utc_now
-from threadx_duck.data_manager.coverage_cells import Cell, column_starts, next_month, read_cells
+from threadx_duck.data_manager.coverage_cells import Cell, column_starts, read_cells
 from threadx_duck.ingest import IngestionManager
 
 
@@ -35,7 +36,7 @@ def take_snapshot(manager: IngestionManager, month: datetime | None) -> Snapshot
         start = min(row["first_open_time"] for row in rows)
         end = max(now, *(row["last_open_time"] for row in rows))
     else:
-        start, end = month, next_month(month)
+        start, end = month, month_of(month).end
     columns = column_starts(start, end, step)
     until = min(end, now) if now > columns[0] else end
     cells = read_cells(manager.coverage_map(columns[0], until, step).to_pylist())

@@ -14,8 +14,9 @@ from threadx_duck.archive.listing import NotListed
 from threadx_duck.archive.names import ArchiveFile
 from threadx_duck.archive.source import ArchiveSource, FileAnswer
 from threadx_duck.candles.klines import absent_ranges
+from threadx_duck.candles.ranges import TimeRange, intersect_ranges, join_ranges
 from threadx_duck.candles.timeframes import ONE_MINUTE
-from threadx_duck.candles.times import MINUTE, TimeRange, intersect_ranges, merge_ranges
+from threadx_duck.candles.times import MINUTE
 from threadx_duck.download.plan import SOURCES, PlannedRequest, Planner, SymbolPlan
 from threadx_duck.errors import STOPPED, DownloadError, UnknownSymbolError
 from threadx_duck.exchange.markets import PAGE_CANDLES
@@ -262,7 +263,7 @@ class SymbolDownload:
     def _settle(self, owed: Sequence[PlannedRequest]) -> Iterator[Delivery]:
         """What files that do not exist, or cannot be trusted, were to bring."""
         if owed:
-            yield from self._fetch_missing(owed[-1], merge_ranges(part for one in owed for part in one.missing))
+            yield from self._fetch_missing(owed[-1], join_ranges(part for one in owed for part in one.missing))
 
     def _fetch_missing(self, request: PlannedRequest, missing: Iterable[TimeRange]) -> Iterator[Delivery]:
         """Ranges that a request's source did not bring, from the sources that rank above it."""

@@ -7,21 +7,13 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from threadx_duck.candles.times import (
-    DAY,
-    EPOCH,
-    MINUTE,
-    TimeRange,
-    floor_minute,
-    format_time,
-    intersect_ranges,
-    utc_now,
-)
+from threadx_duck.candles.ranges import EVER, TimeRange, intersect_ranges
+from threadx_duck.candles.times import DAY, EPOCH, MINUTE, floor_minute, format_time, utc_now
 from threadx_duck.config import Settings
 from threadx_duck.download.plan import SOURCES, Costs, Planner, SourceChoice, SymbolPlan
 from threadx_duck.errors import UsageError
 from threadx_duck.exchange.markets import FIRST_MINUTE, LATE_CANDLES
-from threadx_duck.texts.symbols import read_symbols
+from threadx_duck.texts.symbols import nothing_stored, read_symbols
 
 if TYPE_CHECKING:
     from threadx_duck.archive.names import ArchiveFile
@@ -31,8 +23,6 @@ if TYPE_CHECKING:
 
 # An end this long ago is past on any clock that is set at all; a later one is asked of the exchange.
 _SURELY_PAST = timedelta(days=1)
-
-_FOREVER = datetime(9999, 1, 1)
 
 
 class Demand:
@@ -77,7 +67,7 @@ class Demand:
         spans = self.stored_spans()
         chosen = read_symbols(symbols, lambda: {*spans, *self._listed()}) or sorted(spans)
         if not chosen:
-            raise UsageError(f"Nothing is stored in {self._store.name} yet. Name a symbol: threadx ingest BTCUSDC")
+            raise nothing_stored(self._store.name)
         last, clock = self._last_minute(end, planner)
         if start is not None and start >= last:
             raise UsageError(
@@ -161,7 +151,7 @@ def _plan_symbol(planner: Planner, symbol: str, missing: list[TimeRange], span: 
     find_listing = bool(missing) and _may_be_unlisted(span, missing[0])
     if find_listing:
         # The first candle tells of everything before it.
-        missing = intersect_ranges(missing, [TimeRange(FIRST_MINUTE, _FOREVER)]) or missing
+        missing = intersect_ranges(missing, [TimeRange(FIRST_MINUTE, EVER.end)]) or missing
     return planner.plan(symbol, missing, find_listing=find_listing)
 
 

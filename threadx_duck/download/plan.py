@@ -8,7 +8,8 @@ from datetime import datetime
 from typing import Literal
 
 from threadx_duck.archive.names import ArchiveFile, FileSource
-from threadx_duck.candles.times import DAY, MINUTE, TimeRange, day_of, merge_ranges, month_of, split_ranges
+from threadx_duck.candles.ranges import TimeRange, day_of, join_ranges, month_of, split_ranges
+from threadx_duck.candles.times import DAY, MINUTE
 from threadx_duck.exchange.markets import KLINES_WEIGHT, PAGE_CANDLES
 
 Source = Literal["archive_monthly", "archive_daily", "rest"]
@@ -200,7 +201,7 @@ class Planner:
         for request in requests:
             before = joined[-1] if joined else None
             if before and before.source == request.source == "rest" and _go_together(before.wanted, request.wanted):
-                joined[-1] = self._rest(symbol, merge_ranges([*before.missing, *request.missing]))
+                joined[-1] = self._rest(symbol, join_ranges([*before.missing, *request.missing]))
             else:
                 joined.append(request)
         return joined

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
@@ -69,3 +70,14 @@ class Progress:
 
     def note(self, text: str) -> None:
         """Something a person would want to know, such as waiting for another process."""
+
+
+class Notes(Progress):
+    """Passes on what a person would want to know, and nothing else."""
+
+    def __init__(self, note: Callable[[str], None]) -> None:
+        self._note = note
+
+    def note(self, text: str) -> None:
+        """Passes it on."""
+        self._note(text)

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 from threadx_duck.audit.natives import has_own_grid, native_timeframe
 from threadx_duck.audit.verification import verify_ranges
+from threadx_duck.candles.ranges import TimeRange, join_ranges
 from threadx_duck.candles.timeframes import Timeframe
-from threadx_duck.candles.times import MINUTE, TimeRange, join_ranges
+from threadx_duck.candles.times import MINUTE
 from threadx_duck.download.results import SymbolResult, TimeframeResult
 from threadx_duck.errors import DownloadError
 

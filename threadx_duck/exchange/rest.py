@@ -17,8 +17,9 @@ import pyarrow.compute as pc
 
 from threadx_duck.candles.arrays import text, time
 from threadx_duck.candles.klines import UNREADABLE, Klines, read_kline_rows, require_ascending, require_mostly_candles
+from threadx_duck.candles.ranges import EVER, TimeRange, month_of
 from threadx_duck.candles.timeframes import ONE_MINUTE, Timeframe
-from threadx_duck.candles.times import EPOCH, MINUTE, TimeRange, floor_minute, format_time, month_of, utc_now
+from threadx_duck.candles.times import EPOCH, MINUTE, floor_minute, format_time, utc_now
 from threadx_duck.config import ApiSettings
 from threadx_duck.errors import BadResponseError, DownloadError, RateLimitedError
 from threadx_duck.exchange.budget import RequestBudget
@@ -140,11 +141,10 @@ class RestSource:
         If its first row is none that can be stored, the page is empty and ends before that row's minute.
         The exchange has no listing date; ``startTime=0&limit=1`` is how its clients find the first candle.
         """
-        ever = TimeRange(EPOCH, datetime.max)
-        fetched = self._fetch(symbol, ONE_MINUTE, ever, limit=1)
+        fetched = self._fetch(symbol, ONE_MINUTE, EVER, limit=1)
         if fetched.last < 0:
             # An empty answer given once would hide the whole symbol.
-            fetched = _joined(fetched, self._fetch(symbol, ONE_MINUTE, ever, limit=1))
+            fetched = _joined(fetched, self._fetch(symbol, ONE_MINUTE, EVER, limit=1))
         page = _to_page(symbol, ONE_MINUTE, fetched)
         if page.candles.num_rows:
             return replace(page, range_end=page.candles["open_time"][0].as_py() + MINUTE)
@@ -259,7 +259,7 @@ class RestSource:
         """One request. ``startTime`` and ``endTime`` filter on the open time, both inclusive."""
         start = _milliseconds(window.start) if first is None else first
         bounds = {"startTime": start}
-        if window.end != datetime.max:
+        if window.end != EVER.end:
             bounds["endTime"] = _milliseconds(window.end) - 1
 
         def read(answer: Answer) -> _Fetched:
@@ -267,7 +267,7 @@ class RestSource:
             if not isinstance(rows, list):
                 raise BadResponseError(f"{answer.url} did not answer with a list of candles.")
             klines = read_kline_rows(symbol, rows)
-            if window.end != datetime.max:
+            if window.end != EVER.end:
                 # A first candle that cannot be read is proof of nothing but what lies before it.
                 require_mostly_candles(klines, urlsplit(answer.url).netloc)
             _require_window(klines, TimeRange(EPOCH + timedelta(milliseconds=start), window.end), answer)

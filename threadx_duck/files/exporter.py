@@ -18,8 +18,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from threadx_duck.audit.fingerprints import MonthFingerprint, compute_fingerprint, month_range
+from threadx_duck.candles.ranges import TimeRange, month_of
 from threadx_duck.candles.timeframes import ONE_MINUTE, Timeframe
-from threadx_duck.candles.times import MINUTE, TimeRange, month_of
+from threadx_duck.candles.times import MINUTE
 from threadx_duck.disk.posix import replace_file
 from threadx_duck.disk.temporaries import temporary_beside
 from threadx_duck.disk.whole_files import require_no_database, write_whole
@@ -33,7 +34,6 @@ MANIFEST = "threadx-export.json"
 _RULES = 1
 
 _DAY_MINUTES = 1_440
-_FOREVER = datetime(9999, 1, 1)
 
 
 class ExportedFile(NamedTuple):
@@ -128,7 +128,7 @@ class Exporter:
         months = compute_fingerprint(self._store, [symbol], start, until).months
         if not self._request.is_monthly:
             if months:
-                span = TimeRange(start or datetime.min, end or _FOREVER)
+                span = TimeRange.of(start, end)
                 yield _Planned(self._path(symbol, timeframe), symbol, timeframe, span, self._source(timeframe, months))
             return
         for number, month in enumerate(months):

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from threadx_duck.candles.arrays import time
-from threadx_duck.candles.times import TimeRange
+from threadx_duck.candles.ranges import TimeRange
 
 
 @dataclass(frozen=True)

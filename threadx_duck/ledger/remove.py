@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-from datetime import datetime
-
-from threadx_duck.candles.times import EPOCH, TimeRange
-from threadx_duck.errors import UsageError
+from threadx_duck.candles.ranges import EVER, TimeRange
 from threadx_duck.storage.store import Session, Store
-from threadx_duck.texts.symbols import offer, read_symbols
-
-_EVER = TimeRange(EPOCH, datetime(9999, 1, 1))
+from threadx_duck.texts.symbols import not_stored, read_symbols
 
 
 def count_candles(store: Store, symbol: str, span: TimeRange | None = None) -> int:
     """How many candles of a symbol a removal would delete. Raises `UsageError` if the symbol is not stored."""
-    start, end = span or _EVER
+    start, end = span or EVER
     with store.reading() as session:
         stored = [row[0] for row in session.run("read/symbol_spans")]
         (symbol,) = read_symbols([symbol], lambda: stored)
         if symbol not in stored:
-            raise UsageError(f"No candles of {symbol} in {store.name}.{offer(symbol, stored)}")
+            raise not_stored([symbol], stored, "See: threadx status")
         return int(session.run("read/count_candles", symbol=symbol, start=start, end=end)[0][0])
 
 
@@ -28,7 +23,7 @@ def remove_candles(store: Store, symbol: str, span: TimeRange | None = None) -> 
 
     Requests that reach beyond the range are cut at its edges.
     """
-    start, end = span or _EVER
+    start, end = span or EVER
     (symbol,) = store.named([symbol])
 
     def remove(session: Session) -> int:

@@ -9,7 +9,8 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from threadx_duck.candles.times import DAY, day_of, week_number, week_of
+from threadx_duck.candles.ranges import day_of, week_number, week_of
+from threadx_duck.candles.times import DAY
 
 if TYPE_CHECKING:
     from threadx_duck.storage.session import Session

@@ -366,8 +366,10 @@ def scratch(candles: pa.Table) -> Iterator[Session]:
 
 
 def prepare(connection: duckdb.DuckDBPyConnection) -> None:
-    """Sets what every connection needs: times in UTC, and nothing drawn on a terminal."""
+    """Sets what every connection needs: times in UTC, nothing drawn on a terminal, and the macros of our statements."""
     connection.execute("set TimeZone = 'UTC'")
+    for name in ("session/source_rank", "session/about_equal"):
+        connection.execute(read_sql(name).statement)
     # In Jupyter without ipywidgets DuckDB refuses the setting: it has no bar to draw there.
     with suppress(duckdb.InvalidInputException):
         connection.execute("set enable_progress_bar = false")

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from threadx_duck.storage.file import Database
     from threadx_duck.storage.lake import Lake
 
-__all__ = ["Session", "Store", "StoreInfo", "scratch"]
+__all__ = ["Session", "Store", "StoreInfo", "scratch", "stored_among"]
 
 Result = TypeVar("Result")
 
@@ -231,15 +231,8 @@ class Store:
 
     def require_stored(self, symbols: Collection[str]) -> list[str]:
         """Symbols as somebody typed them, as they are stored. Raises `UsageError` naming those that are not."""
-        if not symbols:
-            return []
         with self.reading() as session:
-            stored = [row[0] for row in session.run("read/symbol_spans")]
-        named = read_symbols(symbols, lambda: stored)
-        unknown = [symbol for symbol in named if symbol not in stored]
-        if unknown:
-            raise not_stored(unknown, stored)
-        return named
+            return stored_among(session, symbols)
 
     def query_user_sql(self, statement: str) -> pa.Table:
         """The rows of a statement that somebody typed: it can read this store and do nothing else.
@@ -319,3 +312,15 @@ class Store:
                 "One store holds one market: name another database."
             )
         return info.schema_version
+
+
+def stored_among(session: Session, symbols: Collection[str]) -> list[str]:
+    """Symbols as somebody typed them, as they are stored. Raises `UsageError` naming those that are not."""
+    if not symbols:
+        return []
+    stored = [row[0] for row in session.run("read/symbol_spans")]
+    named = read_symbols(symbols, lambda: stored)
+    unknown = [symbol for symbol in named if symbol not in stored]
+    if unknown:
+        raise not_stored(unknown, stored)
+    return named

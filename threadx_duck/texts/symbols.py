@@ -58,7 +58,6 @@ def read_symbols(typed: Iterable[str], known: Callable[[], Collection[str]]) -> 
 
 def nearest(symbol: str, names: Iterable[str]) -> list[str]:
     """The names most like a symbol, the nearest first; none if no name is like it."""
-    # Imported where it is needed: most commands know all the names that they are given.
     return get_close_matches(symbol, [name for name in names if name != symbol], n=_MOST_OFFERED, cutoff=_ALIKE)
 
 
@@ -66,6 +65,11 @@ def offer(symbol: str, names: Iterable[str]) -> str:
     """`` Did you mean BTCUSDC?``, or nothing where no name is like the symbol."""
     found = nearest(symbol, names)
     return f" Did you mean {' or '.join(found)}?" if found else ""
+
+
+def nothing_stored(store: str) -> UsageError:
+    """The error for a store, called by its name, in which there is no candle."""
+    return UsageError(f"Nothing is stored in {store} yet. Name a symbol: threadx ingest BTCUSDC --start 2024-01-01")
 
 
 def not_stored(unknown: Iterable[str], stored: Collection[str], how: str = "Run: threadx ingest {}") -> UsageError:

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from threadx_duck.candles.times import MINUTE, TimeRange, format_time
+from threadx_duck.candles.ranges import TimeRange
+from threadx_duck.candles.times import MINUTE, format_time
 from threadx_duck.errors import StoreError
 from threadx_duck.ledger.remove import remove_evidence
 from threadx_duck.storage.sqlfiles import read_sql

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from threadx_duck.audit.differences import is_same
 from threadx_duck.audit.fingerprints import Fingerprint, compute_fingerprint
-from threadx_duck.candles.times import MINUTE, TimeRange, month_of
+from threadx_duck.candles.ranges import TimeRange, month_of
+from threadx_duck.candles.times import MINUTE
 from threadx_duck.errors import StoreError, UsageError
 from threadx_duck.storage.sqlfiles import list_sql
 

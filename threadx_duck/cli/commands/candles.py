@@ -16,7 +16,6 @@ from threadx_duck.cli.context import (
     timeframe_argument,
 )
 from threadx_duck.cli.rows import write_rows
-from threadx_duck.ingest import IngestionManager
 
 # What fits a terminal; every other format writes all columns.
 _CANDLE_TABLE = (
@@ -50,7 +49,7 @@ def candles(
       threadx candles BTCUSDC 4h --start 2024-03-01
       threadx candles BTCUSDC 1h -o btc.parquet
     """
-    with IngestionManager(app.settings) as manager:
+    with app.manager() as manager:
         table = manager.candles(symbol, timeframe, start, end, fill=fill)
     if output is None and form in {None, "table"}:
         table = table.select([name for name in table.column_names if name in _CANDLE_TABLE])

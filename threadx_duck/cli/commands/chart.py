@@ -19,7 +19,6 @@ from threadx_duck.cli.context import (
     symbol_argument,
     timeframe_argument,
 )
-from threadx_duck.ingest import IngestionManager
 
 
 @click.command()
@@ -58,7 +57,7 @@ def chart(
     # A symbol is the exchange's string; in a file's name only what every system takes is kept of it.
     name = re.sub(r"[^\w-]", "_", f"{symbol}_{timeframe}")
     file = output or app.settings.data.processed_data_path / "charts" / f"{name}.html"
-    with IngestionManager(app.settings) as manager:
+    with app.manager() as manager:
         note = write_chart(manager, symbol, timeframe, start, end, file=file)
     app.note(note)
     app.note(f"The chart is in {shown(file)}.")

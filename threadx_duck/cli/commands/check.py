@@ -6,7 +6,6 @@ from pathlib import Path
 
 import click
 
-from threadx_duck.audit.checks import run_checks
 from threadx_duck.cli.context import (
     App,
     ExitCode,
@@ -41,7 +40,8 @@ def check(app: App, symbols: tuple[str, ...], folder: Path | None, *, as_json: b
     Example:
       threadx check BTCUSDC --checks my_checks/
     """
-    findings = run_checks(app.store(), app.store().require_stored(symbols), folder)
+    with app.manager() as manager:
+        findings = manager.check(symbols, folder)
     total = sum(finding.rows.num_rows for finding in findings)
     if as_json:
         entries = [

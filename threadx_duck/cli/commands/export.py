@@ -10,7 +10,6 @@ from threadx_duck.cli.completion import by_commas, complete_symbol, complete_tim
 from threadx_duck.cli.context import App, counted, end_option, json_option, pass_app, shown, start_option
 from threadx_duck.cli.output import print_json, print_table
 from threadx_duck.errors import UsageError
-from threadx_duck.ingest import IngestionManager
 
 
 @click.command()
@@ -64,7 +63,7 @@ def export(
         raise UsageError("--layout is for CSV: --format csv --layout archive.")
     if partition and (form == "freqtrade" or layout == "archive"):
         raise UsageError("--partition is for Parquet, and for CSV with a header.")
-    with IngestionManager(app.settings) as manager:
+    with app.manager() as manager:
         done = manager.export(
             folder,
             "archive" if layout == "archive" else form,  # type: ignore[arg-type]

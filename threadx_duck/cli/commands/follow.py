@@ -12,7 +12,7 @@ import click
 
 from threadx_duck.cli.context import App, ExitCode, counted, pass_app, symbols_argument
 from threadx_duck.cli.values import read_age
-from threadx_duck.download.results import Progress
+from threadx_duck.download.results import Notes
 from threadx_duck.follow import Follower, PublishSchedule
 from threadx_duck.ingest import IngestionManager
 
@@ -45,9 +45,7 @@ def follow(app: App, symbols: tuple[str, ...], publish_every: str, *, once: bool
     # Not after each ingest, as the settings would have it: that would copy the store every minute.
     unpublished = replace(settings, store=replace(settings.store, read_copy=""))
     every = read_age(publish_every)
-    progress = Progress()
-    progress.note = _Sparing(app)  # type: ignore[method-assign]
-    with IngestionManager(unpublished, progress=progress) as manager:
+    with IngestionManager(unpublished, progress=Notes(_Sparing(app))) as manager:
         publish = PublishSchedule(manager.store, settings.store, every, app.note)
         follower = Follower(manager, symbols, note=app.note, after_round=publish)
         follower.require_stored()

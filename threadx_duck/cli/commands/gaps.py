@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import datetime
-
 import click
 
-from threadx_duck.candles.times import parse_range
 from threadx_duck.cli.context import (
     App,
     counted,
@@ -35,15 +32,8 @@ def gaps(app: App, symbols: tuple[str, ...], start: str | None, end: str | None,
     Example:
       threadx gaps BTCUSDC --start 2024-01-01
     """
-    first, last = parse_range(start, end)
-    chosen = app.store().require_stored(symbols)
-    table = app.store().query(
-        "read/gaps",
-        symbols=chosen,
-        start=first or datetime.min,
-        end=last or datetime.max,
-    )
-    rows = table.to_pylist()
+    with app.manager() as manager:
+        rows = manager.gaps(symbols, start, end).to_pylist()
     if as_json:
         print_json({"gaps": rows})
         return

@@ -10,7 +10,6 @@ import click
 from threadx_duck.cli.context import App, ExitCode, counted, json_option, pass_app, print_error
 from threadx_duck.cli.output import print_json, print_table
 from threadx_duck.errors import UsageError
-from threadx_duck.ingest import IngestionManager
 
 _COUNTS = ("rows_added", "rows_revised", "rows_rejected", "rows_differing", "rows_absent")
 _FIELDS = ("file", "status", "source", "symbols", *_COUNTS, "notes", "error")
@@ -40,7 +39,7 @@ def import_files(app: App, files: tuple[Path, ...], symbol: str | None, mapping:
       threadx import btc.csv --symbol BTCUSDC --map open_time=time,volume=vol
     """
     began = time.monotonic()
-    with IngestionManager(app.settings) as manager:
+    with app.manager() as manager:
         results = list(manager.import_files(files, symbol=symbol, columns=_columns(mapping)).values())
     added = sum(result.rows_added for result in results)
     seconds = time.monotonic() - began

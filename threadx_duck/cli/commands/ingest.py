@@ -26,7 +26,7 @@ from threadx_duck.cli.interruption import ending_gently
 from threadx_duck.cli.output import print_json, print_table
 from threadx_duck.cli.progress import TerminalProgress
 from threadx_duck.download.plan import SourceChoice
-from threadx_duck.download.results import Progress, SymbolResult
+from threadx_duck.download.results import Notes, Progress, SymbolResult
 from threadx_duck.errors import UsageError
 from threadx_duck.exchange.symbols import TRADING
 from threadx_duck.ingest import IngestionManager
@@ -134,9 +134,7 @@ def _progress(app: App) -> Iterator[Progress]:
         with TerminalProgress() as bars:
             yield bars
     else:
-        progress = Progress()
-        progress.note = app.note  # type: ignore[method-assign]
-        yield progress
+        yield Notes(app.note)
 
 
 def _document(results: Sequence[SymbolResult], seconds: float, *, with_plan: bool) -> dict[str, Any]:

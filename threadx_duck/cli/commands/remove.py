@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from datetime import datetime
-
 import click
 
-from threadx_duck.candles.times import EPOCH, TimeRange, parse_range
+from threadx_duck.candles.ranges import TimeRange
+from threadx_duck.candles.times import parse_range
 from threadx_duck.cli.context import App, counted, end_option, pass_app, shown, start_option, symbol_argument
 from threadx_duck.errors import UsageError
 from threadx_duck.ledger.remove import count_candles, remove_candles
@@ -29,7 +28,7 @@ def remove(app: App, symbol: str, start: str | None, end: str | None, *, yes: bo
       threadx remove BTCUSDC --yes
     """
     first, last = parse_range(start, end)
-    span = None if first is None and last is None else TimeRange(first or EPOCH, last or datetime(9999, 1, 1))
+    span = None if first is None and last is None else TimeRange.of(first, last)
     store = app.store()
     if yes:
         store.upgrade_first()

@@ -34,9 +34,8 @@ def status(app: App, symbols: tuple[str, ...], max_age: str | None, *, as_json: 
       threadx status BTCUSDC --max-age 10m || echo stale
     """
     age = None if max_age is None else read_age(max_age)
-    store = app.store()
-    chosen = store.require_stored(symbols)
-    rows = store.query("read/status", symbols=chosen).to_pylist()
+    with app.manager() as manager:
+        rows, store = manager.status(symbols).to_pylist(), manager.store
     candles = sum(row["candles"] for row in rows)
     size, info = store.bytes, store.info()
     copied_at, origin = (info.published_at, info.published_from) if info else (None, None)

@@ -8,7 +8,6 @@ import click
 
 from threadx_duck.cli.context import App, counted, json_option, pass_app
 from threadx_duck.cli.output import print_json, print_table
-from threadx_duck.ingest import IngestionManager
 from threadx_duck.texts.visible import visible
 
 
@@ -29,7 +28,7 @@ def symbols(app: App, quote: str | None, status: str | None, *, names: bool, ref
       threadx symbols --quote USDC --status TRADING
       threadx symbols --quote USDC --names | xargs -r threadx ingest --start 2024-01-01
     """
-    with IngestionManager(app.settings) as manager:
+    with app.manager() as manager:
         listed = manager.list_symbols(refresh=refresh)
     chosen = listed.select(quote=quote, status=status)
     if as_json:

@@ -24,8 +24,6 @@ from threadx_duck.cli.context import (
 from threadx_duck.cli.interruption import ending_gently
 from threadx_duck.cli.output import print_json, print_table
 from threadx_duck.cli.values import every_digit
-from threadx_duck.download.results import Progress
-from threadx_duck.ingest import IngestionManager
 
 _SHOWN = 100
 _NOTHING_COMPARED = (
@@ -72,9 +70,7 @@ def verify(
     labels = list(dict.fromkeys(label.strip() for text in timeframes for label in text.split(",")))
     for label in labels:
         require_native(parse_timeframe(label))
-    progress = Progress()
-    progress.note = app.note  # type: ignore[method-assign]
-    with IngestionManager(app.settings, progress=progress) as manager, ending_gently(manager.stop):
+    with app.manager() as manager, ending_gently(manager.stop):
         results = [manager.verify(symbols, label, start, end, repair=repair) for label in labels]
     if as_json:
         documents = [dataclasses.asdict(result) for result in results]
