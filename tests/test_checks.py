@@ -152,7 +152,7 @@ def test_a_check_without_symbols_cannot_be_limited_to_one(store: Store, folder: 
         "attach 'other.duckdb'",
         "install httpfs",
         "set memory_limit = '1TB'",
-        "pragma database_list",
+        "pragma enable_checkpoint_on_shutdown",
     ],
 )
 def test_a_check_of_a_users_folder_reaches_the_store_alone(
