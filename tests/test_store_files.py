@@ -362,6 +362,80 @@ def test_what_a_killed_command_leaves_is_named_by_doctor_and_swept_by_the_next(
     assert "Left by" not in invoke("doctor").stdout
 
 
+_KILLED_AFTER_MKDIR = """
+import os, sys, signal
+from pathlib import Path
+mkdir = Path.mkdir
+def stop(self, *arguments, **options):
+    mkdir(self, *arguments, **options)
+    if ".tmp-" in self.name:
+        os.kill(os.getpid(), signal.SIGKILL)
+Path.mkdir = stop
+from threadx_duck.cli.main import run
+sys.exit(int(run(sys.argv[1:])))
+"""
+_KILLED_BEFORE_REPLACE = """
+import os, sys, signal
+from pathlib import Path
+Path.replace = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
+from threadx_duck.cli.main import run
+sys.exit(int(run(sys.argv[1:])))
+"""
+
+
+@pytest.mark.parametrize(
+    ("command", "folder"),
+    [
+        (("compact",), "data"),
+        (("publish", "read.duckdb"), "."),
+        (("backup", "backup.duckdb"), "."),
+        (("export", "--partition"), "data/processed/1m/symbol=BTCUSDC/year=2024/month=1"),
+        (("query", "select 1", "-o", "rows.csv"), "."),
+        (("coverage-map", "--no-open"), "data/processed/charts"),
+    ],
+    ids=lambda value: value[0] if isinstance(value, tuple) else None,
+)
+@pytest.mark.parametrize("code", [_KILLED_AFTER_MKDIR, _KILLED_BEFORE_REPLACE], ids=["after mkdir", "before replace"])
+def test_a_folder_that_a_kill_left_empty_or_full_is_named_and_swept_too(
+    store: Path, tmp_path: Path, invoke: Invoke, code: str, command: tuple[str, ...], folder: str
+) -> None:
+    ended = subprocess.run([sys.executable, "-c", code, *command], cwd=tmp_path, capture_output=True, check=False)
+    assert ended.returncode == -9, ended.stderr
+    left = list((tmp_path / folder).glob("*.tmp-*"))
+    assert len(left) == 1
+    is_empty = list(left[0].iterdir()) == []
+    assert is_empty == (code is _KILLED_AFTER_MKDIR)
+    if is_empty:
+        # It may be that of a process that is about to lock it, for a moment.
+        assert str(left[0]) not in invoke("doctor").stdout
+        os.utime(left[0], (time.time() - 90,) * 2)
+    assert str(left[0]) in invoke("doctor").stdout
+    ran = invoke(*command)
+    assert ran.exit_code == 0, ran.stderr
+    assert list(tmp_path.rglob("*.tmp-*")) == []
+    assert "Left by" not in invoke("doctor").stdout
+
+
+def test_a_folder_that_is_swept_before_its_lock_is_taken_is_made_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[Path] = []
+    mkdir = Path.mkdir
+
+    def sweep(self: Path, *arguments: Any, **options: Any) -> None:
+        mkdir(self, *arguments, **options)
+        if ".tmp-" in self.name:
+            made.append(self)
+            if len(made) == 1:
+                self.rmdir()
+
+    monkeypatch.setattr(Path, "mkdir", sweep)
+    with temporary_beside(tmp_path / "x.duckdb") as temporary:
+        assert temporary.parent == made[1]
+        assert leftovers(tmp_path) == []
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_sweeping_leaves_what_is_in_use_and_what_is_not_ours(tmp_path: Path) -> None:
     notes, dead = tmp_path / "read.duckdb.tmp-notes", tmp_path / f"x.duckdb.tmp-{'0' * 16}"
     young, old = tmp_path / f"y.duckdb.tmp-{'1' * 16}", tmp_path / f"z.duckdb.tmp-{'2' * 16}"

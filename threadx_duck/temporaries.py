@@ -27,6 +27,8 @@ _FOLDER = re.compile(r".+\.tmp-[0-9a-f]{16}")
 _EARLIER = re.compile(r".+\.duckdb\.tmp-\d+(\.wal|\.spill)?")
 _TAKEN = {errno.EWOULDBLOCK, errno.EACCES, errno.EDEADLK}
 _SURELY_DEAD_SECONDS = 86_400.0
+# A folder is made and its lock taken in the same moment, if nobody kills who does it.
+_SURELY_LOCKED_SECONDS = 60.0
 
 
 @contextmanager
@@ -69,6 +71,15 @@ def leftovers(folder: Path) -> list[Path]:
     return sorted(set(found))
 
 
+def leftovers_below(folder: Path) -> list[Path]:
+    """What `leftovers` finds in a folder and in all folders below it."""
+    found: set[Path] = set()
+    for name, inside, _ in os.walk(folder):
+        inside[:] = [entry for entry in inside if not _FOLDER.fullmatch(entry)]
+        found.update(leftovers(Path(name)))
+    return sorted(found)
+
+
 def remove_leftovers(folder: Path) -> None:
     """Removes what dead processes left in a folder, or noted there."""
     for path in leftovers(folder):
@@ -76,11 +87,14 @@ def remove_leftovers(folder: Path) -> None:
 
 
 def _remove(path: Path) -> None:
-    if path.is_dir():
-        shutil.rmtree(path, ignore_errors=True)
-        return
     with suppress(OSError):
-        path.unlink(missing_ok=True)
+        if not path.is_dir():
+            path.unlink(missing_ok=True)
+        elif _is_empty(path):
+            # Not by force: who has made it may be about to take its lock.
+            path.rmdir()
+        elif _is_dead(path):
+            shutil.rmtree(path, ignore_errors=True)
 
 
 @contextmanager
@@ -90,7 +104,14 @@ def _own_folder(target: Path) -> Iterator[Path]:
         folder = target.with_name(f"{target.name}.tmp-{os.urandom(8).hex()}")
         folder.mkdir(mode=0o700)
         try:
-            with (folder / _LOCK).open("wb") as stream:
+            try:
+                stream = (folder / _LOCK).open("wb")
+            except FileNotFoundError:
+                if folder.exists():
+                    raise
+                # Somebody has swept it away in the moment before.
+                continue
+            with stream:
                 if _is_taken(stream):
                     yield folder
                     break
@@ -135,16 +156,23 @@ def _is_dead(folder: Path) -> bool:
         return False
     except OSError:
         # Not locked yet, or no locks here.
-        return _is_old(folder)
+        return _is_old(folder, _SURELY_LOCKED_SECONDS if _is_empty(folder) else _SURELY_DEAD_SECONDS)
 
 
-def _is_old(path: Path) -> bool:
-    """Whether nothing was written to a temporary file or folder for a day."""
+def _is_empty(folder: Path) -> bool:
+    try:
+        return next(folder.iterdir(), None) is None
+    except OSError:
+        return False
+
+
+def _is_old(path: Path, seconds: float = _SURELY_DEAD_SECONDS) -> bool:
+    """Whether nothing was written to a temporary file or folder for so long, by default a day."""
     try:
         newest: float = max(entry.stat().st_mtime for entry in (path, *(path.iterdir() if path.is_dir() else ())))
     except OSError:
         return False
-    return time.time() - newest > _SURELY_DEAD_SECONDS
+    return time.time() - newest > seconds
 
 
 def _elsewhere(note: Path) -> list[Path]:
