@@ -27,8 +27,6 @@ _FOLDER = re.compile(r".+\.tmp-[0-9a-f]{16}")
 _EARLIER = re.compile(r".+\.duckdb\.tmp-\d+(\.wal|\.spill)?")
 _TAKEN = {errno.EWOULDBLOCK, errno.EACCES, errno.EDEADLK}
 _SURELY_DEAD_SECONDS = 86_400.0
-# A folder is made and its lock taken in the same moment, if nobody kills who does it.
-_SURELY_LOCKED_SECONDS = 60.0
 
 
 @contextmanager
@@ -106,7 +104,7 @@ def _own_folder(target: Path) -> Iterator[Path]:
         try:
             try:
                 stream = (folder / _LOCK).open("wb")
-            except FileNotFoundError:
+            except OSError:
                 if folder.exists():
                     raise
                 # Somebody has swept it away in the moment before.
@@ -155,8 +153,8 @@ def _is_dead(folder: Path) -> bool:
     except PermissionError:
         return False
     except OSError:
-        # Not locked yet, or no locks here.
-        return _is_old(folder, _SURELY_LOCKED_SECONDS if _is_empty(folder) else _SURELY_DEAD_SECONDS)
+        # Not locked yet, or no locks here. An empty one is taken away at any time: see `_own_folder`.
+        return _is_empty(folder) or _is_old(folder)
 
 
 def _is_empty(folder: Path) -> bool:
@@ -166,13 +164,13 @@ def _is_empty(folder: Path) -> bool:
         return False
 
 
-def _is_old(path: Path, seconds: float = _SURELY_DEAD_SECONDS) -> bool:
-    """Whether nothing was written to a temporary file or folder for so long, by default a day."""
+def _is_old(path: Path) -> bool:
+    """Whether nothing was written to a temporary file or folder for a day."""
     try:
         newest: float = max(entry.stat().st_mtime for entry in (path, *(path.iterdir() if path.is_dir() else ())))
     except OSError:
         return False
-    return time.time() - newest > seconds
+    return time.time() - newest > _SURELY_DEAD_SECONDS
 
 
 def _elsewhere(note: Path) -> list[Path]:
