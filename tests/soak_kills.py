@@ -136,13 +136,13 @@ class Soak:
 
     def _end(self, life: Life, step: Step, children: Children) -> list[str]:
         life.model.remember()
-        arguments = step.arguments()
+        arguments, before = step.arguments(), life.strays()
         code, out, error, events, seconds = children.run(life.folder, arguments, 0, 0.0, PATIENCE)
         if code:
             return [f"{' '.join(arguments)}: exit {code}: {error.strip()} {out[:2_000]}"]
         if not step.killed:
             self._usual.learn(step.command, seconds, events)
-        return step.after_end(out) + life.model.wrong() + _left_behind(life, children)
+        return step.after_end(out) + life.model.wrong() + _left_behind(life, children, before)
 
 
 def _asked(ask: Callable[[], list[str]]) -> tuple[str, ...]:
@@ -153,14 +153,15 @@ def _asked(ask: Callable[[], list[str]]) -> tuple[str, ...]:
         return (f"{type(error).__name__}: {error}",)
 
 
-def _left_behind(life: Life, children: Children) -> list[str]:
-    """The files that a finished command leaves, unless the doctor names them."""
+def _left_behind(life: Life, children: Children, before: list[Path]) -> list[str]:
+    """The files that a finished command has left, and those of killed ones that it has not swept and no doctor names."""
     strays = life.strays()
     if not strays:
         return []
     out = children.run(life.folder, ("doctor", "--json"), 0, 0.0, PATIENCE).out
     said = " ".join(finding["text"] for finding in json.loads(out)["findings"])
-    return [f"left behind, unnamed: {path.relative_to(life.folder)}" for path in strays if str(path) not in said]
+    wrong = [path for path in strays if path not in before or str(path) not in said]
+    return [f"left behind: {path.relative_to(life.folder)}" for path in wrong]
 
 
 class _Tally:
