@@ -154,7 +154,7 @@ def _asked(ask: Callable[[], list[str]]) -> tuple[str, ...]:
 
 
 def _left_behind(life: Life, children: Children, before: list[Path]) -> list[str]:
-    """The files that a finished command has left, and those of killed ones that it has not swept and no doctor names."""
+    """The files that a finished command has left, and those of killed ones that no doctor names."""
     strays = life.strays()
     if not strays:
         return []
