@@ -355,4 +355,7 @@ def test_manager_reads_and_writes_a_lake(filled: Settings) -> None:
         hours = manager.candles("BTCUSDC", "3h", "2024-01-01", "2024-01-02")
         assert manager.verify_resample_consistency(minutes, hours, "3h")
         assert [finding.name for finding in run_checks(manager.store) if finding.rows.num_rows] == []
-        assert manager.store.modified == manager.store.modified
+        before = manager.store.modified
+        assert manager.store.modified == before
+        manager.update_assets_batch(["BTCUSDC"], "2024-01-02", "2024-01-03")
+        assert manager.store.modified > before
