@@ -334,6 +334,16 @@ def test_password_of_a_pgpass_file_needs_no_warning(
     assert answer.code == 0, answer
     assert answer.document["candles"] > 0
     assert "password" not in answer.err
+    # A statement needs no password to reach the server, and must not reach it all the same.
+    there = f"host=127.0.0.1 port={server.port} user=threadx dbname={database}"
+    for statement in (
+        "from postgres_query('__ducklake_metadata_reader', 'select pg_read_file(''PG_VERSION'')')",
+        f"from postgres_query('{there}', 'select pg_read_file(''PG_VERSION'')')",
+        f"from postgres_scan('{there}', 'public', 'ducklake_table')",
+        f"attach '{there}' as other (type postgres)",
+    ):
+        refused = threadx("--db", bare, "query", statement)
+        assert (refused.code, refused.out) == (2, ""), (statement, refused)
 
 
 def test_any_duckdb_client_reads_the_lake(filled: Settings, server: Server, address: str) -> None:
