@@ -118,7 +118,9 @@ def test_commands_that_write_bring_an_older_store_what_it_lacks(
     assert ran.exit_code in {0, 3}, _told(ran)
     assert _version(saved) == schema.SCHEMA_VERSION
     assert _views(saved) == views
-    assert _ask(saved, "select count(*) > 0 from candles('BTCUSDC', interval 1 day, '2023-01-01', '2025-01-01')")
+    days = _ask(saved, "select count(*) from candles('BTCUSDC', interval 1 day, '2023-01-01', '2025-01-01')")
+    assert days == _ask(saved, "select count(distinct open_time::date) from candles_1m where symbol = 'BTCUSDC'")
+    assert days[0][0] > 0
 
 
 @pytest.mark.usefixtures("_newer")
@@ -245,14 +247,20 @@ def test_every_version_is_saved() -> None:
     assert list(range(1, schema.SCHEMA_VERSION + 1)) == SAVED, "run once: python -m tests.make_stores"
 
 
-def test_a_newer_store_is_refused_by_every_command(saved: Path, invoke: Invoke) -> None:
+def test_a_newer_store_is_refused_by_every_command_but_query(saved: Path, invoke: Invoke) -> None:
+    _unpack(f"schema-{SAVED[0]}-store", Path("moved.duckdb"))
     _change(saved, "update store_info set schema_version = 99")
-    for command in (*WRITING, *READING):
-        if command[0] in {"query", "backup", "diff"}:
-            continue
+    before, files = saved.read_bytes(), sorted(Path().rglob("*.duckdb*"))
+    for command in (*WRITING, *READING, ("chart", "BTCUSDC", "1h", "--no-open"), ("coverage-map", "--no-open")):
         ran = invoke(*command)
+        if command[0] == "query":
+            assert ran.exit_code == 0, _told(ran)
+            continue
         assert ran.exit_code == 1, command
         assert "written by a newer threadx_duck (schema 99" in ran.stderr, command
+        assert ran.stderr.count("threadx: error: ") == 1, command
+    assert saved.read_bytes() == before
+    assert sorted(Path().rglob("*.duckdb*")) == files
 
 
 def test_reading_an_older_store_in_python_serves_what_it_has(saved: Path, settings: Settings) -> None:

@@ -21,7 +21,7 @@ from threadx_duck.sources.http import HttpClient
 from threadx_duck.sources.rest import RestSource
 from threadx_duck.store import Store
 from threadx_duck.storefile import resolved
-from threadx_duck.temporaries import leftovers
+from threadx_duck.temporaries import leftovers, leftovers_below
 from threadx_duck.times import format_time, utc_now
 from threadx_duck.urls import without_user
 
@@ -172,12 +172,16 @@ def _checks(store: Store, _: Settings) -> list[Finding]:
 
 
 def _leftovers(store: Store, settings: Settings) -> list[Finding]:
-    folders = {Path(settings.data.processed_data_path)}
+    folders = {settings.data.base_data_path, Path.cwd()}
     if store.lake is None:
         folders.add(store.path.parent)
         if settings.store.read_copy:
             folders.add(resolved(Path(settings.store.read_copy)).parent)
-    found = sorted({str(path) for folder in folders for path in leftovers(folder)})
+    below = {settings.data.processed_data_path, settings.data.raw_data_path}
+    found = sorted(
+        {str(path) for folder in folders for path in leftovers(resolved(folder))}
+        | {str(path) for folder in below for path in leftovers_below(resolved(folder))}
+    )
     if not found:
         return []
     text = f"Left by killed processes: {', '.join(found)}."

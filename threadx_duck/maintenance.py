@@ -16,6 +16,7 @@ from threadx_duck.store_errors import open_error
 from threadx_duck.storefile import copy_stream, hash_file, replace_file, resolved, stranger
 from threadx_duck.temporaries import temporary_beside
 from threadx_duck.times import utc_now
+from threadx_duck.whole_files import require_no_log
 
 if TYPE_CHECKING:
     from threadx_duck.lake import Lake
@@ -97,6 +98,7 @@ def back_up(store: Store, settings: StoreSettings, target: Path) -> Backup:
     if target.is_dir():
         target = target / f"{store.path.stem}-{utc_now():%Y-%m-%dT%H%M%SZ}{store.path.suffix}"
     target = resolved(target)
+    require_no_log(target)
     if target.exists():
         raise UsageError(f"{target} is there already; a backup replaces nothing. Name another file, or a folder.")
     try:

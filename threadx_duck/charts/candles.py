@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from threadx_duck.charts.page import REASON_COLOURS, make_page, write_page
 from threadx_duck.errors import UsageError
 from threadx_duck.timeframes import Timeframe, parse_timeframe
-from threadx_duck.whole_files import require_no_database
+from threadx_duck.whole_files import require_replaceable
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -48,7 +48,7 @@ def write_chart(
     Shows the stored candles that open in the range, the last `MOST_CANDLES` of them at most. Raises `UsageError` if
     there are no candles or the file cannot be written.
     """
-    require_no_database(file)
+    require_replaceable(file)
     chosen = parse_timeframe(timeframe)
     candles = manager.candles(symbol, timeframe, start_date, end_date)
     if not candles.num_rows:

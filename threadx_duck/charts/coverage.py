@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from threadx_duck.charts.page import REASON_COLOURS, make_page, write_page
 from threadx_duck.errors import UsageError
-from threadx_duck.whole_files import require_no_database
+from threadx_duck.whole_files import require_replaceable
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -29,7 +29,7 @@ def write_coverage_map(store: Store, file: Path) -> str:
 
     Raises `UsageError` if nothing is stored or the file cannot be written, `StoreError`.
     """
-    require_no_database(file)
+    require_replaceable(file)
     months = store.query("queries/coverage_by_month")
     if not months.num_rows:
         raise UsageError(f"Nothing is stored in {store.name} yet. Run: threadx ingest BTCUSDC")

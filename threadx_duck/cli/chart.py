@@ -27,7 +27,7 @@ from threadx_duck.cli.context import (
 @click.option(
     "-o",
     "--output",
-    type=ResultFile(),
+    type=ResultFile(is_text=False),
     help="The HTML file; by default SYMBOL_TIMEFRAME.html under processed_data_path.",
 )
 @click.option("--no-open", is_flag=True, help="Write the file and do not open it in the browser.")
@@ -58,6 +58,7 @@ def chart(
     # A symbol is the exchange's string; in a file's name only what every system takes is kept of it.
     name = re.sub(r"[^\w-]", "_", f"{symbol}_{timeframe}")
     file = output or app.settings.data.processed_data_path / "charts" / f"{name}.html"
+    app.require_free(file)
     with IngestionManager(app.settings) as manager:
         note = write_chart(manager, symbol, timeframe, start, end, file=file)
     app.note(note)
@@ -72,7 +73,7 @@ def chart(
 @click.option(
     "-o",
     "--output",
-    type=ResultFile(),
+    type=ResultFile(is_text=False),
     help="The HTML file; by default coverage.html under processed_data_path.",
 )
 @click.option("--no-open", is_flag=True, help="Write the file and do not open it in the browser.")
@@ -90,6 +91,7 @@ def coverage_map(app: App, output: Path | None, *, no_open: bool) -> None:
     from threadx_duck.charts.coverage import write_coverage_map
 
     file = output or app.settings.data.processed_data_path / "charts" / "coverage.html"
+    app.require_free(file)
     app.note(write_coverage_map(app.store(), file))
     app.note(f"The map is in {shown(file)}.")
     if not no_open:

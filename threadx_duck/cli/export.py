@@ -65,6 +65,7 @@ def export(
         raise UsageError("--layout is for CSV: --format csv --layout archive.")
     if partition and (form == "freqtrade" or layout == "archive"):
         raise UsageError("--partition is for Parquet, and for CSV with a header.")
+    app.require_free(folder)
     with IngestionManager(app.settings) as manager:
         done = manager.export(
             folder,

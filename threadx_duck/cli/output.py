@@ -13,6 +13,7 @@ from typing import IO, TYPE_CHECKING, Any
 import click
 import orjson
 
+from threadx_duck.cli.context import STDOUT
 from threadx_duck.cli.values import as_records, column_values, json_text, text_of
 from threadx_duck.errors import UsageError
 from threadx_duck.visible import visible
@@ -64,7 +65,7 @@ def write_rows(table: pa.Table, form: str | None, output: Path | None) -> str | 
 
     A file appears whole or not at all. Raises `UsageError`, for a database in its place too.
     """
-    if output == Path("-"):
+    if output in STDOUT:
         output = None
     form = form or (_ENDINGS.get(output.suffix.lower(), "csv") if output else "table")
     if form == "table" and output is None:

@@ -209,6 +209,7 @@ def candles(
     """
     from threadx_duck.ingest import IngestionManager
 
+    app.require_free(output)
     with IngestionManager(app.settings) as manager:
         table = manager.candles(symbol, timeframe, start, end, fill=fill)
     if output is None and form in {None, "table"}:
@@ -228,6 +229,7 @@ def query(app: App, sql: str, form: str | None, output: Path | None) -> None:
       threadx query "select count(*) from candles_1m"
       threadx query "from candles_1d where symbol = 'BTCUSDC'" --format csv | head
     """
+    app.require_free(output)
     _note(app, write_rows(app.store().query_user_sql(sql), form, output))
 
 
