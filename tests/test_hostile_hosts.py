@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import socket
 import threading
@@ -101,6 +102,53 @@ def test_overdue_proxy_is_ended_at_its_deadline(raw: Callable[..., int], capsys:
     )
     assert run(["ingest", "BTCUSDC", "--start", "2024-01-01", "--end", "2024-01-01"]) == 1
     assert "took longer than 0.5 seconds" in capsys.readouterr().err
+
+
+# Redirects
+
+
+def sending_on(location: bytes, body: bytes = b"", rest: bytes = b"") -> bytes:
+    header = b"HTTP/1.1 302 Found\r\nConnection: close\r\nLocation: %s\r\nContent-Length: %d\r\n" % (
+        location,
+        len(body),
+    )
+    return header + rest + b"\r\n" + body
+
+
+@pytest.mark.parametrize(
+    ("location", "shown"),
+    [
+        pytest.param(b"https://user:secret@other.test/a?b=1", "to 'https://other.test/a?b=1'", id="with a password"),
+        pytest.param(b"/else\x1b[31m", r"to '/else\x1b[31m'", id="with an escape sequence"),
+        pytest.param(b"http://\xff\xfe/", "to 'http://ÿþ/'", id="in no encoding"),
+        pytest.param(b"http://[::1/", "to 'http://[::1/'", id="no address"),
+        pytest.param(b"http://" + b"a" * 5_000, f"to 'http://{'a' * 193}'", id="long"),
+    ],
+)
+@pytest.mark.parametrize("source", ["rest", "archive"])
+def test_redirect_is_refused_in_one_line_that_names_where(
+    raw: Callable[..., int], capsys: pytest.CaptureFixture[str], source: str, location: bytes, shown: str
+) -> None:
+    port = raw(lambda connection: connection.sendall(sending_on(location)))
+    write_settings(port)
+    if source == "archive":
+        settings = Path("paths.toml").read_text().replace("false", f'true\nbase_url = "http://127.0.0.1:{port}"')
+        Path("paths.toml").write_text(settings)
+    options = ["--start", "2024-01-01", "--end", "2024-01-31", "--source", source]
+    assert run(["ingest", "BTCUSDC", *options]) == 1
+    (error,) = [line for line in capsys.readouterr().err.splitlines() if line.startswith("threadx: error:")]
+    assert shown in error
+    assert "secret" not in error
+    assert "(302)" in error
+
+
+def test_body_of_a_redirect_is_bounded(raw: Callable[..., int], capsys: pytest.CaptureFixture[str]) -> None:
+    bomb = gzip.compress(b"0" * (32 << 20))
+    write_settings(
+        raw(lambda connection: connection.sendall(sending_on(b"/else", bomb, b"Content-Encoding: gzip\r\n")))
+    )
+    assert run(["ingest", "BTCUSDC", "--start", "2024-01-01", "--end", "2024-01-01"]) == 1
+    assert "sends more than 8,388,608 bytes" in capsys.readouterr().err
 
 
 # Waits, clocks and pages without progress

@@ -82,6 +82,14 @@ class _Adapter(HTTPAdapter):
         return {} if self._user is None else {"Proxy-Authorization": self._user}
 
 
+class _Session(requests.Session):
+    """Knows no redirects: requests would read the whole body of one, and fail where it cannot read the address."""
+
+    def get_redirect_target(self, resp: requests.Response) -> None:
+        """Nowhere."""
+        del resp
+
+
 class HttpClient:
     """Asks hosts for bodies; one for all threads of a run.
 
@@ -93,7 +101,7 @@ class HttpClient:
         self._settings = settings
         self._stop = stop
         self._watchdog = Watchdog()
-        self._session = requests.Session()
+        self._session = _Session()
         self._session.trust_env = False
         if settings.proxy:
             proxy = without_user(settings.proxy)
