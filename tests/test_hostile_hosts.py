@@ -228,17 +228,26 @@ def test_host_that_asks_for_a_long_wait_is_not_waited_for(
     assert exchange.asked == 1
 
 
-def test_wait_that_is_obeyed_is_said(exchange: Exchange, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize(
+    ("status", "why"),
+    [
+        pytest.param(429, "is over its request limit (429).", id="429"),
+        pytest.param(503, "asks to wait (503).", id="503"),
+    ],
+)
+def test_wait_that_is_obeyed_is_said(
+    exchange: Exchange, capsys: pytest.CaptureFixture[str], status: int, why: str
+) -> None:
     def header() -> dict[str, str]:
-        exchange.status = 429 if exchange.asked == 1 else 200
+        exchange.status = status if exchange.asked == 1 else 200
         return {"Retry-After": "6"}
 
-    exchange.status = 429
+    exchange.status = status
     exchange.header = header
     day = datetime.fromtimestamp(exchange.first / 1000, UTC) + timedelta(days=2)
     named = f"{day:%Y-%m-%d}"
     assert run(["ingest", "BTCUSDC", "--start", named, "--end", named]) == 0
-    assert "is over its request limit (429). Waiting 6 seconds, until " in capsys.readouterr().err
+    assert f"{why} Waiting 6 seconds, until " in capsys.readouterr().err
     assert count() == 1_440
 
 

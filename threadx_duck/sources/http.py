@@ -25,7 +25,6 @@ from threadx_duck.errors import (
     ConnectionFailedError,
     DownloadError,
     RateLimitedError,
-    ServerFailedError,
 )
 from threadx_duck.exchange import FIRST_MINUTE
 from threadx_duck.sources.watchdog import Watchdog, watch_connections
@@ -146,14 +145,13 @@ class HttpClient:
 
     def _wait(self, state: RetryCallState) -> float:
         error = None if state.outcome is None else state.outcome.exception()
-        # After a 429 all threads wait for as long as the exchange said, in the budget.
+        # All threads wait for as long as the exchange said, in the budget.
         if isinstance(error, RateLimitedError):
             return 0.0
         delay = self._settings.retry_delay
         # Newer tenacity renames the first argument of its own wait_exponential_jitter.
         backoff = wait_exponential(multiplier=delay, max=_LONGEST_BACKOFF)
-        wanted = error.retry_after if isinstance(error, ServerFailedError) else 0.0
-        return max(wanted, backoff(state) + wait_random(0, delay)(state))
+        return backoff(state) + wait_random(0, delay)(state)
 
     def _ask(self, url: str, most_bytes: int, patience: float) -> Answer:
         with self._watchdog.watching(self._settings.timeout_seconds * patience) as call:

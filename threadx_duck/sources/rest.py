@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 from threadx_duck.arrays import text, time
 from threadx_duck.candles import UNREADABLE, Klines, read_kline_rows, require_ascending, require_mostly_candles
 from threadx_duck.config import ApiSettings
-from threadx_duck.errors import BadResponseError, DownloadError, RateLimitedError
+from threadx_duck.errors import BadResponseError, DownloadError, RateLimitedError, ServerFailedError
 from threadx_duck.exchange import LATE_CANDLES, PAGE_CANDLES, WEIGHT_LIMIT, ExchangeSymbol
 from threadx_duck.sources.budget import RequestBudget
 from threadx_duck.sources.http import Answer, HttpClient
@@ -290,6 +290,9 @@ class RestSource:
                 raise_for_status(answer, what)
             except RateLimitedError as error:
                 self.budget.pause(error.retry_after, f"{urlsplit(answer.url).netloc} is over its request limit (429).")
+                raise
+            except ServerFailedError as error:
+                self.budget.pause(error.retry_after, f"{urlsplit(answer.url).netloc} asks to wait ({answer.status}).")
                 raise
             return read(answer)
 
