@@ -294,6 +294,20 @@ def test_clock_that_cannot_be_is_told_in_one_line(
     assert error.count("\n") == 1
 
 
+@pytest.mark.parametrize("years", [-1, 1, 10])
+def test_clock_that_header_and_machine_contradict_changes_no_candle(
+    exchange: Exchange, capsys: pytest.CaptureFixture[str], years: int
+) -> None:
+    exchange.clock = lambda: int(time.time() * 1000) + 365 * years * DAY
+    exchange.header = lambda: {"Date": format_datetime(datetime.now(UTC), usegmt=True)}
+    begin = int(time.time()) * 1000 // MINUTE
+    assert run(["ingest", "BTCUSDC"]) == 0
+    end = int(time.time()) * 1000 // MINUTE
+    first = exchange.first // MINUTE
+    assert begin - first <= count() <= end - first
+    assert "This machine's clock agrees with the former, which is taken." in capsys.readouterr().err
+
+
 def test_candles_of_the_future_are_refused(exchange: Exchange, capsys: pytest.CaptureFixture[str]) -> None:
     behind = timedelta(days=2)
     exchange.header = lambda: {"Date": format_datetime(datetime.now(UTC) - behind, usegmt=True)}

@@ -43,7 +43,7 @@ class Answer:
 
     ``url`` is what was asked for, without the user name and password that went with it.
     ``moment`` is the exchange's clock when it answered (its ``Date`` header, whole seconds, naive UTC),
-    or this machine's if it sent none.
+    or this machine's if it sent none; ``is_dated`` tells which.
     """
 
     url: str
@@ -51,6 +51,7 @@ class Answer:
     headers: Mapping[str, str]
     body: bytes
     moment: datetime
+    is_dated: bool
     seconds: float
 
 
@@ -195,7 +196,8 @@ class HttpClient:
             raise DownloadError(f"Cannot ask {host}: {_innermost(error)}.") from None
         seconds = time.monotonic() - began
         logger.debug("GET %s: %s, %s bytes, %.3f s", url, status, len(body), seconds)
-        return Answer(url, status, headers, body, _moment(headers.get("Date")), seconds)
+        dated = _read_date(headers.get("Date"))
+        return Answer(url, status, headers, body, dated or utc_now(), dated is not None, seconds)
 
     def _read(self, response: requests.Response, deadline: float, most_bytes: int, host: str) -> bytes:
         # read1 returns what has arrived; iter_content would wait for a whole chunk from a host that trickles.
@@ -216,17 +218,16 @@ class HttpClient:
         )
 
 
-def _moment(date: str | None) -> datetime:
-    """The time of a ``Date`` header, which is UTC where it names no zone; this machine's where it cannot be one."""
-    now = utc_now()
+def _read_date(date: str | None) -> datetime | None:
+    """The time of a ``Date`` header, which is UTC where it names no zone; None where it cannot be one."""
     if date is None:
-        return now
+        return None
     try:
         moment = parsedate_to_datetime(date)
         moment = moment if moment.tzinfo is None else moment.astimezone(UTC).replace(tzinfo=None)
     except (TypeError, ValueError, OverflowError):
-        return now
-    return moment if FIRST_MINUTE <= moment <= now + DAY else now
+        return None
+    return moment if FIRST_MINUTE <= moment <= utc_now() + DAY else None
 
 
 def _innermost(error: BaseException) -> str:

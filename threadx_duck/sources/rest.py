@@ -90,20 +90,32 @@ class RestSource:
             milliseconds = told.get("serverTime") if isinstance(told, dict) else None
             if type(milliseconds) is not int or not _FIRST_CLOCK <= milliseconds < _LAST_CLOCK:
                 raise BadResponseError(f"{answer.url} did not tell the time.")
-            clock = EPOCH + timedelta(milliseconds=milliseconds)
-            self._compare_clocks(clock, answer)
-            return clock
+            return self._compare_clocks(EPOCH + timedelta(milliseconds=milliseconds), answer)
 
         return self._get(self._url("time"), "its clock", read)
 
-    def _compare_clocks(self, clock: datetime, answer: Answer) -> None:
-        """Where the exchange's own clock and its ``Date`` header differ, the clock counts from now on."""
-        if self._ahead is None and abs(clock - answer.moment) > _CLOCKS_DIFFER:
-            self._ahead = clock - utc_now()
-            self.budget.say(
-                f"{urlsplit(answer.url).netloc} dates its answers {format_time(answer.moment)}, but its clock is "
-                f"{format_time(clock.replace(microsecond=0))}: the clock is taken."
+    def _compare_clocks(self, clock: datetime, answer: Answer) -> datetime:
+        """The exchange's time: its own clock, unless its ``Date`` header and this machine agree on another.
+
+        What was taken where they differ counts from now on.
+        """
+        dated, now = answer.moment, utc_now()
+        if abs(clock - dated) <= _CLOCKS_DIFFER:
+            return clock
+        is_outvoted = answer.is_dated and abs(dated - now) <= _CLOCKS_DIFFER
+        taken = dated if is_outvoted else clock
+        if self._ahead is None:
+            self._ahead = taken - now
+            why = (
+                ". This machine's clock agrees with the former, which is taken."
+                if is_outvoted
+                else ": the clock is taken."
             )
+            self.budget.say(
+                f"{urlsplit(answer.url).netloc} dates its answers {format_time(dated)}, but its clock is "
+                f"{format_time(clock.replace(microsecond=0))}{why}"
+            )
+        return taken
 
     def _timed(self, answer: Answer, last: int) -> Answer:
         """The answer with the exchange's true time. Raises `DownloadError` for rows of the future.
