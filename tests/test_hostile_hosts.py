@@ -166,6 +166,7 @@ class Exchange(ThreadingHTTPServer):
         self.header: Callable[[], dict[str, str]] = dict
         self.clock: Callable[[], Any] = lambda: int(time.time() * 1000)
         self.rows: Callable[[int, int, int], list[Any]] = self.minutes
+        self.info: Any = {}
         self.asked = 0
 
     def minutes(self, start: int, end: int, limit: int) -> list[Any]:
@@ -187,6 +188,8 @@ class _Handler(BaseHTTPRequestHandler):
             self.server.asked += 1
             end = min(int(query.get("endTime", now)), now)
             body = self.server.rows(int(query["startTime"]), end, int(query["limit"]))
+        elif url.path.endswith("/exchangeInfo"):
+            body = self.server.info
         headers = self.server.header()
         self.send_response_only(self.server.status if url.path.endswith("/klines") else 200)
         for name, value in headers.items():
@@ -335,3 +338,54 @@ def test_pages_within_one_minute_are_bounded(exchange: Exchange, capsys: pytest.
     assert run(["ingest", "BTCUSDC", "--start", named, "--end", named]) == 1
     assert "answers with more than 4,000 rows for 1,000 1m candles of BTCUSDC" in capsys.readouterr().err
     assert exchange.asked < 60
+
+
+# What a host tells of its limits
+
+
+def limit_of(limit: Any, **others: Any) -> dict[str, Any]:
+    return {"rateLimits": [{"rateLimitType": "REQUEST_WEIGHT", "interval": "MINUTE", "limit": limit, **others}]}
+
+
+def ingest_days(exchange: Exchange, days: int = 3) -> int:
+    first = datetime.fromtimestamp(exchange.first / 1000, UTC)
+    end = first + timedelta(days=days - 1)
+    return run(["ingest", "BTCUSDC", "--start", f"{first:%Y-%m-%d}", "--end", f"{end:%Y-%m-%d}"])
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize(
+    "info",
+    [
+        pytest.param({"rateLimits": None}, id="none"),
+        pytest.param({"rateLimits": {"limit": 1}}, id="no list"),
+        pytest.param({"rateLimits": 5}, id="a number"),
+        pytest.param({"rateLimits": [[], None, "REQUEST_WEIGHT"]}, id="entries that are none"),
+        pytest.param([1], id="a list"),
+        *(
+            pytest.param(limit_of(limit), id=f"limit {str(limit)[:8]}")
+            for limit in (0, -1, 1, True, 599, 2**62, 10**30, 1e300, 6000.5, "1", "many", None, [6000], {"a": 1})
+        ),
+        pytest.param(limit_of(1_000, intervalNum=-5), id="of another time"),
+        pytest.param(limit_of(1_000, interval=["MINUTE"]), id="of an odd time"),
+    ],
+)
+def test_limit_that_cannot_be_leaves_the_usual_one(
+    exchange: Exchange, capsys: pytest.CaptureFixture[str], info: Any
+) -> None:
+    exchange.info = info
+    exchange.header = lambda: {"X-MBX-USED-WEIGHT-1M": "1500"}
+    assert ingest_days(exchange) == 0
+    assert "Waiting" not in capsys.readouterr().err
+    assert count() == 3 * 1_440
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("used", ["-1", "many", str(2**70), "9" * 9, "9" * 5_000, "1e9", "", "0x10", "5,999"])
+def test_counter_that_cannot_be_is_passed_over(
+    exchange: Exchange, capsys: pytest.CaptureFixture[str], used: str
+) -> None:
+    exchange.header = lambda: {"X-MBX-USED-WEIGHT-1M": used}
+    assert ingest_days(exchange) == 0
+    assert "Waiting" not in capsys.readouterr().err
+    assert count() == 3 * 1_440
