@@ -29,6 +29,7 @@ from threadx_duck.sources.http import Answer, HttpClient
 from threadx_duck.sources.kept import KeptFile, KeptFiles, read_checksum
 from threadx_duck.sources.klines_csv import read_kline_csv
 from threadx_duck.sources.page import Page
+from threadx_duck.sources.statuses import refuse_redirect
 from threadx_duck.sources.unzip import open_zip
 from threadx_duck.times import format_time
 from threadx_duck.urls import without_user
@@ -261,6 +262,7 @@ def _existing(answer: Answer) -> Answer | None:
         return answer
     if status in (403, 404):
         return None
+    refuse_redirect(answer, "[data.archive] base_url")
     if status == 429 or status >= 500:
         raise ServerFailedError(f"{host} failed to answer: {status}.")
     if status == 451:
