@@ -45,7 +45,7 @@ def fetch(manager: IngestionManager, *, symbols: list[str], start: str, end: str
 def state(manager: IngestionManager) -> dict[str, Any]:
     """How many files hold the store, and their bytes."""
     store = manager.store
-    files, size = store.lake.files() if store.lake else (1, store.bytes)
+    files, size = store.files()
     return {"files": files, "bytes": size, "rows": sum(manager.overview()["candles"].to_pylist())}
 
 

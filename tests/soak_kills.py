@@ -24,69 +24,20 @@ import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
 import duckdb
 
+from tests.support.soak_children import Children
 from tests.support.soak_lives import COMMANDS, Life, Step
 from threadx_duck.errors import ThreadxDuckError
 
 PATIENCE = 120.0
-_ENDLESS = 3.0
-_FIRST_GUESS = 1.2
+_ENDLESS = 2.0
+_FIRST_GUESS = 0.5
 _FIRST_EVENTS = 25
-
-# Runs the command line; counts the events at which it may die, and dies at one of them, or a little later.
-_CHILD = """
-import os, signal, sys, threading
-from threadx_duck.download import run as download
-from threadx_duck.files import importer as importing
-from threadx_duck.cli.main import run
-from threadx_duck.storage.session import Session
-
-turn, delay, report = int(sys.argv[1]), float(sys.argv[2]), sys.argv[3]
-folder, events = os.getcwd(), 0
-for module, rows in ((download, 6_000), (importing, 3_000)):
-    assert module.COMMIT_ROWS > rows
-    module.COMMIT_ROWS = rows
-WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT
-
-def kill():
-    os.kill(os.getpid(), signal.SIGKILL)
-
-def count():
-    global events
-    events += 1
-    if events == turn:
-        threading.Timer(delay, kill).start() if delay else kill()
-
-def hook(event, arguments):
-    if event not in {"open", "os.rename", "os.link", "os.remove", "os.mkdir", "os.chmod", "os.chown", "shutil.rmtree"}:
-        return
-    path = arguments[0]
-    if not isinstance(path, (str, os.PathLike)) or not os.path.abspath(path).startswith(folder):
-        return
-    if "log" in os.path.basename(path) or event == "open" and not arguments[2] & WRITES:
-        return
-    count()
-
-def watched(function):
-    def call(self, name, *arguments, **options):
-        if name.partition("/")[0] in {"append", "remove", "migrate", "maintenance"}:
-            count()
-        return function(self, name, *arguments, **options)
-    return call
-
-Session.run = watched(Session.run)
-sys.addaudithook(hook)
-try:
-    code = run(sys.argv[4:])
-finally:
-    with open(report, "w") as file:
-        file.write(str(events))
-sys.exit(code)
-"""
 
 
 @dataclass(frozen=True)
@@ -132,9 +83,8 @@ class Soak:
     def live(self, number: int, most: int = 3, least: int = 1) -> Iterator[Kill]:
         """One life: each command is killed a random number of times, then runs to its end."""
         folder = self._folder / f"life-{number}"
-        life = Life(folder, f"{self._seed}-{number}")
         is_clean = False
-        try:
+        with Children() as children, closing(Life(folder, f"{self._seed}-{number}")) as life:
             before = len(self.after_end)
             wrong_kills = 0
             for step_number, step in enumerate(life.steps(self._commands), start=1):
@@ -142,7 +92,7 @@ class Soak:
                 step.begin()
                 for _ in range(life.random.randint(least, most) if step.command in self._commands else 0):
                     try:
-                        at = self._kill(life, step)
+                        at = self._kill(life, step, children)
                     except AssertionError as error:
                         self.after_end.append(Kill(number, step_number, step.command, "before its kill", (str(error),)))
                         continue
@@ -152,19 +102,17 @@ class Soak:
                     wrong = _asked(lambda step=step: life.model.wrong() + step.after_kill())
                     wrong_kills += bool(wrong)
                     yield Kill(number, step_number, step.command, at, wrong)
-                wrong = _asked(lambda step=step: self._end(life, step))
+                wrong = _asked(lambda step=step: self._end(life, step, children))
                 self.ended[step.command] += 1
                 if wrong:
                     self.after_end.append(Kill(number, step_number, step.command, "end", wrong))
                 if any("exit" in text for text in wrong):
                     return
             is_clean = not wrong_kills and not [kill for kill in self.after_end[before:] if kill.life == number]
-        finally:
-            life.close()
-            if is_clean:
-                shutil.rmtree(folder)
+        if is_clean:
+            shutil.rmtree(folder)
 
-    def _kill(self, life: Life, step: Step) -> str | None:
+    def _kill(self, life: Life, step: Step, children: Children) -> str | None:
         """Starts a process and has it killed; says when, or None if it ended before."""
         arguments = (step.killed or step.arguments)()
         turn, delay, at, patience = 0, 0.0, "", _ENDLESS if step.killed else PATIENCE
@@ -172,13 +120,13 @@ class Soak:
         part = max(life.random.random(), life.random.random() if life.random.random() < 0.5 else 0.0)
         late = life.random.choice((0.0, 0.002, 0.02, 0.1)) * life.random.random()
         if life.random.random() < 0.4:
-            patience = 0.15 + part * self._usual.seconds(step.command)
+            patience = 0.02 + part * self._usual.seconds(step.command)
             at = f"{patience:.3f} s"
         else:
             turn, delay = 1 + int(part * self._usual.events(step.command)), late
             at = f"event {turn} + {delay:.3f} s"
         life.model.remember()
-        code, _, error, events, seconds = _run(life.folder, arguments, turn, delay, patience)
+        code, _, error, events, seconds = children.run(life.folder, arguments, turn, delay, patience)
         if code == -signal.SIGKILL:
             return at
         assert code == 0, f"{arguments}: exit {code}: {error}"
@@ -186,15 +134,15 @@ class Soak:
             self._usual.learn(step.command, seconds, events)
         return None
 
-    def _end(self, life: Life, step: Step) -> list[str]:
+    def _end(self, life: Life, step: Step, children: Children) -> list[str]:
         life.model.remember()
-        arguments = step.arguments()
-        code, out, error, events, seconds = _run(life.folder, arguments, 0, 0.0, PATIENCE)
+        arguments, before = step.arguments(), life.strays()
+        code, out, error, events, seconds = children.run(life.folder, arguments, 0, 0.0, PATIENCE)
         if code:
             return [f"{' '.join(arguments)}: exit {code}: {error.strip()} {out[:2_000]}"]
         if not step.killed:
             self._usual.learn(step.command, seconds, events)
-        return step.after_end(out) + life.model.wrong() + _left_behind(life)
+        return step.after_end(out) + life.model.wrong() + _left_behind(life, children, before)
 
 
 def _asked(ask: Callable[[], list[str]]) -> tuple[str, ...]:
@@ -205,38 +153,15 @@ def _asked(ask: Callable[[], list[str]]) -> tuple[str, ...]:
         return (f"{type(error).__name__}: {error}",)
 
 
-def _left_behind(life: Life) -> list[str]:
-    """The files that a finished command leaves, unless the doctor names them."""
+def _left_behind(life: Life, children: Children, before: list[Path]) -> list[str]:
+    """The files that a finished command has left, and those of killed ones that no doctor names."""
     strays = life.strays()
     if not strays:
         return []
-    ran = subprocess.run(
-        [sys.executable, "-m", "threadx_duck", "doctor", "--json"],
-        cwd=life.folder, capture_output=True, text=True, timeout=PATIENCE, check=False,
-    )  # fmt: skip
-    said = " ".join(finding["text"] for finding in json.loads(ran.stdout)["findings"])
-    return [f"left behind, unnamed: {path.relative_to(life.folder)}" for path in strays if str(path) not in said]
-
-
-def _run(
-    folder: Path, arguments: Sequence[str], turn: int, delay: float, patience: float
-) -> tuple[int, str, str, int, float]:
-    """Exit code, both outputs, the number of events and the seconds of one process; killed when patience ends."""
-    with tempfile.NamedTemporaryFile(prefix="threadx-soak-events-") as report:
-        began = time.monotonic()
-        process = subprocess.Popen(
-            [sys.executable, "-c", _CHILD, str(turn), str(delay), report.name, *arguments],
-            cwd=folder,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        try:
-            out, error = process.communicate(timeout=patience)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            out, error = process.communicate()
-        return process.returncode, out, error, int(report.read() or 0), time.monotonic() - began
+    out = children.run(life.folder, ("doctor", "--json"), 0, 0.0, PATIENCE).out
+    said = " ".join(finding["text"] for finding in json.loads(out)["findings"])
+    wrong = [path for path in strays if path not in before or str(path) not in said]
+    return [f"left behind: {path.relative_to(life.folder)}" for path in wrong]
 
 
 class _Tally:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -14,8 +15,10 @@ from typing import Any
 import duckdb
 import pytest
 
+from tests.conftest import Invoke
+from tests.support.processes import PATIENCE
 from threadx_duck.cli.main import run
-from threadx_duck.config import StoreSettings
+from threadx_duck.config import Settings, StoreSettings
 from threadx_duck.disk.whole_files import whole_file, write_whole
 from threadx_duck.errors import UsageError
 from threadx_duck.storage.store import Store
@@ -71,7 +74,7 @@ def test_no_command_writes_over_a_database(store: Path, command: str, capsys: py
     for what, target in _targets(store).items():
         before, others = target.read_bytes(), sorted(store.parent.iterdir())
         assert run([*COMMANDS[command], "-o", str(target)]) == 2, what
-        kind = "the log of a DuckDB database" if what == "the log" else "a DuckDB database"
+        kind = "where threadx.duckdb has its log" if what == "the log" else "a DuckDB database"
         assert capsys.readouterr().err == (
             f"threadx: error: {target} is {kind}; it is not written over. Name another file.\n"
         )
@@ -154,16 +157,175 @@ def test_a_full_disk_leaves_the_earlier_file_and_nothing_else(store: Path, tmp_p
     assert list(target.parent.iterdir()) == [target]
 
 
-def test_what_is_no_file_is_written_to(store: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(["query", "select 1", "-o", os.devnull]) == 0
+# What a command needs itself, and what is no file
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize(
+    ("place", "what"),
+    [
+        ("paths.toml", "the settings file"),
+        ("settings.link", "the settings file"),
+        ("settings.hard", "the settings file"),
+        ("data/../paths.toml", "the settings file"),
+        ("data/threadx.duckdb.wal", "where threadx.duckdb has its log"),
+        ("other.duckdb.wal", "where other.duckdb has its log"),
+        ("logs/data_ingestion.log", "a log file"),
+        ("read.duckdb", "the place of the read copy"),
+    ],
+)
+def test_no_command_writes_over_what_it_works_with(
+    store: Path, settings: Settings, tmp_path: Path, invoke: Invoke, command: str, place: str, what: str
+) -> None:
+    file = tmp_path / "paths.toml"
+    file.write_text(file.read_text().replace("[data.store]\n", '[data.store]\nread_copy = "read.duckdb"\n'))
+    (tmp_path / "settings.link").symlink_to(file)
+    (tmp_path / "settings.hard").hardlink_to(file)
+    (tmp_path / "logs").mkdir()
+    duckdb.connect(str(tmp_path / "other.duckdb")).close()
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    ran = invoke(*COMMANDS[command], "-o", place)
+    assert (ran.exit_code, ran.stdout) == (2, "")
+    assert ran.stderr == f"threadx: error: {place} is {what}; it is not written over. Name another file.\n"
+    assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
+
+
+def test_the_place_of_a_store_that_is_not_there_yet_stays_free(settings: Settings, invoke: Invoke) -> None:
+    for place, what in (("data/threadx.duckdb", "store"), ("data/threadx.duckdb.wal", "store's log")):
+        Path("data").mkdir(exist_ok=True)
+        ran = invoke("query", "select 1", "-o", place)
+        assert ran.exit_code == 2
+        assert f"{place} is the place of the {what}; it is not written over." in ran.stderr
+        assert list(Path("data").iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "command",
+    [("publish",), ("backup",), ("migrate",), ("--db", "data/threadx.duckdb.wal", "ingest", "BTCUSDC")],
+    ids=lambda command: " ".join(command[::2]),
+)
+def test_no_store_or_copy_is_made_where_a_database_has_its_log(
+    store: Path, settings: Settings, invoke: Invoke, command: tuple[str, ...]
+) -> None:
+    log = Path(f"{store}.wal")
+    ran = invoke(*command) if "--db" in command else invoke(*command, log)
+    assert ran.exit_code == 2
+    assert ran.stderr == (
+        f"threadx: error: {log} is where threadx.duckdb has its log; it is not written over. Name another file.\n"
+    )
+    assert not log.exists()
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_file_that_somebody_made_read_only_stays(store: Path, invoke: Invoke, tmp_path: Path, command: str) -> None:
+    target = tmp_path / "kept.csv"
+    target.write_text("kept")
+    target.chmod(0o444)
+    ran = invoke(*COMMANDS[command], "-o", target)
+    assert ran.exit_code == 2
+    assert ran.stderr == f"threadx: error: {target} is read-only; it is not written over. Name another file.\n"
+    assert target.read_text() == "kept"
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_what_can_hold_no_result_is_told_in_a_line(store: Path, invoke: Invoke, tmp_path: Path, command: str) -> None:
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "a").symlink_to(tmp_path / "b")
+    (tmp_path / "b").symlink_to(tmp_path / "a")
+    told = {
+        "folder": "'folder' is a directory.",
+        "/dev/full": f"Cannot write /dev/full: {os.strerror(errno.ENOSPC)}.",
+        "a": f"{os.strerror(errno.ELOOP)}.",
+    }
+    before = sorted(tmp_path.rglob("*"))
+    for target, expected in told.items():
+        ran = invoke(*COMMANDS[command], "-o", target)
+        assert ran.exit_code in {1, 2}, target
+        assert ran.stderr.count("\n") == 1, ran.stderr
+        assert expected in ran.stderr
+        assert "Wrote" not in ran.stderr
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_a_result_makes_no_folder_for_itself(store: Path, invoke: Invoke, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    for target, code in (("none/x.csv", errno.ENOENT), ("file/x.csv", errno.ENOTDIR)):
+        ran = invoke("query", "select 1", "-o", target)
+        assert (ran.exit_code, ran.stderr) == (
+            2,
+            f"threadx: error: Cannot write {target}: {os.strerror(code)}.\n",
+        )
+    assert not (tmp_path / "none").exists()
+
+
+def test_a_page_does_not_go_to_a_file_called_dash(store: Path, invoke: Invoke, tmp_path: Path) -> None:
+    for command in ("chart", "coverage-map"):
+        ran = invoke(*COMMANDS[command], "-o", "-")
+        assert ran.exit_code == 2
+        assert "This command writes a page: name its file" in ran.stderr
+    assert not (tmp_path / "-").exists()
+
+
+@pytest.mark.skipif(os.name != "posix", reason="pipes of POSIX")
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_pipe_a_device_and_stdout_get_the_whole_result(
+    store: Path, invoke: Invoke, tmp_path: Path, command: str
+) -> None:
+    assert invoke(*COMMANDS[command], "-o", "whole.csv").exit_code == 0
+    expected = Path("whole.csv").read_bytes()
+    assert expected
+
+    os.mkfifo("pipe")
+    with subprocess.Popen(["bash", "-c", "cat pipe > got"]) as reader:
+        assert invoke(*COMMANDS[command], "-o", "pipe").exit_code == 0
+        assert reader.wait(timeout=PATIENCE) == 0
+    assert Path("got").read_bytes() == expected
+    assert Path("pipe").is_fifo()
+
+    # As a shell does it: | cat, > file, >> file, >(cat).
+    line = shlex.join([sys.executable, "-m", "threadx_duck", *COMMANDS[command], "--format", "csv"])
+    if command not in {"candles", "query"}:
+        line = line.removesuffix(" --format csv")
+    Path("added").write_bytes(b"before\n")
+    for script, result in (
+        (f"{line} -o /dev/stdout | cat > got", expected),
+        (f"{line} -o /dev/stdout > got", expected),
+        (f"{line} -o /dev/stdout >> added; cp added got", b"before\n" + expected),
+        (f"cat pipe > got & {line} -o /dev/fd/9 9> pipe; wait $!", expected),
+    ):
+        ended = subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=False, timeout=PATIENCE)
+        assert (ended.returncode, "error" in ended.stderr) == (0, False), (script, ended.stderr)
+        assert Path("got").read_bytes() == result, script
+    assert invoke(*COMMANDS[command], "-o", os.devnull).exit_code == 0
     assert not Path(os.devnull).is_file()
 
 
-def test_links_in_a_circle_are_told(tmp_path: Path, capsys: pytest.CaptureFixture[str], store: Path) -> None:
-    (tmp_path / "a").symlink_to(tmp_path / "b")
-    (tmp_path / "b").symlink_to(tmp_path / "a")
-    assert run(["query", "select 1", "-o", str(tmp_path / "a")]) != 0
-    assert capsys.readouterr().err.count("\n") == 1
+@pytest.mark.skipif(os.name != "posix", reason="pipes of POSIX")
+@pytest.mark.parametrize(
+    "command",
+    [("status",), ("doctor",), ("ingest", "BTCUSDC"), ("compact",), ("publish", "x"), ("backup", "x"), ("query", "1")],
+    ids=lambda command: command[0],
+)
+def test_a_pipe_in_the_place_of_the_store_is_not_waited_for(
+    settings: Settings, invoke: Invoke, command: tuple[str, ...]
+) -> None:
+    os.mkfifo("pipe")
+    ran = invoke("--db", "pipe", *command)
+    assert ran.exit_code == (3 if command == ("doctor",) else 1)
+    assert "pipe is no ordinary file, but a pipe or a device. Name another" in ran.stdout + ran.stderr
+    assert Path("pipe").is_fifo()
+
+
+@pytest.mark.skipif(os.name != "posix", reason="pipes of POSIX")
+def test_a_pipe_is_no_place_for_a_copy(store: Path, invoke: Invoke, tmp_path: Path) -> None:
+    os.mkfifo("pipe")
+    told = {"publish": "no ordinary file", "migrate": "no ordinary file", "backup": "is there already"}
+    for command, expected in told.items():
+        ran = invoke(command, "pipe")
+        assert ran.exit_code in {1, 2}
+        assert ran.stderr.count("\n") == 1
+        assert expected in ran.stderr
+    assert Path("pipe").is_fifo()
 
 
 def test_a_database_that_came_meanwhile_is_not_replaced(tmp_path: Path) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -116,18 +115,17 @@ def test_first_interruption_stores_what_has_come_and_says_how_to_go_on(
 
 
 def test_second_interruption_ends_at_once_and_loses_nothing(slow: LoopbackExchange, tmp_path: Path) -> None:
-    slow.fail("stall", times=None, match=lambda request: len(slow.requests.klines) > 8, seconds=60.0)
+    slow.fail("stall", times=None, match=lambda request: len(slow.requests.klines) > 8, seconds=2 * PATIENCE)
     process = start_threadx(*INGEST, folder=tmp_path)
     wait_until(lambda: len(slow.requests.klines) > 12)
-    began = time.monotonic()
     process.send_signal(signal.SIGINT)
     assert process.stderr is not None
     assert process.stderr.readline().startswith("note: Stopping after the batch in hand")
     process.send_signal(signal.SIGINT)
+    # The answers that it waits for outlast the patience with it.
     code, _, err = _end(process)
     assert code == 130
     assert err == "note: Stopped at once; what was committed is stored. Run the same command to continue.\n"
-    assert time.monotonic() - began < 20.0
     slow.clear_faults()
     slow.latency = 0.0
     assert run_threadx(*INGEST, folder=tmp_path).returncode == 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import socket
 import threading
@@ -103,6 +104,53 @@ def test_overdue_proxy_is_ended_at_its_deadline(raw: Callable[..., int], capsys:
     assert "took longer than 0.5 seconds" in capsys.readouterr().err
 
 
+# Redirects
+
+
+def sending_on(location: bytes, body: bytes = b"", rest: bytes = b"") -> bytes:
+    header = b"HTTP/1.1 302 Found\r\nConnection: close\r\nLocation: %s\r\nContent-Length: %d\r\n" % (
+        location,
+        len(body),
+    )
+    return header + rest + b"\r\n" + body
+
+
+@pytest.mark.parametrize(
+    ("location", "shown"),
+    [
+        pytest.param(b"https://user:secret@other.test/a?b=1", "to 'https://other.test/a?b=1'", id="with a password"),
+        pytest.param(b"/else\x1b[31m", r"to '/else\x1b[31m'", id="with an escape sequence"),
+        pytest.param(b"http://\xff\xfe/", "to 'http://ÿþ/'", id="in no encoding"),
+        pytest.param(b"http://[::1/", "to 'http://[::1/'", id="no address"),
+        pytest.param(b"http://" + b"a" * 5_000, f"to 'http://{'a' * 193}'", id="long"),
+    ],
+)
+@pytest.mark.parametrize("source", ["rest", "archive"])
+def test_redirect_is_refused_in_one_line_that_names_where(
+    raw: Callable[..., int], capsys: pytest.CaptureFixture[str], source: str, location: bytes, shown: str
+) -> None:
+    port = raw(lambda connection: connection.sendall(sending_on(location)))
+    write_settings(port)
+    if source == "archive":
+        settings = Path("paths.toml").read_text().replace("false", f'true\nbase_url = "http://127.0.0.1:{port}"')
+        Path("paths.toml").write_text(settings)
+    options = ["--start", "2024-01-01", "--end", "2024-01-31", "--source", source]
+    assert run(["ingest", "BTCUSDC", *options]) == 1
+    (error,) = [line for line in capsys.readouterr().err.splitlines() if line.startswith("threadx: error:")]
+    assert shown in error
+    assert "secret" not in error
+    assert "(302)" in error
+
+
+def test_body_of_a_redirect_is_bounded(raw: Callable[..., int], capsys: pytest.CaptureFixture[str]) -> None:
+    bomb = gzip.compress(b"0" * (32 << 20))
+    write_settings(
+        raw(lambda connection: connection.sendall(sending_on(b"/else", bomb, b"Content-Encoding: gzip\r\n")))
+    )
+    assert run(["ingest", "BTCUSDC", "--start", "2024-01-01", "--end", "2024-01-01"]) == 1
+    assert "sends more than 8,388,608 bytes" in capsys.readouterr().err
+
+
 # Waits, clocks and pages without progress
 
 
@@ -118,6 +166,7 @@ class Exchange(ThreadingHTTPServer):
         self.header: Callable[[], dict[str, str]] = dict
         self.clock: Callable[[], Any] = lambda: int(time.time() * 1000)
         self.rows: Callable[[int, int, int], list[Any]] = self.minutes
+        self.info: Any = {}
         self.asked = 0
 
     def minutes(self, start: int, end: int, limit: int) -> list[Any]:
@@ -139,6 +188,8 @@ class _Handler(BaseHTTPRequestHandler):
             self.server.asked += 1
             end = min(int(query.get("endTime", now)), now)
             body = self.server.rows(int(query["startTime"]), end, int(query["limit"]))
+        elif url.path.endswith("/exchangeInfo"):
+            body = self.server.info
         headers = self.server.header()
         self.send_response_only(self.server.status if url.path.endswith("/klines") else 200)
         for name, value in headers.items():
@@ -180,17 +231,26 @@ def test_host_that_asks_for_a_long_wait_is_not_waited_for(
     assert exchange.asked == 1
 
 
-def test_wait_that_is_obeyed_is_said(exchange: Exchange, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize(
+    ("status", "why"),
+    [
+        pytest.param(429, "is over its request limit (429).", id="429"),
+        pytest.param(503, "asks to wait (503).", id="503"),
+    ],
+)
+def test_wait_that_is_obeyed_is_said(
+    exchange: Exchange, capsys: pytest.CaptureFixture[str], status: int, why: str
+) -> None:
     def header() -> dict[str, str]:
-        exchange.status = 429 if exchange.asked == 1 else 200
+        exchange.status = status if exchange.asked == 1 else 200
         return {"Retry-After": "6"}
 
-    exchange.status = 429
+    exchange.status = status
     exchange.header = header
     day = datetime.fromtimestamp(exchange.first / 1000, UTC) + timedelta(days=2)
     named = f"{day:%Y-%m-%d}"
     assert run(["ingest", "BTCUSDC", "--start", named, "--end", named]) == 0
-    assert "is over its request limit (429). Waiting 6 seconds, until " in capsys.readouterr().err
+    assert f"{why} Waiting 6 seconds, until " in capsys.readouterr().err
     assert count() == 1_440
 
 
@@ -237,6 +297,20 @@ def test_clock_that_cannot_be_is_told_in_one_line(
     assert error.count("\n") == 1
 
 
+@pytest.mark.parametrize("years", [-1, 1, 10])
+def test_clock_that_header_and_machine_contradict_changes_no_candle(
+    exchange: Exchange, capsys: pytest.CaptureFixture[str], years: int
+) -> None:
+    exchange.clock = lambda: int(time.time() * 1000) + 365 * years * DAY
+    exchange.header = lambda: {"Date": format_datetime(datetime.now(UTC), usegmt=True)}
+    begin = int(time.time()) * 1000 // MINUTE
+    assert run(["ingest", "BTCUSDC"]) == 0
+    end = int(time.time()) * 1000 // MINUTE
+    first = exchange.first // MINUTE
+    assert begin - first <= count() <= end - first
+    assert "This machine's clock agrees with the former, which is taken." in capsys.readouterr().err
+
+
 def test_candles_of_the_future_are_refused(exchange: Exchange, capsys: pytest.CaptureFixture[str]) -> None:
     behind = timedelta(days=2)
     exchange.header = lambda: {"Date": format_datetime(datetime.now(UTC) - behind, usegmt=True)}
@@ -264,3 +338,54 @@ def test_pages_within_one_minute_are_bounded(exchange: Exchange, capsys: pytest.
     assert run(["ingest", "BTCUSDC", "--start", named, "--end", named]) == 1
     assert "answers with more than 4,000 rows for 1,000 1m candles of BTCUSDC" in capsys.readouterr().err
     assert exchange.asked < 60
+
+
+# What a host tells of its limits
+
+
+def limit_of(limit: Any, **others: Any) -> dict[str, Any]:
+    return {"rateLimits": [{"rateLimitType": "REQUEST_WEIGHT", "interval": "MINUTE", "limit": limit, **others}]}
+
+
+def ingest_days(exchange: Exchange, days: int = 3) -> int:
+    first = datetime.fromtimestamp(exchange.first / 1000, UTC)
+    end = first + timedelta(days=days - 1)
+    return run(["ingest", "BTCUSDC", "--start", f"{first:%Y-%m-%d}", "--end", f"{end:%Y-%m-%d}"])
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize(
+    "info",
+    [
+        pytest.param({"rateLimits": None}, id="none"),
+        pytest.param({"rateLimits": {"limit": 1}}, id="no list"),
+        pytest.param({"rateLimits": 5}, id="a number"),
+        pytest.param({"rateLimits": [[], None, "REQUEST_WEIGHT"]}, id="entries that are none"),
+        pytest.param([1], id="a list"),
+        *(
+            pytest.param(limit_of(limit), id=f"limit {str(limit)[:8]}")
+            for limit in (0, -1, 1, True, 599, 2**62, 10**30, 1e300, 6000.5, "1", "many", None, [6000], {"a": 1})
+        ),
+        pytest.param(limit_of(1_000, intervalNum=-5), id="of another time"),
+        pytest.param(limit_of(1_000, interval=["MINUTE"]), id="of an odd time"),
+    ],
+)
+def test_limit_that_cannot_be_leaves_the_usual_one(
+    exchange: Exchange, capsys: pytest.CaptureFixture[str], info: Any
+) -> None:
+    exchange.info = info
+    exchange.header = lambda: {"X-MBX-USED-WEIGHT-1M": "1500"}
+    assert ingest_days(exchange) == 0
+    assert "Waiting" not in capsys.readouterr().err
+    assert count() == 3 * 1_440
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("used", ["-1", "many", str(2**70), "9" * 9, "9" * 5_000, "1e9", "", "0x10", "5,999"])
+def test_counter_that_cannot_be_is_passed_over(
+    exchange: Exchange, capsys: pytest.CaptureFixture[str], used: str
+) -> None:
+    exchange.header = lambda: {"X-MBX-USED-WEIGHT-1M": used}
+    assert ingest_days(exchange) == 0
+    assert "Waiting" not in capsys.readouterr().err
+    assert count() == 3 * 1_440

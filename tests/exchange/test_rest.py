@@ -200,7 +200,8 @@ def test_the_environment_and_redirects_are_not_followed(
 
 def test_a_redirect_is_refused(make_source: Any, requests_mock: Mocker) -> None:
     requests_mock.get(KLINES, status_code=302, headers={"Location": "https://elsewhere.test/"})
-    with pytest.raises(DownloadError, match=r"^api\.test refused the request for BTCUSDC: 302\.$"):
+    where = r"^api\.test sends the request on to 'https://elsewhere\.test/' \(302\)\. Redirects are not followed; "
+    with pytest.raises(DownloadError, match=where + r"see \[data\.api\] base_url\.$"):
         fetch(make_source(), span(0, 1))
     assert requests_mock.call_count == 1
 

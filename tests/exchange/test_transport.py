@@ -5,11 +5,13 @@ from __future__ import annotations
 import base64
 import re
 import shutil
+import socket
 import ssl
 import subprocess
 import threading
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -20,6 +22,7 @@ import requests
 
 from tests.conftest import Invoke
 from tests.support.archive_helpers import JANUARY, SYMBOL, ingest, make_settings, serve, served, sources, stored
+from threadx_duck.cli.main import run
 
 # A file, a hole for REST, and nothing else.
 SPAN = JANUARY[0], datetime(2025, 2, 1, 6)
@@ -212,3 +215,49 @@ def test_password_that_an_earlier_version_has_kept_is_not_shown_by_explain(tmp_p
         assert ran.exit_code == 0
         assert "127.0.0.1" in ran.output
         assert not _secrets_in(ran.output)
+
+
+@pytest.fixture
+def slow_proxy(certificate: tuple[Path, ssl.SSLContext]) -> Iterator[tuple[int, list[str]]]:
+    """The port of a proxy to a host that encrypts just after a second has gone by, and trickles a header.
+
+    With it what came of its connections.
+    """
+    ends: list[str] = []
+
+    def talk(connection: socket.socket) -> None:
+        with connection, suppress(OSError):
+            connection.recv(65_536)
+            time.sleep(0.6)
+            connection.sendall(b"HTTP/1.1 200 Connection established\r\n\r\n")
+            time.sleep(0.6)
+            with certificate[1].wrap_socket(connection, server_side=True) as encrypted:
+                encrypted.sendall(b"HTTP/1.1 200 OK\r\nX-Slow: ")
+                ends.append("encrypted")
+                for _ in range(500):
+                    encrypted.sendall(b"a")
+                    time.sleep(0.02)
+                ends.append("heard to its end")
+
+    def accept() -> None:
+        with suppress(OSError):
+            while True:
+                threading.Thread(target=talk, args=(listener.accept()[0],), daemon=True).start()
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        threading.Thread(target=accept, daemon=True).start()
+        yield int(listener.getsockname()[1]), ends
+
+
+@pytest.mark.timeout(60)
+def test_deadline_that_passes_while_a_connection_is_being_encrypted_ends_the_answer(
+    certificate: tuple[Path, ssl.SSLContext], slow_proxy: tuple[int, list[str]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    port, ends = slow_proxy
+    Path("paths.toml").write_text(
+        f'[data.api]\nbase_url = "https://127.0.0.1"\nproxy = "http://127.0.0.1:{port}"\n'
+        f'ca_bundle = "{certificate[0]}"\ntimeout_seconds = 1.0\nmax_retries = 0\n[data.archive]\nenabled = false\n'
+    )
+    assert run(["ingest", "BTCUSDC", "--start", "2024-01-01", "--end", "2024-01-01"]) == 1
+    assert "took longer than 1 seconds; see [data.api] timeout_seconds." in capsys.readouterr().err
+    assert "heard to its end" not in ends

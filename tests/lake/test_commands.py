@@ -334,6 +334,16 @@ def test_password_of_a_pgpass_file_needs_no_warning(
     assert answer.code == 0, answer
     assert answer.document["candles"] > 0
     assert "password" not in answer.err
+    # A statement needs no password to reach the server, and must not reach it all the same.
+    there = f"host=127.0.0.1 port={server.port} user=threadx dbname={database}"
+    for statement in (
+        "from postgres_query('__ducklake_metadata_reader', 'select pg_read_file(''PG_VERSION'')')",
+        f"from postgres_query('{there}', 'select pg_read_file(''PG_VERSION'')')",
+        f"from postgres_scan('{there}', 'public', 'ducklake_table')",
+        f"attach '{there}' as other (type postgres)",
+    ):
+        refused = threadx("--db", bare, "query", statement)
+        assert (refused.code, refused.out) == (2, ""), (statement, refused)
 
 
 def test_any_duckdb_client_reads_the_lake(filled: Settings, server: Server, address: str) -> None:
@@ -355,4 +365,9 @@ def test_manager_reads_and_writes_a_lake(filled: Settings) -> None:
         hours = manager.candles("BTCUSDC", "3h", "2024-01-01", "2024-01-02")
         assert manager.verify_resample_consistency(minutes, hours, "3h")
         assert [finding.name for finding in run_checks(manager.store) if finding.rows.num_rows] == []
-        assert manager.store.modified == manager.store.modified
+        before = manager.store.modified
+        assert manager.store.modified == before
+        manager.store.change(
+            (), lambda session: session.run("store/set_published", published_at=None, published_from=None)
+        )
+        assert manager.store.modified > before

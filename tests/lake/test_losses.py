@@ -59,7 +59,7 @@ def test_lost_file_of_candles_is_named_given_up_and_asked_again(filled: Settings
     assert finding["state"] == "problem"
     assert str(lost.absolute()) in finding["text"]
     assert ("1,000 instead of" in finding["text"]) == (harm == "cut")
-    for arguments in (("compact",), ("fingerprint",), ("export", "out")):
+    for arguments in (("compact",), ("fingerprint",), ("export", "out"), ("migrate", "moved.duckdb")):
         answer = threadx(*arguments)
         assert answer.code == 1, answer
         assert lost.name in answer.err.splitlines()[-1]
@@ -173,6 +173,41 @@ def test_files_of_other_people_are_named_and_never_deleted(filled: Settings, thr
     other.unlink()
     assert threadx("compact").code == 0
     assert not old.exists()
+
+
+RESULTS: dict[str, tuple[str, ...]] = {
+    "candles": ("candles", "BTCUSDC", "1h", "-o"),
+    "query": ("query", "select 42 as answer", "-o"),
+    "chart": ("chart", "BTCUSDC", "1h", "--no-open", "-o"),
+    "coverage-map": ("coverage-map", "--no-open", "-o"),
+    "export": ("export",),
+}
+
+
+@pytest.mark.parametrize("is_told", [True, False], ids=["by the settings", "by the catalog"])
+def test_no_result_is_written_among_the_files_of_the_lake(
+    filled: Settings, threadx: Threadx, exchange: LoopbackExchange, address: str, tmp_path: Path, is_told: bool
+) -> None:
+    if not is_told:
+        write_settings(tmp_path, exchange, address, data_path="")
+    (tmp_path / "link.parquet").symlink_to(_files("candles_1m")[0])
+    (tmp_path / "below").symlink_to(tmp_path / "lake" / "main")
+    before = {path: path.read_bytes() for path in Path("lake").rglob("*") if path.is_file()}
+    for name, command in RESULTS.items():
+        places = ["lake", "lake/out", "below/out"] if name == "export" else [
+            str(_files("candles_1m")[0]), "link.parquet", "lake/new.parquet", "below/new.csv", "lake/none/new.html"
+        ]  # fmt: skip
+        for place in places:
+            answer = threadx(*command, place)
+            assert (answer.code, answer.out) == (2, ""), (command, place, answer)
+            assert answer.err.splitlines()[-1] == (
+                f"threadx: error: {place} is where the lake keeps its files, under {tmp_path / 'lake'}. "
+                "Name another place."
+            ), answer
+    assert {path: path.read_bytes() for path in Path("lake").rglob("*") if path.is_file()} == before
+    _assert_clean(threadx)
+    for name, command in RESULTS.items():
+        assert threadx(*command, f"outside-{name}").code == 0
 
 
 def test_new_lake_does_not_lie_among_the_files_of_another(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 import sys
 import threading
 from collections.abc import Iterator
@@ -140,6 +142,64 @@ def test_ingest_waits_for_who_holds_the_file_and_says_so(
         assert process.poll() is None
     _, err = process.communicate(timeout=PATIENCE)
     assert process.returncode == 0, err
+    assert _ask(patient.store.database, "select count(*) from candles_1m") == [(MINUTES,)]
+
+
+# Ten processes that commit as often as they can, until they are told to stop; ends with how many gave up.
+_LOOPS = """
+import os, sys, time
+from pathlib import Path
+from threadx_duck.config import get_settings
+from threadx_duck.errors import StoreLockedError
+from threadx_duck.storage.store import Store
+
+settings = get_settings()
+
+def loop():
+    store, commits = Store(settings.store), 0
+    while not Path("stop").exists():
+        with store.writing() as session:
+            session.run("store/set_published", published_at=None, published_from=None)
+            time.sleep(0.02)
+        commits += 1
+        print(commits, flush=True)
+    return commits
+
+processes = []
+for _ in range(10):
+    process = os.fork()
+    if not process:
+        try:
+            os._exit(0 if loop() else 1)
+        except StoreLockedError:
+            os._exit(1)
+        finally:
+            os._exit(2)
+    processes.append(process)
+sys.exit(sum(os.waitpid(process, 0)[1] != 0 for process in processes))
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="starts its processes by forking")
+def test_of_thirteen_that_compete_nobody_gives_up(patient: Settings, tmp_path: Path) -> None:
+    assert run_threadx("ingest", SYMBOLS[0], *START, "--end", "2024-01-01", folder=tmp_path).returncode == 0
+    loops = subprocess.Popen([sys.executable, "-c", _LOOPS], cwd=tmp_path, stdout=subprocess.PIPE, text=True)
+    assert loops.stdout is not None
+    try:
+        # All of them are at it before the others come.
+        while loops.stdout.readline() != "3\n":
+            assert loops.poll() is None
+        waiting = [start_threadx("ingest", SYMBOLS[0], *START, "--json", folder=tmp_path) for _ in range(3)]
+        outputs = [process.communicate(timeout=4 * PATIENCE) for process in waiting]
+    finally:
+        (tmp_path / "stop").touch()
+        rest, _ = loops.communicate(timeout=2 * PATIENCE)
+    assert [process.returncode for process in waiting] == [0, 0, 0], outputs
+    assert loops.returncode == 0
+    # They went on while the three waited.
+    assert len(rest.splitlines()) > 10
+    assert "Waiting for up to" in "".join(err for _, err in outputs)
+    assert sum(orjson.loads(out)["rows_added"] for out, _ in outputs) == MINUTES - 1_320
     assert _ask(patient.store.database, "select count(*) from candles_1m") == [(MINUTES,)]
 
 

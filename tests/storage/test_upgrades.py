@@ -118,7 +118,9 @@ def test_commands_that_write_bring_an_older_store_what_it_lacks(
     assert ran.exit_code in {0, 3}, _told(ran)
     assert _version(saved) == schema.SCHEMA_VERSION
     assert _views(saved) == views
-    assert _ask(saved, "select count(*) > 0 from candles('BTCUSDC', interval 1 day, '2023-01-01', '2025-01-01')")
+    days = _ask(saved, "select count(*) from candles('BTCUSDC', interval 1 day, '2023-01-01', '2025-01-01')")
+    assert days == _ask(saved, "select count(distinct open_time::date) from candles_1m where symbol = 'BTCUSDC'")
+    assert days[0][0] > 0
 
 
 @pytest.mark.usefixtures("_newer")
@@ -233,6 +235,45 @@ def test_an_upgrade_that_fails_leaves_the_store_as_it_was(
     assert _version(saved) == NEXT
 
 
+KEPT = [
+    ("https://anna:geheim@api.test/api/v3/klines?symbol=BTCUSDC", "https://api.test/api/v3/klines?symbol=BTCUSDC"),
+    ("http://anna:ge%2Fheim@[::1]:8080/a", "http://[::1]:8080/a"),
+    ("http://geheim@api.test", "http://api.test"),
+    ("http://anna:ge heim@ü@api.test/x@y", "http://api.test/x@y"),
+    ("https://api.test/a?next=http://b@c", "https://api.test/a?next=http://c"),
+    ("https://api.test/api@v3/klines?symbol=@", "https://api.test/api@v3/klines?symbol=@"),
+    ("anna@geheim-1m.csv", "anna@geheim-1m.csv"),
+]
+
+
+@pytest.mark.parametrize("command", WRITING, ids=lambda command: " ".join(command[:1] + command[-1:]))
+def test_passwords_that_earlier_versions_kept_leave_the_store_with_its_upgrade(
+    settings: Settings, command: tuple[str, ...], invoke: Invoke, store_path: Path
+) -> None:
+    del settings
+    _unpack("schema-2-store", store_path)
+    Path("btc.csv").write_text("symbol,open_time,open,high,low,close,volume\nBTCUSDC,2023-12-31 23:59,1,1,1,1,1\n")
+    with duckdb.connect(str(store_path)) as connection:
+        # Far from what the commands continue or replace.
+        connection.executemany(
+            "insert into requests (select * replace (? as request_id, 'ETHUSDC' as symbol, ? as url)"
+            " from requests limit 1)",
+            [(number, url) for number, (url, _) in enumerate(KEPT)],
+        )
+        connection.execute("update requests set url = replace(url, '://', '://anna:geheim@') where symbol = 'BTCUSDC'")
+    ran = invoke(*command)
+    assert ran.exit_code in {0, 3}, _told(ran)
+    assert invoke("publish", "read.duckdb").exit_code == 0
+    paths = [store_path, Path("read.duckdb"), *Path().glob("moved.duckdb")]
+    assert len(paths) == (3 if command[0] == "migrate" else 2)
+    for path in paths:
+        assert _ask(path, "select url from requests where symbol = 'ETHUSDC' order by request_id") == [
+            (clean,) for _, clean in KEPT
+        ], path
+        assert _ask(path, "select count(*) from requests where symbol = 'BTCUSDC' and url like '%anna%'") == [(0,)]
+    assert "anna" not in invoke("query", "select url from requests where symbol = 'BTCUSDC'").stdout
+
+
 @pytest.mark.usefixtures("_newer")
 def test_doctor_tells_of_an_older_store(saved: Path, invoke: Invoke) -> None:
     before = _version(saved)
@@ -245,14 +286,20 @@ def test_every_version_is_saved() -> None:
     assert list(range(1, schema.SCHEMA_VERSION + 1)) == SAVED, "run once: python -m tests.support.make_stores"
 
 
-def test_a_newer_store_is_refused_by_every_command(saved: Path, invoke: Invoke) -> None:
+def test_a_newer_store_is_refused_by_every_command_but_query(saved: Path, invoke: Invoke) -> None:
+    _unpack(f"schema-{SAVED[0]}-store", Path("moved.duckdb"))
     _change(saved, "update store_info set schema_version = 99")
-    for command in (*WRITING, *READING):
-        if command[0] in {"query", "backup", "diff"}:
-            continue
+    before, files = saved.read_bytes(), sorted(Path().rglob("*.duckdb*"))
+    for command in (*WRITING, *READING, ("chart", "BTCUSDC", "1h", "--no-open"), ("coverage-map", "--no-open")):
         ran = invoke(*command)
+        if command[0] == "query":
+            assert ran.exit_code == 0, _told(ran)
+            continue
         assert ran.exit_code == 1, command
         assert "written by a newer threadx_duck (schema 99" in ran.stderr, command
+        assert ran.stderr.count("threadx: error: ") == 1, command
+    assert saved.read_bytes() == before
+    assert sorted(Path().rglob("*.duckdb*")) == files
 
 
 def test_reading_an_older_store_in_python_serves_what_it_has(saved: Path, settings: Settings) -> None:

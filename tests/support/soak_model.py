@@ -27,6 +27,13 @@ Digest = dict[str, tuple[int, int]]
 
 _SAME_VALUES = " and ".join(f"theirs.{name} is not distinct from ours.{name}" for name in VALUES)
 
+# What is defined in a file besides its rows: what of it, where DuckDB lists it.
+_DEFINED = (
+    ("views", "view_name, sql, comment", "duckdb_views()"),
+    ("macros", "function_name, parameters, macro_definition", "duckdb_functions()"),
+    ("columns", "table_name, column_name, data_type, is_nullable, comment", "duckdb_columns()"),
+)
+
 # Each counts rows that must not be; `truth` is what the exchange and the imported files hold.
 _RULES = {
     "stored twice": """
@@ -81,7 +88,7 @@ def opened(path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
 
 
 def digest_of(path: Path) -> Digest:
-    """What a file holds: its tables, and its views with their comments."""
+    """What a file holds: its tables, and its views, macros and columns with their comments."""
     with opened(path) as connection:
         names = [
             row[0]
@@ -92,9 +99,10 @@ def digest_of(path: Path) -> Digest:
             name: connection.execute(f"select count(*), coalesce(sum(hash(t)::hugeint), 0) from {name} as t").fetchone()
             for name in names
         }
-        found["views"] = connection.execute(
-            "select count(*), sum(hash(view_name, sql, comment)::hugeint) from duckdb_views() where not internal"
-        ).fetchone()
+        for what, values, relation in _DEFINED:
+            found[what] = connection.execute(
+                f"select count(*), sum(hash({values})::hugeint) from {relation} where not internal"
+            ).fetchone()
     return {name: (int(row[0]), int(row[1] or 0)) for name, row in found.items() if row is not None}
 
 

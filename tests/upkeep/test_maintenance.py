@@ -20,7 +20,8 @@ from threadx_duck.config import Settings
 from threadx_duck.errors import StoreError, StoreLockedError, UsageError
 from threadx_duck.ingest import IngestionManager
 from threadx_duck.storage.store import Store
-from threadx_duck.upkeep import maintenance
+from threadx_duck.upkeep import backup as backing_up
+from threadx_duck.upkeep import compact as compacting
 from threadx_duck.upkeep.backup import back_up
 from threadx_duck.upkeep.compact import compact
 from threadx_duck.upkeep.publish import publish
@@ -140,7 +141,7 @@ def test_compact_while_a_writer_holds_the_store_names_it(store: Store) -> None:
 def test_compact_keeps_writers_out_until_the_swap(
     store: Store, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    compare = maintenance._require_same
+    compare = compacting._require_same
     seen: list[str] = []
 
     def compare_and_try_to_write(*arguments: Any) -> None:
@@ -148,7 +149,7 @@ def test_compact_keeps_writers_out_until_the_swap(
         seen.append(ran.stderr)
         compare(*arguments)
 
-    monkeypatch.setattr(maintenance, "_require_same", compare_and_try_to_write)
+    monkeypatch.setattr(compacting, "_require_same", compare_and_try_to_write)
     compact(store)
     (error,) = seen
     assert "is held by" in error
@@ -157,13 +158,13 @@ def test_compact_keeps_writers_out_until_the_swap(
 
 
 def test_compact_that_finds_a_difference_leaves_the_store(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    rewrite, before = maintenance._rewrite, store.path.read_bytes()
+    rewrite, before = compacting._rewrite, store.path.read_bytes()
 
     def lose_a_row(session: Any) -> None:
         rewrite(session)
         monkeypatch.setattr(type(session), "digest", lambda self, database, *_: (1, 1) if database == "old" else (0, 0))
 
-    monkeypatch.setattr(maintenance, "_rewrite", lose_a_row)
+    monkeypatch.setattr(compacting, "_rewrite", lose_a_row)
     with pytest.raises(StoreError, match=r"The rewritten file differs from .* in candles_1m"):
         compact(store)
     assert store.path.read_bytes() == before
@@ -232,7 +233,7 @@ def test_backup_of_a_damaged_store_fails_and_leaves_nothing(store: Store, settin
 def test_backup_that_reads_back_differently_fails_and_leaves_nothing(
     store: Store, settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(maintenance, "hash_file", lambda _: "something else")
+    monkeypatch.setattr(backing_up, "hash_file", lambda _: "something else")
     with pytest.raises(StoreError, match="is not what was written to it"):
         back_up(store, settings.store, tmp_path / "backups" / "b.duckdb")
     assert list((tmp_path / "backups").iterdir()) == []

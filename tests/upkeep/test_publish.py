@@ -16,9 +16,10 @@ from threadx_duck.candles.times import utc_now
 from threadx_duck.cli.main import threadx
 from threadx_duck.config import Settings
 from threadx_duck.download.results import Progress
-from threadx_duck.errors import StoreError, StoreLockedError
+from threadx_duck.errors import StoreError, StoreLockedError, UsageError
 from threadx_duck.ingest import IngestionManager
 from threadx_duck.simulator import LoopbackExchange
+from threadx_duck.storage.schema import SCHEMA_VERSION
 from threadx_duck.storage.store import Store
 from threadx_duck.upkeep.publish import publish
 
@@ -164,10 +165,11 @@ def test_publish_onto_something_else_is_refused(
             copy_path.write_bytes(os.urandom(20_000))
         case "other_database":
             duckdb.connect(str(copy_path)).close()
-    before = target.read_bytes() if target.is_file() else b""
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
     with pytest.raises(StoreError, match=expected):
         publish(store, settings.store, target)
-    assert not target.is_file() or target.read_bytes() == before
+    assert target.is_dir() == (case == "folder")
+    assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
 
 
 def test_publish_while_a_reader_holds_the_store_goes_on(store: Store, settings: Settings, copy_path: Path) -> None:
@@ -217,6 +219,7 @@ def test_status_of_a_read_copy_tells_age_and_source(store: Store, settings: Sett
 
 def test_publish_without_a_path_takes_that_of_the_settings(store: Store, tmp_path: Path) -> None:
     refused = CliRunner().invoke(threadx, ["publish"])
+    assert isinstance(refused.exception, UsageError)
     assert "Name a file: threadx publish PATH" in str(refused.exception)
     (tmp_path / "with.toml").write_text('[data.store]\nread_copy = "bi/read.duckdb"\n')
     done = CliRunner().invoke(threadx, ["--config", "with.toml", "publish"])
@@ -230,4 +233,7 @@ def test_copy_of_an_older_version_is_replaced(store: Store, settings: Settings, 
         connection.execute("update store_info set schema_version = 0, published_at = ?", [datetime(2020, 1, 1)])
     made = publish(store, settings.store, copy_path)
     assert made.published_at > datetime(2020, 1, 1) + timedelta(days=1)
+    info = Store(replace(settings.store, database=copy_path)).info()
+    assert info is not None
+    assert (info.schema_version, info.published_at) == (SCHEMA_VERSION, made.published_at)
     assert _count(copy_path) == 1_320

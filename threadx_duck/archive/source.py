@@ -30,6 +30,7 @@ from threadx_duck.errors import (
     ServerFailedError,
 )
 from threadx_duck.exchange.http import Answer, HttpClient
+from threadx_duck.exchange.statuses import refuse_redirect
 from threadx_duck.ledger.page import Page
 from threadx_duck.texts.urls import without_user
 
@@ -261,6 +262,7 @@ def _existing(answer: Answer) -> Answer | None:
         return answer
     if status in (403, 404):
         return None
+    refuse_redirect(answer, "[data.archive] base_url")
     if status == 429 or status >= 500:
         raise ServerFailedError(f"{host} failed to answer: {status}.")
     if status == 451:

@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 from threadx_duck.candles.reasons import COLOURS
 from threadx_duck.candles.timeframes import Timeframe, parse_timeframe
 from threadx_duck.charts.page import make_page, write_page
-from threadx_duck.disk.whole_files import require_no_database
+from threadx_duck.disk.whole_files import require_replaceable
 from threadx_duck.errors import UsageError
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ def write_chart(
     Shows the stored candles that open in the range, the last `MOST_CANDLES` of them at most. Raises `UsageError` if
     there are no candles or the file cannot be written.
     """
-    require_no_database(file)
+    require_replaceable(file)
     chosen = parse_timeframe(timeframe)
     candles = manager.candles(symbol, timeframe, start_date, end_date)
     if not candles.num_rows:

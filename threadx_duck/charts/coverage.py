@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 
 from threadx_duck.candles.reasons import COLOURS, REASONS
 from threadx_duck.charts.page import make_page, write_page
-from threadx_duck.disk.whole_files import require_no_database
+from threadx_duck.disk.whole_files import require_replaceable
 from threadx_duck.texts.symbols import nothing_stored
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ def write_coverage_map(store: Store, file: Path) -> str:
 
     Raises `UsageError` if nothing is stored or the file cannot be written, `StoreError`.
     """
-    require_no_database(file)
+    require_replaceable(file)
     months = store.query("read/coverage_by_month")
     if not months.num_rows:
         raise nothing_stored(store.name)

@@ -13,7 +13,8 @@ import click
 
 from threadx_duck.cli.completion import complete_symbol, complete_timeframe
 from threadx_duck.config.address import LakeAddress, is_lake
-from threadx_duck.disk.whole_files import require_no_database
+from threadx_duck.disk.whole_files import require_replaceable
+from threadx_duck.errors import UsageError
 from threadx_duck.texts.visible import visible
 
 if TYPE_CHECKING:
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
     from threadx_duck.config.address import Address
     from threadx_duck.ingest import IngestionManager
     from threadx_duck.storage.store import Store
+
+# Names of stdout, for what writes rows.
+STDOUT = (Path("-"), Path("/dev/stdout"))
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -70,6 +74,13 @@ class App:
 
         return IngestionManager(self.settings, progress=Notes(self.note))
 
+    def require_free(self, place: Path | None) -> None:
+        """Raises `UsageError` if a result would be written over what the settings, the store or the logs need."""
+        from threadx_duck.cli.places import require_free
+
+        if place is not None and place not in STDOUT:
+            require_free(place, self.settings, self.store())
+
     def note(self, text: str) -> None:
         """One line on stderr, unless it is to be quiet."""
         if not self.quiet:
@@ -98,16 +109,22 @@ class StoreType(click.Path):
 
 
 class ResultFile(click.Path):
-    """A file that a command writes, in the place of an earlier one but never of a database."""
+    """A file that a command writes, in the place of an earlier one but never of a database.
 
-    def __init__(self) -> None:
+    What is no file for people, such as a page, does not go to a terminal: ``is_text`` says that stdout will do.
+    """
+
+    def __init__(self, *, is_text: bool) -> None:
         super().__init__(dir_okay=False, path_type=Path)
+        self._is_text = is_text
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """The path. A database is refused before anything is asked of the store."""
-        path = super().convert(value, param, ctx)
-        if path != Path("-"):
-            require_no_database(Path(str(path)))
+        path = Path(str(super().convert(value, param, ctx)))
+        if path == Path("-") and not self._is_text:
+            raise UsageError("This command writes a page: name its file, such as -o page.html, or -o /dev/stdout.")
+        if path not in STDOUT:
+            require_replaceable(path)
         return path
 
 
@@ -140,7 +157,9 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Print one JS
 
 def rows_options(command: Command) -> Command:
     """``--format`` and ``-o``, for commands that give rows."""
-    command = click.option("-o", "--output", type=ResultFile(), help="Write to this file instead of stdout.")(command)
+    command = click.option(
+        "-o", "--output", type=ResultFile(is_text=True), help="Write to this file instead of stdout."
+    )(command)
     return click.option(
         "--format",
         "form",

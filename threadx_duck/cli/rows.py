@@ -15,6 +15,7 @@ import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
 from pyarrow import types
 
+from threadx_duck.cli.context import STDOUT
 from threadx_duck.cli.output import print_table
 from threadx_duck.cli.values import as_records, column_values, json_text, text_of
 from threadx_duck.disk.whole_files import whole_file
@@ -31,7 +32,7 @@ def write_rows(table: pa.Table, form: str | None, output: Path | None) -> str | 
 
     A file appears whole or not at all. Raises `UsageError`, for a database in its place too.
     """
-    if output == Path("-"):
+    if output in STDOUT:
         output = None
     form = form or (_ENDINGS.get(output.suffix.lower(), "csv") if output else "table")
     if form == "table" and output is None:

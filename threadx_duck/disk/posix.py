@@ -38,6 +38,15 @@ def identity(path: Path) -> Identity | None:
     return found.st_dev, found.st_ino
 
 
+def is_special(path: Path) -> bool:
+    """Whether what lies there is neither a file nor a folder, such as a pipe: opening it may wait without an end."""
+    try:
+        mode = path.stat().st_mode
+    except OSError:
+        return False
+    return not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))
+
+
 class FileState(NamedTuple):
     """Tells a file from what it was before: which one it is, its size, when it was written (ns since the epoch)."""
 

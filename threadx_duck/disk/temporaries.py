@@ -69,6 +69,15 @@ def leftovers(folder: Path) -> list[Path]:
     return sorted(set(found))
 
 
+def leftovers_below(folder: Path) -> list[Path]:
+    """What `leftovers` finds in a folder and in all folders below it."""
+    found: set[Path] = set()
+    for name, inside, _ in os.walk(folder):
+        inside[:] = [entry for entry in inside if not _FOLDER.fullmatch(entry)]
+        found.update(leftovers(Path(name)))
+    return sorted(found)
+
+
 def remove_leftovers(folder: Path) -> None:
     """Removes what dead processes left in a folder, or noted there."""
     for path in leftovers(folder):
@@ -76,11 +85,14 @@ def remove_leftovers(folder: Path) -> None:
 
 
 def _remove(path: Path) -> None:
-    if path.is_dir():
-        shutil.rmtree(path, ignore_errors=True)
-        return
     with suppress(OSError):
-        path.unlink(missing_ok=True)
+        if not path.is_dir():
+            path.unlink(missing_ok=True)
+        elif _is_empty(path):
+            # Not by force: who has made it may be about to take its lock.
+            path.rmdir()
+        elif _is_dead(path):
+            shutil.rmtree(path, ignore_errors=True)
 
 
 @contextmanager
@@ -90,7 +102,14 @@ def _own_folder(target: Path) -> Iterator[Path]:
         folder = target.with_name(f"{target.name}.tmp-{os.urandom(8).hex()}")
         folder.mkdir(mode=0o700)
         try:
-            with (folder / _LOCK).open("wb") as stream:
+            try:
+                stream = (folder / _LOCK).open("wb")
+            except OSError:
+                if folder.exists():
+                    raise
+                # Somebody has swept it away in the moment before.
+                continue
+            with stream:
                 if _is_taken(stream):
                     yield folder
                     break
@@ -134,8 +153,15 @@ def _is_dead(folder: Path) -> bool:
     except PermissionError:
         return False
     except OSError:
-        # Not locked yet, or no locks here.
-        return _is_old(folder)
+        # Not locked yet, or no locks here. An empty one is taken away at any time: see `_own_folder`.
+        return _is_empty(folder) or _is_old(folder)
+
+
+def _is_empty(folder: Path) -> bool:
+    try:
+        return next(folder.iterdir(), None) is None
+    except OSError:
+        return False
 
 
 def _is_old(path: Path) -> bool:

@@ -1,4 +1,4 @@
-"""Writes files whole or not at all, in the place of an earlier one, and never over a database.
+"""Writes files whole or not at all, in the place of an earlier one, and never over a database or a read-only file.
 
 What is written goes to a temporary file in the same folder, which takes the place of the earlier file in one step:
 a full disk, an error or Ctrl-C leaves the earlier one as it was. A link stays a link: what it names is replaced.
@@ -6,6 +6,7 @@ a full disk, an error or Ctrl-C leaves the earlier one as it was. A link stays a
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from collections.abc import Iterator
@@ -13,7 +14,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
-from threadx_duck.disk.posix import is_open_here
+from threadx_duck.disk.posix import is_open_here, resolved
+from threadx_duck.disk.temporaries import temporary_beside
 from threadx_duck.errors import UsageError
 
 # A DuckDB file, of any version, has these bytes after the checksum of its first block.
@@ -21,16 +23,27 @@ _MAGIC = b"DUCK"
 _MAGIC_AT = 8
 _LOG_SUFFIX = ".wal"
 _PERMISSIONS = 0o777
+_WRITABLE = 0o222
+
+# Where these lead to a file, the shell has opened it: it is written on, not replaced.
+_STREAMS = {"/dev/stdout": 1, "/dev/fd/1": 1, "/dev/stderr": 2, "/dev/fd/2": 2}
 
 
-def require_no_database(path: Path) -> None:
-    """Raises `UsageError` if a DuckDB file lies there, under whatever name or link, or the log of one."""
-    target = _resolved(path)
-    reason = _why_kept(target)
-    if reason is None and target.suffix == _LOG_SUFFIX and target.exists() and _why_kept(target.with_suffix("")):
-        reason = "is the log of a DuckDB database"
+def require_replaceable(path: Path) -> None:
+    """Raises `UsageError` for a DuckDB file, under whatever name or link, for its log, and for a read-only file."""
+    if str(path) in _STREAMS:
+        return
+    reason = _why_kept(_resolved(path))
     if reason is not None:
         raise UsageError(f"{path} {reason}; it is not written over. Name another file.")
+    require_no_log(path)
+
+
+def require_no_log(path: Path) -> None:
+    """Raises `UsageError` if what lies there would be taken for the log of a DuckDB file, also if nothing does yet."""
+    target = _resolved(path)
+    if target.suffix == _LOG_SUFFIX and _is_database(target.with_suffix("")):
+        raise UsageError(f"{path} is where {target.stem} has its log; it is not written over. Name another file.")
 
 
 @contextmanager
@@ -38,18 +51,25 @@ def whole_file(path: Path, *, lasting: bool = True) -> Iterator[IO[bytes]]:
     """An open file that takes the place of ``path`` once the block has ended well; its folder must be there.
 
     The mode of the earlier file is kept, its owner where the system allows. ``lasting`` waits until the bytes are
-    on the disk. What is no ordinary file, such as a pipe, is written to directly. Raises `UsageError` for a
-    database, `OSError`.
+    on the disk. What is no ordinary file, such as a pipe, is written to directly. Raises `UsageError` as
+    `require_replaceable` does, `OSError`.
     """
-    require_no_database(path)
-    target = _resolved(path)
-    earlier = target.stat() if target.exists() else None
-    if earlier is not None and not stat.S_ISREG(earlier.st_mode):
-        with target.open("wb") as stream:
+    require_replaceable(path)
+    if str(path) in _STREAMS:
+        with os.fdopen(os.dup(_STREAMS[str(path)]), "wb") as stream:
             yield stream
         return
-    temporary = target.with_name(f".threadx-{os.urandom(8).hex()}.part")
-    try:
+    # By the name as it is: that of a pipe of the shell, /dev/fd/63, is a link to something that has no name.
+    earlier = path.stat() if path.exists() else None
+    if earlier is not None and not stat.S_ISREG(earlier.st_mode):
+        with path.open("wb") as stream:
+            yield stream
+        return
+    target = _resolved(path)
+    if not target.parent.is_dir():
+        code = errno.ENOTDIR if target.parent.exists() else errno.ENOENT
+        raise OSError(code, os.strerror(code), str(target.parent))
+    with temporary_beside(target) as temporary:
         with temporary.open("xb") as stream:
             yield stream
             stream.flush()
@@ -58,14 +78,12 @@ def whole_file(path: Path, *, lasting: bool = True) -> Iterator[IO[bytes]]:
             if lasting:
                 os.fsync(stream.fileno())
         # Again: the one place where it would be lost, and minutes may have passed since.
-        require_no_database(path)
+        require_replaceable(path)
         temporary.replace(target)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def write_whole(path: Path, content: bytes, *, lasting: bool = True) -> None:
-    """Writes a file whole or not at all, with its folder. Raises `UsageError` for a database, `OSError`."""
+    """Writes a file whole or not at all, with its folder. Raises as `whole_file` does."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with whole_file(path, lasting=lasting) as stream:
         stream.write(content)
@@ -73,28 +91,44 @@ def write_whole(path: Path, content: bytes, *, lasting: bool = True) -> None:
 
 def _resolved(path: Path) -> Path:
     """What a link names, whether it is there or not. Raises `OSError` for links in a circle."""
-    try:
-        return path.resolve()
-    except RuntimeError as error:
-        # Python before 3.13 says so of links in a circle.
-        raise OSError(f"links in a circle at {path}") from error
+    target = resolved(path)
+    if target.is_symlink():
+        raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), str(path))
+    return target
 
 
 def _why_kept(target: Path) -> str | None:
     """Why a file must not be replaced, if it must not."""
     try:
-        if not stat.S_ISREG(target.stat().st_mode):
+        mode = target.stat().st_mode
+        if not stat.S_ISREG(mode):
             return None
         if is_open_here(target):
-            # Reading it would drop DuckDB's lock on it.
             return "is open in this very process"
-        with target.open("rb") as stream:
-            is_database = stream.read(_MAGIC_AT + len(_MAGIC))[_MAGIC_AT:] == _MAGIC
+        if _is_database(target):
+            return "is a DuckDB database"
     except PermissionError:
         return "may not be read, so that it might be a database"
     except OSError:
         return None
-    return "is a DuckDB database" if is_database else None
+    # The superuser may write to it all the same; somebody meant it to stay.
+    return None if mode & _WRITABLE and os.access(target, os.W_OK) else "is read-only"
+
+
+def _is_database(file: Path) -> bool:
+    """Whether a DuckDB file lies there. Raises `PermissionError` if it may not be read."""
+    if is_open_here(file):
+        # Reading it would drop DuckDB's lock on it.
+        return True
+    try:
+        if not stat.S_ISREG(file.stat().st_mode):
+            return False
+        with file.open("rb") as stream:
+            return stream.read(_MAGIC_AT + len(_MAGIC))[_MAGIC_AT:] == _MAGIC
+    except PermissionError:
+        raise
+    except OSError:
+        return False
 
 
 def _make_alike(temporary: Path, earlier: os.stat_result) -> None:

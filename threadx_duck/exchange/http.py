@@ -26,7 +26,6 @@ from threadx_duck.errors import (
     ConnectionFailedError,
     DownloadError,
     RateLimitedError,
-    ServerFailedError,
 )
 from threadx_duck.exchange.markets import FIRST_MINUTE
 from threadx_duck.exchange.watchdog import Watchdog, watch_connections
@@ -44,7 +43,7 @@ class Answer:
 
     ``url`` is what was asked for, without the user name and password that went with it.
     ``moment`` is the exchange's clock when it answered (its ``Date`` header, whole seconds, naive UTC),
-    or this machine's if it sent none.
+    or this machine's if it sent none; ``is_dated`` tells which.
     """
 
     url: str
@@ -52,6 +51,7 @@ class Answer:
     headers: Mapping[str, str]
     body: bytes
     moment: datetime
+    is_dated: bool
     seconds: float
 
 
@@ -81,6 +81,14 @@ class _Adapter(HTTPAdapter):
         return {} if self._user is None else {"Proxy-Authorization": self._user}
 
 
+class _Session(requests.Session):
+    """Knows no redirects: requests would read the whole body of one, and fail where it cannot read the address."""
+
+    def get_redirect_target(self, resp: requests.Response) -> None:
+        """Nowhere."""
+        del resp
+
+
 class HttpClient:
     """Asks hosts for bodies; one for all threads of a run.
 
@@ -92,7 +100,7 @@ class HttpClient:
         self._settings = settings
         self._stop = stop
         self._watchdog = Watchdog()
-        self._session = requests.Session()
+        self._session = _Session()
         self._session.trust_env = False
         if settings.proxy:
             proxy = without_user(settings.proxy)
@@ -137,14 +145,13 @@ class HttpClient:
 
     def _wait(self, state: RetryCallState) -> float:
         error = None if state.outcome is None else state.outcome.exception()
-        # After a 429 all threads wait for as long as the exchange said, in the budget.
+        # All threads wait for as long as the exchange said, in the budget.
         if isinstance(error, RateLimitedError):
             return 0.0
         delay = self._settings.retry_delay
         # Newer tenacity renames the first argument of its own wait_exponential_jitter.
         backoff = wait_exponential(multiplier=delay, max=_LONGEST_BACKOFF)
-        wanted = error.retry_after if isinstance(error, ServerFailedError) else 0.0
-        return max(wanted, backoff(state) + wait_random(0, delay)(state))
+        return backoff(state) + wait_random(0, delay)(state)
 
     def _ask(self, url: str, most_bytes: int, patience: float) -> Answer:
         with self._watchdog.watching(self._settings.timeout_seconds * patience) as call:
@@ -188,7 +195,8 @@ class HttpClient:
             raise DownloadError(f"Cannot ask {host}: {_innermost(error)}.") from None
         seconds = time.monotonic() - began
         logger.debug("GET %s: %s, %s bytes, %.3f s", url, status, len(body), seconds)
-        return Answer(url, status, headers, body, _moment(headers.get("Date")), seconds)
+        dated = _read_date(headers.get("Date"))
+        return Answer(url, status, headers, body, dated or utc_now(), dated is not None, seconds)
 
     def _read(self, response: requests.Response, deadline: float, most_bytes: int, host: str) -> bytes:
         # read1 returns what has arrived; iter_content would wait for a whole chunk from a host that trickles.
@@ -209,17 +217,16 @@ class HttpClient:
         )
 
 
-def _moment(date: str | None) -> datetime:
-    """The time of a ``Date`` header, which is UTC where it names no zone; this machine's where it cannot be one."""
-    now = utc_now()
+def _read_date(date: str | None) -> datetime | None:
+    """The time of a ``Date`` header, which is UTC where it names no zone; None where it cannot be one."""
     if date is None:
-        return now
+        return None
     try:
         moment = parsedate_to_datetime(date)
         moment = moment if moment.tzinfo is None else moment.astimezone(UTC).replace(tzinfo=None)
     except (TypeError, ValueError, OverflowError):
-        return now
-    return moment if FIRST_MINUTE <= moment <= now + DAY else now
+        return None
+    return moment if FIRST_MINUTE <= moment <= utc_now() + DAY else None
 
 
 def _innermost(error: BaseException) -> str:

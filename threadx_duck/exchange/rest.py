@@ -21,12 +21,13 @@ from threadx_duck.candles.ranges import EVER, TimeRange, month_of
 from threadx_duck.candles.timeframes import ONE_MINUTE, Timeframe
 from threadx_duck.candles.times import EPOCH, MINUTE, floor_minute, format_time, utc_now
 from threadx_duck.config import ApiSettings
-from threadx_duck.errors import BadResponseError, DownloadError, RateLimitedError
+from threadx_duck.errors import BadResponseError, DownloadError, RateLimitedError, ServerFailedError
 from threadx_duck.exchange.budget import RequestBudget
 from threadx_duck.exchange.http import Answer, HttpClient
 from threadx_duck.exchange.listing import read_symbols
-from threadx_duck.exchange.markets import LATE_CANDLES, PAGE_CANDLES, WEIGHT_LIMIT, ExchangeSymbol
+from threadx_duck.exchange.markets import LATE_CANDLES, PAGE_CANDLES, ExchangeSymbol
 from threadx_duck.exchange.statuses import raise_for_status, read_json
+from threadx_duck.exchange.weights import MATTERS_FROM, read_weight_limit, used_weight
 from threadx_duck.ledger.page import Page
 
 logger = logging.getLogger("threadx_duck.sources")
@@ -48,8 +49,6 @@ _NEWEST_ROW = timedelta(minutes=2)
 
 # A price that changes by more than this factor from one page to the next is asked for again.
 _JUMP = 1.5
-_LEARN_LIMIT_FROM_WEIGHT = WEIGHT_LIMIT // 10
-_MOST_DIGITS = 9
 
 # No clock of the exchange shows a time outside these, in milliseconds: it opened in 2017.
 _FIRST_CLOCK, _LAST_CLOCK = 1_483_228_800_000, 4_102_444_800_000
@@ -91,20 +90,32 @@ class RestSource:
             milliseconds = told.get("serverTime") if isinstance(told, dict) else None
             if type(milliseconds) is not int or not _FIRST_CLOCK <= milliseconds < _LAST_CLOCK:
                 raise BadResponseError(f"{answer.url} did not tell the time.")
-            clock = EPOCH + timedelta(milliseconds=milliseconds)
-            self._compare_clocks(clock, answer)
-            return clock
+            return self._compare_clocks(EPOCH + timedelta(milliseconds=milliseconds), answer)
 
         return self._get(self._url("time"), "its clock", read)
 
-    def _compare_clocks(self, clock: datetime, answer: Answer) -> None:
-        """Where the exchange's own clock and its ``Date`` header differ, the clock counts from now on."""
-        if self._ahead is None and abs(clock - answer.moment) > _CLOCKS_DIFFER:
-            self._ahead = clock - utc_now()
-            self.budget.say(
-                f"{urlsplit(answer.url).netloc} dates its answers {format_time(answer.moment)}, but its clock is "
-                f"{format_time(clock.replace(microsecond=0))}: the clock is taken."
+    def _compare_clocks(self, clock: datetime, answer: Answer) -> datetime:
+        """The exchange's time: its own clock, unless its ``Date`` header and this machine agree on another.
+
+        What was taken where they differ counts from now on.
+        """
+        dated, now = answer.moment, utc_now()
+        if abs(clock - dated) <= _CLOCKS_DIFFER:
+            return clock
+        is_outvoted = answer.is_dated and abs(dated - now) <= _CLOCKS_DIFFER
+        taken = dated if is_outvoted else clock
+        if self._ahead is None:
+            self._ahead = taken - now
+            why = (
+                ". This machine's clock agrees with the former, which is taken."
+                if is_outvoted
+                else ": the clock is taken."
             )
+            self.budget.say(
+                f"{urlsplit(answer.url).netloc} dates its answers {format_time(dated)}, but its clock is "
+                f"{format_time(clock.replace(microsecond=0))}{why}"
+            )
+        return taken
 
     def _timed(self, answer: Answer, last: int) -> Answer:
         """The answer with the exchange's true time. Raises `DownloadError` for rows of the future.
@@ -284,12 +295,14 @@ class RestSource:
 
     def _get(self, url: str, what: str, read: Callable[[Answer], Content], *, most_bytes: int = _MOST_BYTES) -> Content:
         def read_good(answer: Answer) -> Content:
-            used = _used_weight(answer)
-            self.budget.observe(used, answer.moment.second)
+            self.budget.observe(used_weight(answer), answer.moment.second)
             try:
                 raise_for_status(answer, what)
             except RateLimitedError as error:
                 self.budget.pause(error.retry_after, f"{urlsplit(answer.url).netloc} is over its request limit (429).")
+                raise
+            except ServerFailedError as error:
+                self.budget.pause(error.retry_after, f"{urlsplit(answer.url).netloc} asks to wait ({answer.status}).")
                 raise
             return read(answer)
 
@@ -297,19 +310,15 @@ class RestSource:
 
     def _learn_weight_limit(self, symbol: str, answer: Answer) -> None:
         """Asks the exchange for its own limit, once, as soon as it may matter."""
-        if _used_weight(answer) < _LEARN_LIMIT_FROM_WEIGHT or not self.budget.may_learn_limit():
+        if used_weight(answer) < MATTERS_FROM or not self.budget.may_learn_limit():
             return
 
         def read(answer: Answer) -> int:
-            limits = read_json(answer, "its limits")
             try:
-                return next(
-                    int(entry["limit"])
-                    for entry in limits["rateLimits"]
-                    if (entry["rateLimitType"], entry["interval"]) == ("REQUEST_WEIGHT", "MINUTE")
-                )
-            except (KeyError, TypeError, ValueError, StopIteration) as error:
-                raise BadResponseError(f"{answer.url} did not tell its limits.") from error
+                return read_weight_limit(read_json(answer, "its limits"))
+            except ValueError as error:
+                # Not to be asked again: this is no answer that was cut on its way.
+                raise DownloadError(f"{answer.url} tells {error}.") from error
 
         try:
             self.budget.weight_limit = self._get(self._url("exchangeInfo", symbol=symbol), "its limits", read)
@@ -399,11 +408,6 @@ def _joined(fetched: _Fetched, more: _Fetched) -> _Fetched:
     )
     last = max(fetched.last, more.last)
     return _Fetched(fetched.window, klines, fetched.answers + more.answers, last, more.is_full)
-
-
-def _used_weight(answer: Answer) -> int:
-    used = answer.headers.get("X-MBX-USED-WEIGHT-1M", "")
-    return int(used) if used.isascii() and used.isdecimal() and len(used) <= _MOST_DIGITS else 0
 
 
 def _milliseconds(moment: datetime) -> int:

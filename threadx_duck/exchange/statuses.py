@@ -24,6 +24,7 @@ from threadx_duck.errors import (
     UnknownSymbolError,
 )
 from threadx_duck.exchange.http import Answer
+from threadx_duck.texts.urls import without_user
 
 # The exchange says with every 429 and 418 how long to wait; this is for an answer without a usable header.
 _DEFAULT_RETRY_AFTER = 60
@@ -31,6 +32,9 @@ _LONGEST_RETRY_AFTER = 7  # digits: the longest ban is three days
 
 # The exchange counts within a clock minute. Whoever asks for more than this has a reason that no waiting cures.
 _MOST_PATIENCE = 15 * 60
+
+_REDIRECTS = frozenset({301, 302, 303, 307, 308})
+_MOST_OF_AN_ADDRESS = 200
 
 _INVALID_SYMBOL = -1121
 _ILLEGAL_CHARACTERS = -1100
@@ -42,7 +46,18 @@ def raise_for_status(answer: Answer, what: str) -> None:
     """Raises the `DownloadError` that an answer other than 200 stands for; ``what`` is what was asked for."""
     if answer.status == 200:
         return
+    refuse_redirect(answer, "[data.api] base_url")
     raise _error_of(answer, what)
+
+
+def refuse_redirect(answer: Answer, setting: str) -> None:
+    """Raises `DownloadError` for an answer that names another address; ``setting`` is where a person may enter it."""
+    where = answer.headers.get("Location")
+    if answer.status in _REDIRECTS and where is not None:
+        raise DownloadError(
+            f"{urlsplit(answer.url).netloc} sends the request on to {without_user(where)[:_MOST_OF_AN_ADDRESS]!r} "
+            f"({answer.status}). Redirects are not followed; see {setting}."
+        )
 
 
 def _error_of(answer: Answer, what: str) -> DownloadError:

@@ -17,6 +17,10 @@ import urllib3
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.poolmanager import PoolManager
 
+# How often the connection of an overdue request is shut until the request ends: one that was still being made or
+# encrypted at its deadline had nothing to shut, and would be waited for without an end.
+_AGAIN_SECONDS = 0.2
+
 _here = threading.local()
 
 
@@ -88,10 +92,9 @@ class Watchdog:
                 now = time.monotonic()
                 overdue = [call for call in self._calls if call.deadline <= now]
                 for call in overdue:
-                    self._calls.discard(call)
                     call.shut()
-                left = min((call.deadline for call in self._calls), default=now + 3_600) - now
-                self._changed.wait(left)
+                next_deadline = min((call.deadline for call in self._calls), default=now + 3_600)
+                self._changed.wait(_AGAIN_SECONDS if overdue else next_deadline - now)
 
 
 class _Watched:

@@ -23,7 +23,7 @@ from threadx_duck.candles.timeframes import ONE_MINUTE, Timeframe
 from threadx_duck.candles.times import MINUTE
 from threadx_duck.disk.posix import replace_file
 from threadx_duck.disk.temporaries import temporary_beside
-from threadx_duck.disk.whole_files import require_no_database, write_whole
+from threadx_duck.disk.whole_files import require_replaceable, write_whole
 from threadx_duck.errors import StoreError, UsageError
 from threadx_duck.files.formats import WRITERS, Format, file_name, freqtrade_name
 from threadx_duck.storage.store import Store
@@ -164,7 +164,7 @@ class Exporter:
         if noted.get("source") == planned.source and target.is_file() and target.stat().st_size == noted.get("bytes"):
             return ExportedFile(planned.path, planned.symbol, planned.timeframe.label, noted["candles"], "unchanged")
         target.parent.mkdir(parents=True, exist_ok=True)
-        require_no_database(target)
+        require_replaceable(target)
         with temporary_beside(target) as temporary:
             candles = WRITERS[self._request.form](temporary, self._tables(planned), planned.timeframe)
             size = temporary.stat().st_size

@@ -80,6 +80,9 @@ class Backend(Protocol):
     def sandboxed(self) -> AbstractContextManager[Session]:
         """A session that may be shut in by `Session.shut_in` and reads the store all the same."""
 
+    def files(self) -> tuple[int, int]:
+        """The files that hold the current state: how many, and their bytes."""
+
     def size(self) -> int:
         """Bytes of the files that hold the current state."""
 

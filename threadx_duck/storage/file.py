@@ -24,11 +24,13 @@ from threadx_duck.disk.posix import (
     identity,
     is_held,
     is_open_here,
+    is_special,
     link_file,
     resolved,
     state_of,
 )
 from threadx_duck.disk.temporaries import temporary_beside
+from threadx_duck.disk.whole_files import require_no_log
 from threadx_duck.errors import CONTINUES, StoreError, StoreLockedError, UsageError
 from threadx_duck.storage.failures import moved_error, open_error
 from threadx_duck.storage.session import Session, prepare
@@ -72,7 +74,8 @@ class Database:
 
     @property
     def exists(self) -> bool:
-        """Whether there is a file. Raises `StoreError` if its folder may not be looked into."""
+        """Whether there is a file. Raises `StoreError` if its folder may not be looked into, or for a pipe."""
+        self._require_ordinary()
         try:
             return self.path.exists()
         except OSError as error:
@@ -107,10 +110,12 @@ class Database:
     def ensure(self, fill: Callable[[Session], None]) -> None:
         """Makes the file if it is not there, and its folder; ``fill`` puts into it what it is never without.
 
-        It appears whole or not at all, so that a kill leaves no half-made file. Raises `StoreError`.
+        It appears whole or not at all, so that a kill leaves no half-made file. Raises `StoreError`, and `UsageError`
+        where another database has its log.
         """
         if self.exists:
             return
+        require_no_log(self.path)
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -163,6 +168,10 @@ class Database:
         """Makes every table, macro and view."""
         for file in list_definitions():
             session.define(file)
+
+    def files(self) -> tuple[int, int]:
+        """One, and its bytes."""
+        return 1, self.size()
 
     def size(self) -> int:
         """Bytes of the file."""
@@ -228,6 +237,7 @@ class Database:
 
     def _patiently(self, open_file: Callable[[], Opened], *, shared: bool) -> Opened:
         """Opens the file, waiting for another process that holds it. Raises `StoreLockedError` in the end."""
+        self._require_ordinary()
         self._let_others_in()
         try:
             return open_file()
@@ -317,6 +327,13 @@ class Database:
                 Session(connection, self.path).checkpoint()
             finally:
                 connection.close()
+
+    def _require_ordinary(self) -> None:
+        if is_special(self.path):
+            raise StoreError(
+                f"{self.path} is no ordinary file, but a pipe or a device. Name another: --db, or [data.store] "
+                "database."
+            )
 
     def _require_closed_here(self) -> None:
         if is_open_here(self.path):

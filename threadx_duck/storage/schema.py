@@ -2,8 +2,8 @@
 
 Whatever changes tables, macros or views raises `SCHEMA_VERSION` by one. What is defined by a file of its own, such as
 a new table or a changed view, comes with that. What a definition cannot bring, such as a new column of an existing
-table, is a statement in ``sql/upgrades/`` that `STEPS` names under the version it leads to. Upgrades only add:
-candles and evidence stay, and so does whatever people have put into the store.
+table, is a statement in ``sql/upgrades/`` that `STEPS` names under the version it leads to. Upgrades take nothing
+away but secrets: candles and evidence stay, and so does whatever people have put into the store.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from threadx_duck.candles.times import utc_now
 if TYPE_CHECKING:
     from threadx_duck.storage.session import Session
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 
 # Names of statements by the version they lead to; they run before everything is defined anew.
-STEPS: dict[int, tuple[str, ...]] = {}
+STEPS: dict[int, tuple[str, ...]] = {3: ("upgrades/forget_users",)}
 
 
 def bring_up_to_date(

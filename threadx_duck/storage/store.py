@@ -105,6 +105,10 @@ class Store:
         """How large the store is: its file, or the files of the lake's current state."""
         return self._backend.size()
 
+    def files(self) -> tuple[int, int]:
+        """The files that hold the current state: how many, and their bytes."""
+        return self._backend.files()
+
     @property
     def modified(self) -> float:
         """A number that changes when the store is written to, by whomever; 0 if there is none."""

@@ -9,6 +9,7 @@ from threadx_duck.candles.times import utc_now
 from threadx_duck.config import StoreSettings
 from threadx_duck.disk.posix import copy_stream, hash_file, replace_file, resolved
 from threadx_duck.disk.temporaries import temporary_beside
+from threadx_duck.disk.whole_files import require_no_log
 from threadx_duck.errors import StoreError, UsageError
 from threadx_duck.storage.failures import open_error
 from threadx_duck.storage.session import identifier
@@ -34,6 +35,7 @@ def back_up(store: Store, settings: StoreSettings, target: Path) -> Backup:
     if target.is_dir():
         target = target / f"{file.path.stem}-{utc_now():%Y-%m-%dT%H%M%SZ}{file.path.suffix}"
     target = resolved(target)
+    require_no_log(target)
     if target.exists():
         raise UsageError(f"{target} is there already; a backup replaces nothing. Name another file, or a folder.")
     try:

@@ -15,7 +15,7 @@ from threadx_duck.candles.times import format_time, utc_now
 from threadx_duck.config import ApiSettings, Settings
 from threadx_duck.config.address import is_remote
 from threadx_duck.disk.posix import resolved
-from threadx_duck.disk.temporaries import leftovers
+from threadx_duck.disk.temporaries import leftovers, leftovers_below
 from threadx_duck.errors import DownloadError, StoreLockedError, ThreadxDuckError
 from threadx_duck.exchange.http import HttpClient
 from threadx_duck.exchange.rest import RestSource
@@ -168,11 +168,14 @@ def _checks(store: Store, _: Settings) -> list[Finding]:
 
 
 def _leftovers(store: Store, settings: Settings) -> list[Finding]:
-    folders = {Path(settings.data.processed_data_path)}
-    folders.update(store.folders())
+    folders = {settings.data.base_data_path, Path.cwd(), *store.folders()}
     if settings.store.read_copy:
         folders.add(resolved(Path(settings.store.read_copy)).parent)
-    found = sorted({str(path) for folder in folders for path in leftovers(folder)})
+    below = {settings.data.processed_data_path, settings.data.raw_data_path}
+    found = sorted(
+        {str(path) for folder in folders for path in leftovers(resolved(folder))}
+        | {str(path) for folder in below for path in leftovers_below(resolved(folder))}
+    )
     if not found:
         return []
     text = f"Left by killed processes: {', '.join(found)}."

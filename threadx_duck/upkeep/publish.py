@@ -12,8 +12,9 @@ from pathlib import Path
 
 from threadx_duck.candles.times import utc_now
 from threadx_duck.config import StoreSettings
-from threadx_duck.disk.posix import copy_stream, is_open_elsewhere, replace_file, resolved
+from threadx_duck.disk.posix import copy_stream, is_open_elsewhere, is_special, replace_file, resolved
 from threadx_duck.disk.temporaries import remove_leftovers, temporary_beside
+from threadx_duck.disk.whole_files import require_no_log
 from threadx_duck.errors import StoreError, StoreLockedError
 from threadx_duck.storage.failures import open_error
 from threadx_duck.storage.store import Store
@@ -169,11 +170,14 @@ def _numbered(target: Path) -> list[tuple[int, Path]]:
 
 
 def _require_free(store: Store, settings: StoreSettings, target: Path) -> None:
-    """Raises `StoreError` unless the target is free, or holds an earlier copy."""
+    """Raises `StoreError` unless the target is free, or holds an earlier copy; `UsageError` for a database's log."""
+    require_no_log(target)
     if target.is_dir():
         raise StoreError(f"{target} is a folder. Name a file for the read copy, such as {target / 'read.duckdb'}")
     if not target.exists():
         return
+    if is_special(target):
+        raise StoreError(f"{target} is no ordinary file, but a pipe or a device. Name another file for the read copy.")
     if store.exists and target.samefile(store.path):
         raise StoreError(f"{target} is the store itself. Name another file for the read copy.")
     try:

@@ -49,6 +49,7 @@ def candles(
       threadx candles BTCUSDC 4h --start 2024-03-01
       threadx candles BTCUSDC 1h -o btc.parquet
     """
+    app.require_free(output)
     with app.manager() as manager:
         table = manager.candles(symbol, timeframe, start, end, fill=fill)
     if output is None and form in {None, "table"}:

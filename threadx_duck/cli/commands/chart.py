@@ -29,7 +29,7 @@ from threadx_duck.cli.context import (
 @click.option(
     "-o",
     "--output",
-    type=ResultFile(),
+    type=ResultFile(is_text=False),
     help="The HTML file; by default SYMBOL_TIMEFRAME.html under processed_data_path.",
 )
 @click.option("--no-open", is_flag=True, help="Write the file and do not open it in the browser.")
@@ -57,6 +57,7 @@ def chart(
     # A symbol is the exchange's string; in a file's name only what every system takes is kept of it.
     name = re.sub(r"[^\w-]", "_", f"{symbol}_{timeframe}")
     file = output or app.settings.data.processed_data_path / "charts" / f"{name}.html"
+    app.require_free(file)
     with app.manager() as manager:
         note = write_chart(manager, symbol, timeframe, start, end, file=file)
     app.note(note)

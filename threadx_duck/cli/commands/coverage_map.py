@@ -20,7 +20,7 @@ from threadx_duck.cli.context import (
 @click.option(
     "-o",
     "--output",
-    type=ResultFile(),
+    type=ResultFile(is_text=False),
     help="The HTML file; by default coverage.html under processed_data_path.",
 )
 @click.option("--no-open", is_flag=True, help="Write the file and do not open it in the browser.")
@@ -36,6 +36,7 @@ def coverage_map(app: App, output: Path | None, *, no_open: bool) -> None:
       threadx coverage-map -o coverage.html
     """
     file = output or app.settings.data.processed_data_path / "charts" / "coverage.html"
+    app.require_free(file)
     app.note(write_coverage_map(app.store(), file))
     app.note(f"The map is in {shown(file)}.")
     if not no_open:

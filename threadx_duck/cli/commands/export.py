@@ -63,6 +63,7 @@ def export(
         raise UsageError("--layout is for CSV: --format csv --layout archive.")
     if partition and (form == "freqtrade" or layout == "archive"):
         raise UsageError("--partition is for Parquet, and for CSV with a header.")
+    app.require_free(folder)
     with app.manager() as manager:
         done = manager.export(
             folder,

@@ -26,5 +26,6 @@ def query(app: App, sql: str, form: str | None, output: Path | None) -> None:
       threadx query "select count(*) from candles_1m"
       threadx query "from candles_1d where symbol = 'BTCUSDC'" --format csv | head
     """
+    app.require_free(output)
     if note := write_rows(app.store().query_user_sql(sql), form, output):
         app.note(note)

@@ -1,0 +1,41 @@
+"""What the exchange tells of request weight: how much a minute allows, and how much of it is used."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from threadx_duck.exchange.http import Answer
+from threadx_duck.exchange.markets import WEIGHT_LIMIT
+
+# From this part of the usual limit on, it matters what the limit is.
+MATTERS_FROM = WEIGHT_LIMIT // 10
+# No address is allowed so much: such a number is a mistake, and would have every request wait or none.
+_MOST_WEIGHT = WEIGHT_LIMIT * 100
+_MOST_DIGITS = 9
+
+
+def read_weight_limit(told: Any) -> int:
+    """The weight that exchangeInfo allows in a minute. Raises `ValueError` where it tells none that can be.
+
+    Nor can one that is below `MATTERS_FROM` of usual: it would have every request wait for the next minute.
+    """
+    entries = told.get("rateLimits") if isinstance(told, dict) else None
+    for entry in entries if isinstance(entries, list) else []:
+        if isinstance(entry, dict) and _is_weight_of_a_minute(entry):
+            limit = entry.get("limit")
+            if type(limit) is int and MATTERS_FROM <= limit <= _MOST_WEIGHT:
+                return limit
+            raise ValueError(f"a weight limit of {str(limit)[:40]!r}")
+    raise ValueError("no weight limit")
+
+
+def used_weight(answer: Answer) -> int:
+    """The exchange's own counter of this minute; 0 where an answer has none that can be."""
+    used = answer.headers.get("X-MBX-USED-WEIGHT-1M", "")
+    number = int(used) if used.isascii() and used.isdecimal() and len(used) <= _MOST_DIGITS else 0
+    return number if number <= _MOST_WEIGHT else 0
+
+
+def _is_weight_of_a_minute(entry: dict[str, Any]) -> bool:
+    told = entry.get("rateLimitType"), entry.get("interval"), entry.get("intervalNum", 1)
+    return told == ("REQUEST_WEIGHT", "MINUTE", 1)
