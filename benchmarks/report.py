@@ -1,4 +1,4 @@
-"""Writes what `results/` holds into the tables of README.md here and of both READMEs above; --check only compares."""
+"""Writes what `results/` holds into the tables of README.md here and of docs/speed.md; --check only compares."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ SCRIPTS = ("archive", "queries", "verify", "gaps_and_checks", "size", "budget", 
 
 
 class Line(NamedTuple):
-    """A line of the short table: what, against what, in English and in French, and whose ratios it shows."""
+    """A line of the short table: the work, against what, and whose ratios it shows."""
 
-    english: tuple[str, str]
-    french: tuple[str, str]
+    work: str
+    against: str
     rows: tuple[tuple[str, str], ...]
 
 
@@ -27,56 +27,56 @@ _ONCE = "bytes a candle after one ingest"
 _YEAR = "1h of one symbol-year"
 SHORT = (
     Line(
-        ("a symbol-year from the archive into the store, whole process", "freqtrade's archive reader, ccxt's loop"),
-        ("un symbole sur un an, de l'archive à l'entrepôt, processus entier", "lecteur d'archive de freqtrade, ccxt"),
+        "a symbol-year from the archive into the store, whole process",
+        "freqtrade's archive reader, ccxt's loop",
         (
             ("archive ingest of one symbol-year", "freqtrade's archive reader"),
             ("archive ingest of one symbol-year", "ccxt's loop"),
         ),
     ),
     Line(
-        ("a symbol-month over REST, likewise", "ccxt's loop"),
-        ("un symbole sur un mois par REST, de même", "ccxt"),
+        "a symbol-month over REST, likewise",
+        "ccxt's loop",
         (("REST ingest of one symbol-month", "ccxt's loop"),),
     ),
     Line(
-        (f"{_YEAR}, from the file to Arrow", "ArcticDB, polars on Parquet, pandas on feather"),
-        ("1h d'un symbole sur un an, du fichier à Arrow", "ArcticDB, polars sur Parquet, pandas sur feather"),
+        f"{_YEAR}, from the file to Arrow",
+        "ArcticDB, polars on Parquet, pandas on feather",
         ((_YEAR, "ArcticDB resample"), (_YEAR, "polars, Parquet zstd"), (_YEAR, "pandas, feather lz4")),
     ),
     Line(
-        ("1h of all symbols, 10 M minutes", "ClickHouse in process"),
-        ("1h de tous les symboles, 10 M de minutes", "ClickHouse dans le processus"),
+        "1h of all symbols, 10 M minutes",
+        "ClickHouse in process",
         (("1h of all symbols, 10 M", "chdb"),),
     ),
     Line(
-        ("one day of all symbols at 1h, of 20 M minutes", "the whole"),
-        ("un jour de tous les symboles en 1h, sur 20 M de minutes", "le tout"),
+        "one day of all symbols at 1h, of 20 M minutes",
+        "the whole",
         (("1h of all symbols, one day of 20 M, view", "the whole, DuckDB 2.0.0"),),
     ),
     Line(
-        ("`gaps` with reasons over 100 M minutes", "one `lead()` scan"),
-        ("`gaps` avec motifs sur 100 M de minutes", "un parcours par `lead()`"),
+        "`gaps` with reasons over 100 M minutes",
+        "one `lead()` scan",
         (("gaps, 100 M", "lead(), DuckDB 2.0.0"),),
     ),
     Line(
-        ("`status` over 100 M minutes", "`count, min, max` by symbol"),
-        ("`status` sur 100 M de minutes", "`count, min, max` par symbole"),
+        "`status` over 100 M minutes",
+        "`count, min, max` by symbol",
         (("status, 100 M", "count, min, max by symbol"),),
     ),
     Line(
-        ("all checks over 20 M minutes", "one scan of every column"),
-        ("tous les contrôles sur 20 M de minutes", "un parcours de toutes les colonnes"),
+        "all checks over 20 M minutes",
+        "one scan of every column",
         (("all 13 checks, 20 M", "one full scan"),),
     ),
     Line(
-        ("bytes a candle", "feather lz4, ArcticDB, Parquet zstd"),
-        ("octets par chandelle", "feather lz4, ArcticDB, Parquet zstd"),
+        "bytes per candle",
+        "feather lz4, ArcticDB, Parquet zstd",
         ((_ONCE, "feather lz4"), (_ONCE, "ArcticDB"), (_ONCE, "Parquet zstd")),
     ),
     Line(
-        ("the same after a year of daily ingests", "likewise"),
-        ("de même après un an d'ajouts quotidiens", "de même"),
+        "the same after a year of daily ingests",
+        "likewise",
         ((_DAILY, "feather lz4"), (_DAILY, "ArcticDB"), (_DAILY, "Parquet zstd")),
     ),
 )
@@ -105,8 +105,7 @@ def pages() -> dict[Path, str]:
     rows = [row for document in documents.values() for row in document["rows"]]
     tables = {
         HERE / "README.md": _long_table(rows, documents),
-        ROOT / "README.md": _short_table(rows, 0),
-        ROOT / "README.fr.md": _short_table(rows, 1),
+        ROOT / "docs" / "speed.md": _short_table(rows),
     }
     return {page: _with_table(page.read_text(encoding="utf-8"), table) for page, table in tables.items()}
 
@@ -138,15 +137,12 @@ def _rounded(value: float) -> str:
     return f"{value:,.0f}" if value >= 1000 else f"{value:.4g}"
 
 
-def _short_table(rows: list[dict[str, Any]], language: int) -> str:
+def _short_table(rows: list[dict[str, Any]]) -> str:
     ratios = {(row["work"], row["against"]): row["ratio"] for row in rows}
-    head = ("| work | against | ratio |", "| travail | face à | rapport |")[language]
-    lines = [head, "|---|---|---|"]
+    lines = ["| work | against | ratio |", "|---|---|---|"]
     for line in SHORT:
-        what, against = (line.english, line.french)[language]
         shown = ", ".join(f"{ratios[key]:.2f}" for key in line.rows)
-        # In French a comma parts the decimals.
-        lines.append(f"| {what} | {against} | {shown.replace('.', ',').replace(', ', ' ; ') if language else shown} |")
+        lines.append(f"| {line.work} | {line.against} | {shown} |")
     return "\n".join(lines)
 
 

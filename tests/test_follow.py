@@ -23,6 +23,8 @@ from threadx_duck.follow import Follower, PublishSchedule
 from threadx_duck.simulator import LoopbackExchange, Market
 from threadx_duck.upkeep.publish import publish
 
+pytestmark = pytest.mark.slow
+
 BEGIN = datetime(2024, 1, 2, 22)
 
 

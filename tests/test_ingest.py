@@ -25,6 +25,8 @@ from threadx_duck.ingest import IngestionManager
 from threadx_duck.simulator import LoopbackExchange, Market, generate_market
 from threadx_duck.storage.store import Store
 
+pytestmark = pytest.mark.slow
+
 START = datetime(2024, 1, 1)
 END = datetime(2024, 1, 4)
 OUTAGE = (datetime(2024, 1, 1, 5), datetime(2024, 1, 1, 7))

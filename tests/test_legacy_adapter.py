@@ -288,6 +288,7 @@ def test_fill_keeps_the_candles_given_as_they_are(adapter: LegacyAdapter, make_c
     assert kept.equals(candles)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "convert",
     [

@@ -1,11 +1,11 @@
 """An embedded DuckDB store of Binance 1-minute candles; every higher timeframe is a SQL view.
 
-Times are UTC and ranges half-open throughout. Candles travel as `pyarrow.Table`.
+All times are UTC and all ranges are half-open. Candles are passed as `pyarrow.Table`.
 
 - `get_settings` reads ``paths.toml``.
 - `LegacyAdapter` downloads candles without a store, finds their gaps and fills them.
 - `IngestionManager` downloads candles into the store and reads them from it.
-- `SymbolResult` says what became of one symbol; errors derive from `ThreadxDuckError`.
+- `SymbolResult` is the result for one symbol; all errors derive from `ThreadxDuckError`.
 """
 
 from importlib import import_module
@@ -46,7 +46,7 @@ _HOMES = {
 
 
 def __getattr__(name: str) -> Any:
-    # Loaded on first use: the command line must not pay for what it does not need.
+    # Imported on first use, so that the command line does not load what it does not need.
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)

@@ -12,7 +12,7 @@ ThreadxDuckError
 │   ├── StoreLockedError     another process holds the file
 │   ├── StoreConflictError   another process changed the same part of a lake first
 │   └── NoLakeError          PostgreSQL answers, but there is no lake yet
-└── DownloadError            the exchange could not be asked, or its answer not be used
+└── DownloadError            the exchange could not be asked, or its answer could not be used
     ├── UnknownSymbolError   the exchange has no such symbol
     ├── ConnectionFailedError  no answer, or one cut off half way
     ├── ServerFailedError    5xx, or one of the exchange's own retryable codes
@@ -21,13 +21,13 @@ ThreadxDuckError
     ├── HostRefusedError     403 or 451: this host will not serve us; the run stops
     └── BadResponseError     an answer that is not what was asked for
 
-Messages say which thing, what was found, and what to do; the command line prints them as they are.
+Messages say what is affected, what was found, and what to do; the command line prints them unchanged.
 """
 
-# What a run that was stopped says of each symbol that it could not finish.
+# Error of every symbol that a stopped run did not finish.
 STOPPED = "The run was stopped."
 
-# What any failure of a store leaves behind.
+# End of the message for a store error that loses nothing.
 CONTINUES = "What was stored before stays; the same command continues from there."
 
 
@@ -44,7 +44,7 @@ class UsageError(ThreadxDuckError):
 
 
 class UnknownTimeframeError(UsageError):
-    """A timeframe label that does not name a width."""
+    """A timeframe label does not name a width."""
 
 
 class SqlFileError(ThreadxDuckError):
@@ -68,11 +68,11 @@ class StoreError(ThreadxDuckError):
 
 
 class StoreLockedError(StoreError):
-    """Another process holds the database file and did not let go in time."""
+    """Another process holds the database file, or changes the same symbols of a lake, and did not finish in time."""
 
 
 class StoreConflictError(StoreError):
-    """Another process changed the same part of a lake first, more often than it was tried again."""
+    """Another process changed the same part of a lake first, at every attempt."""
 
 
 class NoLakeError(StoreError):
@@ -82,8 +82,8 @@ class NoLakeError(StoreError):
 class DownloadError(ThreadxDuckError):
     """The exchange could not be asked, or its answer could not be used.
 
-    ``retryable`` says whether the same request may succeed when it is repeated;
-    ``stops_run`` whether every other request to the same host would fail likewise.
+    ``retryable`` is True if the same request may succeed when it is repeated;
+    ``stops_run`` is True if every other request to the same host would fail in the same way.
     """
 
     retryable = False
@@ -103,7 +103,7 @@ class ConnectionFailedError(DownloadError):
 class ServerFailedError(DownloadError):
     """The exchange answered with a 5xx status or one of its own retryable codes.
 
-    ``retry_after`` is the number of seconds it asks to wait, 0 if it does not say.
+    ``retry_after`` is the number of seconds to wait that it asks for, 0 if it does not say.
     """
 
     retryable = True
@@ -111,7 +111,7 @@ class ServerFailedError(DownloadError):
 
 
 class RateLimitedError(DownloadError):
-    """The exchange answered 429; ``retry_after`` is the number of seconds it asks to wait."""
+    """The exchange answered 429; ``retry_after`` is the number of seconds to wait that it asks for."""
 
     retryable = True
 
@@ -121,18 +121,18 @@ class RateLimitedError(DownloadError):
 
 
 class BannedError(DownloadError):
-    """The exchange answered 418: the address is banned and asking on makes the ban longer."""
+    """The exchange answered 418: it has banned this address, and more requests make the ban longer."""
 
     stops_run = True
 
 
 class HostRefusedError(DownloadError):
-    """The host answered 403 or 451 and will answer every other request likewise."""
+    """The host answered 403 or 451 and will refuse every other request too."""
 
     stops_run = True
 
 
 class BadResponseError(DownloadError):
-    """An answer with status 200 that is not what was asked for; it may have been cut or garbled on its way."""
+    """An answer with status 200 is not what was asked for; it may have been cut or damaged on its way."""
 
     retryable = True

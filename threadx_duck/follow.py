@@ -1,4 +1,4 @@
-"""Keeps stored symbols up to the last closed minute, minute after minute, until it is stopped."""
+"""Updates stored symbols to the last closed minute, once per minute, until it is stopped."""
 
 from __future__ import annotations
 
@@ -23,24 +23,24 @@ from threadx_duck.upkeep.publish import age_of_copy, renew
 
 logger = logging.getLogger("threadx_duck.ingest")
 
-# A candle reaches the exchange's database a little after its minute closes.
+# The exchange has a candle in its database a little after the minute closes.
 _AFTER_CLOSE = timedelta(seconds=2)
 
-# Asking on makes a ban longer: after a refusal of the host it is asked again later and later.
+# More requests make a ban longer, so the pause doubles after each refusal of the host.
 _FIRST_PAUSE = timedelta(minutes=5)
 _LONGEST_PAUSE = timedelta(hours=1)
 
-# In whose place the trouble of a whole round stands.
+# Key for an error that concerns the whole round, not one symbol.
 _ALL = ""
 
 
 class Follower:
     """Ingests after each minute closes, by the exchange's clock.
 
-    Without symbols it follows every stored one, also those that are stored later. ``note`` is told what a
-    person must know: trouble once, not every minute, and when it is over. ``wait`` waits so many seconds,
-    unless it is stopped. ``after_round`` is called with the exchange's clock after each round that went
-    well; the clock moves on as the rounds do, whatever this machine's clock says.
+    Without symbols it follows every stored symbol, also those that are stored later. ``note`` is called with messages
+    for a person: once when an error begins, not every minute, and once when it is over. ``wait`` waits for a number
+    of seconds, and returns early if the follower is stopped. ``after_round`` is called with the time of the
+    exchange's clock after each round that downloaded; this machine's clock is not used.
     """
 
     def __init__(
@@ -63,12 +63,12 @@ class Follower:
         self.rows_added = 0
 
     def stop(self) -> None:
-        """Ends `run` after the batch in hand; may be called from any thread or a signal handler."""
+        """Ends `run` after the current batch. Any thread or a signal handler may call it."""
         self._stopped.set()
         self._manager.stop()
 
     def run(self) -> None:
-        """Follows until it is stopped. Raises `UsageError` for symbols that are not stored; `StoreError`."""
+        """Follows until it is stopped. Raises `UsageError` for symbols that are not stored, and `StoreError`."""
         self.require_stored()
         while not self._stopped.is_set():
             self.run_round()
@@ -76,10 +76,10 @@ class Follower:
                 self._wait(self._seconds_to_next)
 
     def run_round(self) -> bool:
-        """Brings everything up to the last closed minute; whether all went well. Raises `StoreError`.
+        """Updates all symbols to the last closed minute. Returns True if there was no error. Raises `StoreError`.
 
-        A network that is away, an exchange that refuses and a store that another process holds are
-        noted; the next round makes up for them.
+        If the network fails, the exchange refuses, or another process holds the store, calls ``note``; the next
+        round downloads what this one missed.
         """
         self._seconds_to_next = MINUTE.total_seconds()
         try:
@@ -100,7 +100,7 @@ class Follower:
         return not self._failing
 
     def require_stored(self) -> None:
-        """Raises `UsageError` unless there is something to follow."""
+        """Raises `UsageError` if a symbol to follow is not stored, or if nothing is stored."""
         self._manager.store.upgrade_first()
         stored = self._manager.stored_symbols()
         self._symbols = tuple(read_symbols(self._symbols, lambda: stored))
@@ -111,7 +111,7 @@ class Follower:
             raise nothing_stored(self._manager.store.name)
 
     def _take_note(self, failing: dict[str, str]) -> None:
-        """Says what fails now and did not before, and what no longer does."""
+        """Notes errors that are new, and the end of all errors."""
         before, self._failing = self._failing, failing
         if self._stopped.is_set():
             return
@@ -124,9 +124,9 @@ class Follower:
 
 
 class PublishSchedule:
-    """Renews the read copy of the settings, if they name one, whenever so much time has passed by a clock.
+    """Renews the read copy that the settings name, if any, when ``every`` has passed by the clock of the caller.
 
-    A copy that cannot be renewed is noted once and tried again with each round.
+    If the copy cannot be renewed, notes that once and tries again in each round.
     """
 
     def __init__(
@@ -140,7 +140,7 @@ class PublishSchedule:
         self._is_failing = False
 
     def __call__(self, clock: datetime) -> None:
-        """Publishes if it is due."""
+        """Renews the copy if it is due at the time ``clock``."""
         if not self._settings.read_copy:
             return
         if self._last is None:
@@ -150,7 +150,7 @@ class PublishSchedule:
             self._last = clock
 
     def finish(self) -> None:
-        """Publishes what is newer than the copy, due or not: nobody will later."""
+        """Renews the copy if the store is newer, due or not, because no later round will."""
         self._renew()
 
     def _renew(self) -> bool:

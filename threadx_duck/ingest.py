@@ -1,4 +1,4 @@
-"""The ingestion manager, the Python interface: downloads candles into the store and reads them from it."""
+"""The ingestion manager, which is the Python interface: downloads candles into the store and reads them."""
 
 from __future__ import annotations
 
@@ -42,8 +42,8 @@ if TYPE_CHECKING:
 class IngestionManager:
     """Downloads candles into the store and reads them from it.
 
-    Use it as a context manager, or `close` it: it holds connections to the exchange, never the store.
-    ``progress`` is told how downloads go on.
+    Use it as a context manager, or call `close`: it keeps connections to the exchange open, but never the store.
+    ``progress`` receives the progress of downloads.
     """
 
     def __init__(self, settings: Settings | None = None, *, progress: Progress | None = None) -> None:
@@ -73,9 +73,9 @@ class IngestionManager:
             self._sources = None
 
     def stop(self) -> bool:
-        """Ends a running download after the batch in hand; may be called from any thread.
+        """Ends a running download after the current batch. Any thread may call it.
 
-        Returns whether there is one. Its symbols report that the run was stopped.
+        Returns True if a download is running. The results of its unfinished symbols say that the run was stopped.
         """
         self._stop.set()
         return self._is_downloading
@@ -91,21 +91,21 @@ class IngestionManager:
         refresh: bool = False,
         dry_run: bool = False,
     ) -> dict[str, SymbolResult]:
-        """Makes a range conclusive for several symbols: asks what no conclusive request covers, nothing else.
+        """Makes a range conclusive for several symbols: requests only what no conclusive request covers.
 
-        Without symbols, every stored one; without a start, from the last stored minute or the listing;
-        without an end, to the last closed minute. ``source`` is ``auto`` for whichever of archive and REST
-        is cheapest for each part, ``rest`` or ``archive`` for one of them. ``refresh`` asks again what is
-        covered, ``dry_run`` only plans. A failing symbol is reported and does not stop the others. Raises
-        `UsageError` for arguments that make no sense, `DownloadError` if the exchange cannot tell the time,
-        `StoreError` if the store cannot be used; what was committed before stays.
+        Without symbols, takes every stored symbol. Without a start, the range begins at the last stored minute or
+        the listing; without an end, it ends at the last closed minute. ``source`` is ``rest``, ``archive``, or
+        ``auto`` for the cheaper of both for each part. ``refresh`` also requests what is covered; ``dry_run`` only
+        plans. An error of one symbol is reported in its result and does not stop the others. Raises `UsageError` for
+        invalid arguments, `DownloadError` if the exchange's clock cannot be read, `StoreError` if the store cannot
+        be used; what was committed before stays.
 
-        ``target_timeframes`` are counted in each result and, if ``[data.processing] resample_validation``
-        is set, compared with the exchange's own where this run changed minutes.
+        Each result counts the candles of ``target_timeframes``. If ``[data.processing] resample_validation`` is set,
+        they are also compared with the exchange's own where this run changed minutes.
         """
         self._stop.clear()
         timeframes = [parse_timeframe(label) for label in dict.fromkeys(target_timeframes)]
-        # Here and not where the download begins: a stop that comes while planning must hold.
+        # Not cleared when the download begins, because a stop during the planning must count.
         self._stop.clear()
         if not dry_run:
             self.store.upgrade_first()
@@ -128,8 +128,8 @@ class IngestionManager:
     ) -> pa.Table:
         """Makes a range of one symbol conclusive, then reads its 1-minute candles.
 
-        Returns the columns of `threadx_duck.candles.klines.CANDLE_SCHEMA`. Raises `DownloadError` with what went
-        wrong; what was committed before stays.
+        Returns the columns of `threadx_duck.candles.klines.CANDLE_SCHEMA`. Raises `DownloadError` with the reason;
+        what was committed before stays.
         """
         self._download_one(symbol, start_date, end_date)
         return self.candles(symbol, "1m", start_date, end_date)
@@ -139,18 +139,18 @@ class IngestionManager:
     ) -> pa.Table:
         """Makes a range of one symbol conclusive, then reads its derived candles that open in it.
 
-        Returns the columns of the candle views. Raises as `download_ohlcv_1m` does.
+        Returns the columns of the candle views. Raises the errors of `download_ohlcv_1m`.
         """
         parse_timeframe(timeframe)
         self._download_one(symbol, start_date, end_date)
         return self.candles(symbol, timeframe, start_date, end_date)
 
     def verify_resample_consistency(self, candles: Any, derived: Any, timeframe: str) -> bool:
-        """Whether derived candles are just what 1-minute candles give, recomputed by the rule of the views.
+        """Returns True if derived candles equal those computed from 1-minute candles by the rule of the views.
 
-        Prices must be equal, sums within ``1e-9 + 1e-12`` of their value, no candle missing and none too
-        many. A candle that reaches beyond the minutes given cannot be recomputed and is not judged. Both
-        tables may be anything that exports the Arrow stream interface; reads neither store nor network.
+        Prices must be equal, sums may differ by ``1e-9 + 1e-12`` of their value, and no candle may be missing or
+        surplus. A candle that reaches beyond the given minutes cannot be computed and is not compared. Both tables
+        may be any object that exports the Arrow stream interface. Uses neither store nor network.
         """
         from threadx_duck.candles.klines import read_candles
         from threadx_duck.storage.store import scratch
@@ -168,10 +168,10 @@ class IngestionManager:
         *,
         fill: bool = False,
     ) -> pa.Table:
-        """The stored candles of a timeframe that open in a range; derived, if it is not 1m.
+        """Returns the stored candles of a timeframe that open in a range; derived, if it is not 1m.
 
-        ``fill`` bridges gaps of up to ``[data.processing] max_gap_fill_hours`` with flat candles at the
-        last close, counted in ``filled_minutes``. Reads only. Raises `UsageError` if the symbol is not stored.
+        ``fill`` fills gaps of up to ``[data.processing] max_gap_fill_hours`` with flat candles at the last close;
+        the column ``filled_minutes`` counts them. Reads only. Raises `UsageError` if the symbol is not stored.
         """
         chosen = parse_timeframe(timeframe)
         (symbol,) = self.store.named([symbol])
@@ -192,15 +192,15 @@ class IngestionManager:
         return table
 
     def overview(self) -> pa.Table:
-        """What is stored of each symbol: first and last candle, how many, gaps, when last asked for. Reads only."""
+        """Returns for each stored symbol the first and last candle, their number, gaps and last request. Reads only."""
         from threadx_duck.audit.coverage import read_overview
 
         return read_overview(self.store)
 
     def coverage_map(self, start_date: TimeLike, end_date: TimeLike, step: Step = "month") -> pa.Table:
-        """How complete each stored symbol is in each month or day of a range, and why not. Reads only.
+        """Returns how complete each stored symbol is in each month or day of a range, and why. Reads only.
 
-        Returns the columns of ``sql/read/coverage_cells.sql``.
+        The columns are those of ``sql/read/coverage_cells.sql``.
         """
         from threadx_duck.audit.coverage import map_coverage
 
@@ -209,9 +209,9 @@ class IngestionManager:
     def gaps(
         self, symbols: Sequence[str] = (), start_date: TimeLike | None = None, end_date: TimeLike | None = None
     ) -> pa.Table:
-        """The absent minutes of some or all symbols, as runs with one reason, clipped to a range. Reads only.
+        """Returns the absent minutes of some or all symbols, as runs with one reason, cut to a range. Reads only.
 
-        Returns the columns of the view ``gaps``. Raises `UsageError` for a symbol that is not stored.
+        The columns are those of the view ``gaps``. Raises `UsageError` for a symbol that is not stored.
         """
         span = TimeRange.of(*parse_range(start_date, end_date))
         with self.store.reading() as session:
@@ -219,9 +219,9 @@ class IngestionManager:
             return session.query("read/gaps", symbols=chosen, start=span.start, end=span.end)
 
     def status(self, symbols: Sequence[str] = ()) -> pa.Table:
-        """What is stored of some or all symbols: how many candles, missing and unproven minutes. Reads only.
+        """Returns the numbers of candles, missing and unproven minutes of some or all symbols. Reads only.
 
-        Returns the columns of ``sql/read/status.sql``. Raises `UsageError` for a symbol that is not stored.
+        The columns are those of ``sql/read/status.sql``. Raises `UsageError` for a symbol that is not stored.
         """
         with self.store.reading() as session:
             return session.query("read/status", symbols=stored_among(session, symbols))
@@ -229,17 +229,17 @@ class IngestionManager:
     def check(self, symbols: Sequence[str] = (), folder: str | Path | None = None) -> list[Finding]:
         """Runs every consistency check, and the SQL files of a folder, on some or all symbols. Reads only.
 
-        Raises `UsageError` for a symbol that is not stored or a folder without checks, `StoreError`.
+        Raises `UsageError` for a symbol that is not stored or a folder without checks, and `StoreError`.
         """
         from threadx_duck.audit.checks import run_checks
 
         return run_checks(self.store, symbols, None if folder is None else Path(folder))
 
     def exchange_symbols(self, symbol: str | None = None) -> list[ExchangeSymbol]:
-        """The symbols that the exchange lists; or that one.
+        """Returns the symbols that the exchange lists; only ``symbol``, if that is given.
 
-        Raises `UnknownSymbolError` with the nearest name if there is no such symbol. Not to be called while a run is
-        being stopped.
+        Raises `UnknownSymbolError` with the nearest name if there is no such symbol. Do not call it while a run is
+        being stopped: it resets the stop.
         """
         self._stop.clear()
         rest = self._open_sources().rest
@@ -262,9 +262,9 @@ class IngestionManager:
     ) -> Verification:
         """Compares derived candles that open in a range with the exchange's own.
 
-        Each closed candle is compared whose minutes are all stored, imported ones too, or known to be absent;
-        the result's ``uncompared`` counts the others. The exchange's candles are asked for where they are not
-        stored yet; ``repair`` asks again for what differs, on both sides. Without symbols, every stored one.
+        Compares a closed candle if each of its minutes is stored, even by an import, or known to be absent;
+        ``uncompared`` of the result counts the others. Requests the exchange's candles that are not stored yet.
+        ``repair`` requests again what differs, on both sides. Without symbols, compares every stored symbol.
         Raises `UsageError`, `StoreError`, and `DownloadError` if the exchange refuses all requests.
         """
         from threadx_duck.audit.comparison import stored_candles
@@ -286,12 +286,12 @@ class IngestionManager:
         symbol: str | None = None,
         columns: Mapping[str, str] | None = None,
     ) -> dict[str, ImportResult]:
-        """Ingests files lying on disk with the care and evidence of a download.
+        """Ingests files on disk with the same checks and evidence as a download.
 
-        Archive zips and CSV; CSV, Parquet, feather and JSON of other programs; other stores. A zip that
-        agrees with the ``.CHECKSUM`` beside it is the archive file it is named as; nothing else is ever
-        conclusive. ``symbol`` names the symbol of files that do not, ``columns`` their columns by ours, as
-        in ``{"open_time": "date"}``. A file that cannot be used is reported and does not stop the others.
+        Reads zips and CSV of the archive; CSV, Parquet, feather and JSON of other programs; other stores. Only a zip
+        that matches the ``.CHECKSUM`` beside it counts as the archive file of its name and is conclusive. ``symbol``
+        is the symbol of files that do not name one; ``columns`` maps our column names to theirs, as in
+        ``{"open_time": "date"}``. A file that cannot be used is reported and does not stop the others.
         """
         from threadx_duck.files.importer import Importer
 
@@ -312,8 +312,8 @@ class IngestionManager:
     ) -> list[ExportedFile]:
         """Writes the candles that open in a range to a folder, by default ``[data] processed_data_path``.
 
-        ``form`` is ``parquet``, ``csv``, ``archive`` for the exchange's own CSV, or ``freqtrade``. Without
-        symbols, every stored one. Only what changed since the last export is written. Raises `UsageError`,
+        ``form`` is ``parquet``, ``csv``, ``archive`` for the CSV format of the exchange, or ``freqtrade``. Without
+        symbols, takes every stored symbol. Writes only what changed since the last export. Raises `UsageError` and
         `StoreError`.
         """
         from threadx_duck.files.exporter import Exporter, ExportRequest
@@ -326,12 +326,12 @@ class IngestionManager:
         return Exporter(self.store, Path(folder or self.settings.data.processed_data_path), request).run()
 
     def _listed(self) -> list[str]:
-        """The names of the exchange's symbols as it told them last, however long ago; none if it never was asked."""
+        """Returns the cached names of the exchange's symbols, of any age; an empty list if nothing is cached."""
         kept = self._symbol_cache.read()
         return [entry.symbol for entry in kept.symbols] if kept else []
 
     def _names(self) -> KnownNames:
-        """All names that a mistyped symbol may stand for: stored ones, and the exchange's, asked for if need be."""
+        """Returns all names that a mistyped symbol may mean: stored symbols and the exchange's, requested if needed."""
         from threadx_duck.download.fetch import KnownNames
 
         asked: list[int] = []
@@ -353,18 +353,18 @@ class IngestionManager:
         return SymbolCache(self.settings.data.base_data_path, without_user(self.settings.api.base_url))
 
     def list_symbols(self, *, refresh: bool = False) -> SymbolList:
-        """The exchange's symbols, as it told them within the last day; ``refresh`` asks now.
+        """Returns the exchange's symbols from a list at most one day old; ``refresh`` requests a new one now.
 
-        Raises `DownloadError` if the exchange cannot be asked and has not been before.
+        If the exchange cannot be asked, returns an older list. Raises `DownloadError` if there is none.
         """
         return self._symbol_cache.list(lambda: self._open_sources().rest.fetch_symbols(), refresh=refresh)
 
     def stored_symbols(self) -> list[str]:
-        """The symbols that are stored, by name; none if there is no store yet. Raises `StoreError`."""
+        """Returns the stored symbols, sorted by name; an empty list if there is no store. Raises `StoreError`."""
         return sorted(self._demand.stored_spans())
 
     def server_time(self) -> datetime:
-        """The exchange's clock, naive UTC. Raises `DownloadError`."""
+        """Returns the time of the exchange's clock, naive UTC. Raises `DownloadError`."""
         return self._open_sources().rest.server_time()
 
     def _download_one(self, symbol: str, start_date: TimeLike | None, end_date: TimeLike | None) -> None:
@@ -374,7 +374,7 @@ class IngestionManager:
 
     def _open_sources(self) -> Sources:
         if self._sources is None:
-            # Imported where it is needed: what is covered already is found out without it.
+            # Imported here, because a run that finds everything covered does not need these modules.
             from threadx_duck.archive.source import ArchiveSource
             from threadx_duck.download.fetch import Sources
             from threadx_duck.exchange.rest import RestSource

@@ -1,4 +1,4 @@
-"""Candles straight from the exchange, without a store: download, gaps, conservative filling."""
+"""Candles directly from the exchange, without a store: downloads them, finds gaps and fills short ones."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ logger = logging.getLogger("threadx_duck.legacy_adapter")
 class LegacyAdapter:
     """The exchange's candles as Arrow tables.
 
-    Use it as a context manager, or `close` it. Tables have the columns of
-    `threadx_duck.candles.klines.CANDLE_SCHEMA`; whatever exports the Arrow stream interface is accepted as one.
+    Use it as a context manager, or call `close`. Tables have the columns of
+    `threadx_duck.candles.klines.CANDLE_SCHEMA`; arguments may be any object that exports the Arrow stream interface.
     """
 
     def __init__(self, settings: Settings | None = None) -> None:
@@ -56,12 +56,12 @@ class LegacyAdapter:
     def fetch_klines_1m(
         self, symbol: str, start_date: TimeLike | None = None, end_date: TimeLike | None = None
     ) -> pa.Table:
-        """The exchange's closed 1-minute candles that open in a range, by REST.
+        """Downloads by REST, and returns, the closed 1-minute candles that open in a range.
 
-        ``btc/usdc`` is read as ``BTCUSDC``. Without a start, from the symbol's first candle; without an end, or
-        with one in the future, to the last closed minute. Rows that are no candles are left out and logged.
-        Raises `UsageError` for a range that makes no sense, `DownloadError` if the exchange does not answer as
-        it should.
+        ``btc/usdc`` is read as ``BTCUSDC``. Without a start, the range begins at the symbol's first candle; without
+        an end, or with an end in the future, it ends at the last closed minute. Rows that are not candles are left
+        out, and their number is logged. Raises `UsageError` for an invalid range, `DownloadError` if the exchange
+        gives no usable answer.
         """
         symbol = plain(symbol)
         start, end = parse_range(start_date, end_date)
@@ -73,20 +73,20 @@ class LegacyAdapter:
             raise UnknownSymbolError(f"{error}{offer(symbol, _names(self._source))}") from error
 
     def detect_gaps_1m(self, candles: Any) -> pa.Table:
-        """The runs of absent minutes between the first and the last candle of each symbol.
+        """Returns the runs of absent minutes between the first and the last candle of each symbol.
 
-        Returns ``symbol``, ``gap_start``, ``gap_end`` (exclusive, UTC) and ``missing`` minutes, by symbol
-        and time. Raises `UsageError` if ``candles`` is no table of candles.
+        The columns are ``symbol``, ``gap_start``, ``gap_end`` (exclusive, UTC) and ``missing`` minutes; the rows are
+        sorted by symbol and time. Raises `UsageError` if ``candles`` is not a table of candles.
         """
         with scratch(read_candles(candles)) as session:
             return session.query("scratch/detect_gaps")
 
     def fill_gaps_conservative(self, candles: Any, gaps: Any | None = None) -> pa.Table:
-        """The candles with short gaps filled: flat at the previous close, no volume, no trades.
+        """Returns the candles with short gaps filled: flat at the previous close, no volume, no trades.
 
-        Only the gaps given, or all if None are, and only those no longer than ``[data.processing]
-        max_gap_fill_hours``. Adds the column ``is_filled``. The definition is that of the SQL macro
-        ``candles_filled``. Raises `UsageError` if an argument is no such table.
+        Fills the given gaps, or all gaps if ``gaps`` is None, but none longer than ``[data.processing]
+        max_gap_fill_hours``. Adds the column ``is_filled``. The rule is that of the SQL macro ``candles_filled``.
+        Raises `UsageError` if ``candles`` is not a table of candles, or ``gaps`` not one of gaps.
         """
         table = read_candles(candles)
         chosen = self.detect_gaps_1m(table) if gaps is None else _read_gaps(gaps)
@@ -109,7 +109,7 @@ def _read_gaps(gaps: Any) -> pa.Table:
 
 
 def _fetch(source: RestSource, symbol: str, start: datetime | None, end: datetime | None) -> pa.Table:
-    """The closed candles of a range, from the first candle on or to the last closed minute where it is open."""
+    """Returns the closed candles of a range; without a start from the first candle, without an end to the last."""
     began = time.monotonic()
     now = floor_minute(source.server_time())
     last = now if end is None else min(end, now)
@@ -137,7 +137,7 @@ def _fetch(source: RestSource, symbol: str, start: datetime | None, end: datetim
 
 
 def _names(source: RestSource) -> list[str]:
-    """The exchange's symbols; none if it does not tell them."""
+    """Returns the names of the exchange's symbols; an empty list if the exchange does not answer."""
     try:
         return [entry.symbol for entry in source.fetch_symbols()]
     except DownloadError:

@@ -1,4 +1,4 @@
-"""``%load_ext threadx_duck.notebook``: Arrow tables show as tables, first and last rows, in a notebook."""
+"""``%load_ext threadx_duck.notebook`` shows Arrow tables in a notebook as tables of first and last rows."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ _EDGE = 5
 
 
 def load_ipython_extension(shell: Any) -> None:
-    """Called by IPython."""
+    """Registers the table format. IPython calls this."""
     shell.display_formatter.formatters["text/html"].for_type_by_name("pyarrow.lib", "Table", to_html)
 
 
 def unload_ipython_extension(shell: Any) -> None:
-    """Called by IPython."""
+    """Removes the table format. IPython calls this."""
     shell.display_formatter.formatters["text/html"].pop("pyarrow.lib.Table", None)
 
 
 def to_html(table: pa.Table) -> str:
-    """The table as HTML: all of a short one, the first and last rows of a long one, and how many it has."""
+    """Returns the table as HTML: all rows of a short one, the first and last of a long one, and the row count."""
     head = _cells("th", table.column_names)
     if table.num_rows <= 2 * _EDGE + 1:
         body = _rows(table)

@@ -42,6 +42,8 @@ from threadx_duck.errors import BadResponseError, UsageError
 from threadx_duck.ingest import IngestionManager
 from threadx_duck.simulator import LoopbackExchange
 
+pytestmark = pytest.mark.slow
+
 KEY = f"data/spot/monthly/klines/{SYMBOL}/1m/{SYMBOL}-1m-2025-01.zip"
 NOON = datetime(2025, 1, 15, 12)
 

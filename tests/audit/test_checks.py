@@ -72,6 +72,7 @@ def test_a_folders_checks_run_after_the_packages(store: Store, folder: Path) -> 
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("symbols", "rows"), [((), 3), (("BTCUSDC",), 3), (("ETHUSDC",), 0), (("ETHUSDC", "BTCUSDC"), 3)]
 )
@@ -116,6 +117,7 @@ def test_a_check_as_a_folder_is_refused(folder: Path) -> None:
         list_checks(folder)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "statement",
     ["select nothing from candles_1m", "selec 1", "select symbol from nowhere", "select 1/'x'"],
@@ -128,6 +130,7 @@ def test_a_check_that_cannot_run_is_named_by_its_path(store: Store, folder: Path
     assert "\n" not in str(raised.value)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "statement",
     ["delete from candles_1m", "drop table candles_1m", "insert into store_info select * from store_info"],
@@ -144,6 +147,7 @@ def test_a_check_without_symbols_cannot_be_limited_to_one(store: Store, folder: 
         run_checks(store, ["BTCUSDC"], folder)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "statement",
     [

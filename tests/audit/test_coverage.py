@@ -28,7 +28,7 @@ def cells(manager: IngestionManager, *span: str, step: Any = "day") -> dict[tupl
         (row["symbol"], row["cell_start"].day): {
             name: row[name] for name in ("present", *REASONS) if row[name] or name == "present"
         }
-        for row in manager.coverage_map(*span, step).to_pylist()
+        for row in manager.coverage_map(*span, step).to_pylist()  # type: ignore[call-arg]
     }
 
 

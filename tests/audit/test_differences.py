@@ -58,6 +58,7 @@ def test_diff_of_a_store_named_other_works(pair: Pair) -> None:
     assert found.candles
 
 
+@pytest.mark.slow
 def test_diff_lists_ranges_and_values(pair: Pair, capsys: pytest.CaptureFixture[str]) -> None:
     tamper(
         pair.manager,

@@ -37,6 +37,8 @@ from threadx_duck.ledger.requests import OpenRequest, make_batches
 from threadx_duck.simulator import LoopbackExchange, Market, SymbolMarket, generate_market, read_market
 from threadx_duck.simulator.rollup import roll_up
 
+pytestmark = pytest.mark.slow
+
 FIVE = ["AUSDC", "BUSDC", "CUSDC", "DUSDC", "EUSDC"]
 
 

@@ -63,6 +63,7 @@ def table(**changes: list[Any]) -> pa.Table:
     return pa.table({name: values[name] for name in SCHEMA.names}, schema=SCHEMA)
 
 
+@pytest.mark.slow
 def test_fingerprint_is_what_its_description_says(manager: IngestionManager) -> None:
     found = compute_fingerprint(manager.store)
     assert [(month.symbol, month.month, month.candles) for month in found.months] == [

@@ -37,6 +37,8 @@ from threadx_duck.errors import UnknownTimeframeError, UsageError
 from threadx_duck.ingest import IngestionManager
 from threadx_duck.simulator import LoopbackExchange, Market, Request, generate_market
 
+pytestmark = pytest.mark.slow
+
 END = START + timedelta(days=9)
 HALT = (START + timedelta(days=2, hours=2), START + timedelta(days=2, hours=4, minutes=30))
 LISTED = START + timedelta(days=1, hours=5, minutes=7)
@@ -122,7 +124,7 @@ def test_verify_of_an_unknown_timeframe_or_symbol_is_refused(world: World) -> No
 
 def test_verify_asks_a_page_a_symbol_and_the_second_time_nothing(world: World) -> None:
     world.manager.verify(timeframe="1h")
-    assert sorted(request.symbol for request in world.exchange.requests.klines) == ["BTCUSDC", "ETHUSDC"]
+    assert sorted(request.symbol for request in world.exchange.requests.klines) == ["BTCUSDC", "ETHUSDC"]  # type: ignore[type-var]
     world.exchange.requests.clear()
     world.manager.verify(timeframe="1h")
     world.manager.verify(timeframe="3h")

@@ -19,6 +19,9 @@ from threadx_duck.candles.timeframes import parse_timeframe
 from threadx_duck.cli.main import run
 from threadx_duck.ingest import IngestionManager
 from threadx_duck.simulator import LoopbackExchange, Market, generate_market
+from threadx_duck.simulator.rollup import roll_up
+
+pytestmark = pytest.mark.slow
 
 START = datetime(2024, 1, 1)
 END = START + 4 * DAY
@@ -228,3 +231,93 @@ def test_month_of_the_archive_with_an_outage_is_compared_day_by_day(
         assert run(["verify", "-t", "1d", *whole, "--json"]) == 0
         document = json.loads(capsys.readouterr().out)
     assert (document["compared"], document["matching"], document["uncompared"]) == (62, 62, 0)
+
+
+def served_natives(market: Market, symbol: str = "BTCUSDC") -> pa.Table:
+    return roll_up(market[symbol].candles, "1h")
+
+
+def with_native(market: Market, candles: pa.Table) -> None:
+    market["BTCUSDC"] = dataclasses.replace(market["BTCUSDC"], native={"1h": candles})
+
+
+@pytest.fixture
+def whole(tmp_path: Path) -> Iterator[tuple[Market, IngestionManager]]:
+    """A market of two symbols, and a store of one of them."""
+    market = Market(generate_market(["BTCUSDC", "ETHUSDC"], start=START, end=START + 2 * DAY))
+    with (
+        LoopbackExchange(market, now=(START + 2 * DAY).replace(tzinfo=UTC)) as exchange,
+        manager_of(tmp_path, exchange) as manager,
+    ):
+        manager.update_assets_batch(["BTCUSDC"])
+        yield market, manager
+
+
+@pytest.mark.parametrize("raised", [0.0, 1.0], ids=["the same", "another"])
+def test_answer_that_holds_a_candle_twice_is_refused(
+    whole: tuple[Market, IngestionManager], tmp_path: Path, capsys: pytest.CaptureFixture[str], raised: float
+) -> None:
+    market, manager = whole
+    candles = served_natives(market)
+    again = candles.slice(5, 1)
+    again = again.set_column(again.schema.get_field_index("close"), "close", pc.add(again["close"], raised))
+    with_native(market, pa.concat_tables([candles, again]).sort_by("open_time"))
+    assert threadx(tmp_path, "verify", "-t", "1h") == 1
+    shown = capsys.readouterr().err
+    assert "holds candles out of order or twice; nothing of it was stored" in shown
+    assert "equal the exchange's own" not in shown
+    assert rows(manager, "select count(*) from native_candles") == [(0,)]
+
+
+def test_candles_of_another_symbol_are_no_equals(
+    whole: tuple[Market, IngestionManager], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with_native(whole[0], served_natives(whole[0], "ETHUSDC"))
+    code, found = verify(tmp_path, capsys, "-t", "1h")
+    assert (code, *numbers(found)) == (3, 48, 0, 0)
+
+
+def test_repair_that_leaves_a_difference_says_so(
+    whole: tuple[Market, IngestionManager], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    candles = served_natives(whole[0])
+    highs = candles["high"].to_pylist()
+    highs[7] *= 2
+    with_native(whole[0], candles.set_column(candles.schema.get_field_index("high"), "high", pa.array(highs)))
+    for _ in range(2):
+        code, found = verify(tmp_path, capsys, "-t", "1h", "--repair")
+        assert (code, *numbers(found)) == (3, 48, 47, 0)
+        assert [(cause["status"], cause["range_start"]) for cause in found["causes"]] == [
+            ("remains", "2024-01-01T07:00:00Z")
+        ]
+
+
+def test_candle_stored_twice_is_no_equal(
+    whole: tuple[Market, IngestionManager], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert threadx(tmp_path, "verify", "-t", "1h") == 0
+    tamper(whole[1], "insert into native_candles from native_candles where open_time = '2024-01-01 03:00'")
+    code, found = verify(tmp_path, capsys, "-t", "1h")
+    assert (code, *numbers(found)) == (3, 48, 47, 0)
+
+
+@pytest.mark.parametrize("label", ["5m", "1h", "8h", "1d"])
+def test_off_grid_answers_that_an_earlier_version_stored_are_asked_for_again(
+    whole: tuple[Market, IngestionManager], tmp_path: Path, capsys: pytest.CaptureFixture[str], label: str
+) -> None:
+    assert threadx(tmp_path, "verify", "-t", "1h,4h") == 0
+    code, found = verify(tmp_path, capsys, "-t", label)
+    expected, compared = (code, *numbers(found)), found["compared"]
+    # A host that answers minutes for an hour: they sum up to the hour, and so seemed equal.
+    tamper(
+        whole[1],
+        f"insert into native_candles by name select * replace (open_time + interval 1 minute as open_time)"
+        f" from native_candles where timeframe = '{label}'; update store_info set schema_version = 2",
+    )
+    before = rows(whole[1], "select count(*) from requests where timeframe = '4h'")
+    code, found = verify(tmp_path, capsys, "-t", label)
+    assert (code, *numbers(found)) == expected
+    natives = "select count(*), count(distinct open_time) from native_candles where timeframe"
+    assert rows(whole[1], f"{natives} = '{label}'") == [(compared, compared)]
+    assert rows(whole[1], f"{natives} = '4h'") == [(12, 12)]
+    assert rows(whole[1], "select count(*) from requests where timeframe = '4h'") == before

@@ -86,6 +86,7 @@ def query(statement: str) -> list[tuple[Any, ...]]:
         return connection.execute(statement).fetchall()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("shape", "is_read"),
     [
@@ -121,6 +122,7 @@ def test_page_that_is_empty_once_leaves_no_hole(exchange: Exchange) -> None:
     assert exchange.asked == asked
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("cell", "value"),
     [
@@ -145,6 +147,7 @@ def test_numbers_that_no_minute_reaches_are_rejected_and_the_day_stays_readable(
     assert "impossible_size" not in capsys.readouterr().err
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("planted", ["trade_count = 9223372036854775807", "high = 1e308", "volume = 1.7e308"])
 def test_numbers_that_no_minute_reaches_are_found_in_a_store_that_has_them(
     exchange: Exchange, capsys: pytest.CaptureFixture[str], planted: str
@@ -158,6 +161,7 @@ def test_numbers_that_no_minute_reaches_are_found_in_a_store_that_has_them(
     assert found["impossible_size"] == 48
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "odd",
     [

@@ -16,6 +16,8 @@ from threadx_duck import IngestionManager, Settings
 from threadx_duck.charts.candles import _decimals, write_chart
 from threadx_duck.cli.main import run
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def stored(settings: Settings) -> Settings:

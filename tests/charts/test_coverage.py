@@ -14,6 +14,8 @@ from threadx_duck import IngestionManager
 from threadx_duck.cli.main import run
 from threadx_duck.config import Settings
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def stored(settings: Settings) -> Settings:

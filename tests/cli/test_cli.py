@@ -281,6 +281,7 @@ def test_a_symbol_that_is_not_stored_ends_with_2(threadx: Threadx, filled: Path,
 # candles and query
 
 
+@pytest.mark.slow
 def test_candles_prints_a_table(threadx: Threadx, filled: Path) -> None:
     ended = threadx("candles", "BTCUSDC", "12h", "--start", "2024-01-01", "--end", "2024-01-01")
     assert (ended.code, ended.err) == (0, "")
@@ -432,6 +433,7 @@ def test_version_is_the_packages(threadx: Threadx) -> None:
 # Real processes
 
 
+@pytest.mark.slow
 def test_a_closed_pipe_is_no_error(filled: Path, tmp_path: Path) -> None:
     statement = "select unnest(range(500000)) as n, 'some text that fills the pipe' as t"
     for form in ("csv", "json", "table"):
@@ -445,6 +447,7 @@ def test_a_closed_pipe_is_no_error(filled: Path, tmp_path: Path) -> None:
             assert process.wait() == 0
 
 
+@pytest.mark.slow
 def test_an_interruption_ends_with_130_and_keeps_what_came(
     settings: Settings, exchange: LoopbackExchange, tmp_path: Path
 ) -> None:

@@ -17,6 +17,8 @@ from threadx_duck import IngestionManager
 from threadx_duck.cli.main import threadx
 from threadx_duck.config import Settings
 
+pytestmark = pytest.mark.slow
+
 
 def _offered(*words: str) -> list[str]:
     completion = ShellComplete(threadx, {}, "threadx", "_THREADX_COMPLETE")

@@ -12,6 +12,8 @@ import pytest
 from threadx_duck.cli.main import run
 from threadx_duck.config import get_settings
 
+pytestmark = pytest.mark.slow
+
 
 def test_demo_shows_every_step_and_leaves_a_store(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["demo"]) == 0

@@ -17,7 +17,7 @@ from threadx_duck.config import StoreSettings
 from threadx_duck.errors import StoreError
 from threadx_duck.storage.store import Store
 
-pytestmark = pytest.mark.skipif(os.name != "posix", reason="signals of POSIX")
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(os.name != "posix", reason="signals of POSIX")]
 
 ENDLESS = "select count(*) from range(100_000_000) a, range(100_000_000) b where a.range * b.range % 7 = 3"
 SENTENCE = "threadx: interrupted; what was stored before stays."

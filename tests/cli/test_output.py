@@ -191,6 +191,7 @@ ODD = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", ["table", "csv", "json", "parquet", "arrow"])
 @pytest.mark.parametrize("what", ODD)
 def test_query_prints_every_value_or_says_which_column_has_no_form(

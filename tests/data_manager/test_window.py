@@ -21,12 +21,14 @@ from threadx_duck import IngestionManager, Settings
 from threadx_duck.cli.main import run
 from threadx_duck.data_manager import DataManagerPage
 from threadx_duck.data_manager.choices import FILE_NAME, Choices, load_choices, save_choices
-from threadx_duck.data_manager.coverage_cells import column_starts
-from threadx_duck.data_manager.log_view import MOST_LINES, Line
+from threadx_duck.data_manager.coverage.cells import column_starts
 from threadx_duck.data_manager.options import PRESETS, preset_range
+from threadx_duck.data_manager.widgets.log_view import MOST_LINES, Line
 from threadx_duck.data_manager.window import DataManagerWindow
 from threadx_duck.errors import UsageError
 from threadx_duck.simulator import LoopbackExchange
+
+pytestmark = pytest.mark.slow
 
 JANUARY = datetime(2024, 1, 1)
 PERIOD = ("2024-01-01", "2024-01-03")
@@ -45,7 +47,7 @@ def screen() -> Iterator[str]:
 def on_screen(screen: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DISPLAY", screen)
     # The page's clock; the exchange's stands there too.
-    for module in ("snapshot", "options", "symbols"):
+    for module in ("coverage.snapshot", "options", "symbols"):
         monkeypatch.setattr(f"threadx_duck.data_manager.{module}.utc_now", lambda: END)
 
 
@@ -165,7 +167,7 @@ def test_clicks_with_control_and_shift_choose_several(window: DataManagerWindow)
     window.update()
 
     def click(symbol: str, modifier: str = "") -> None:
-        x, y, width, height = tree.bbox(symbol, "symbol")
+        x, y, width, height = tree.bbox(symbol, "symbol")  # type: ignore[str-unpack]
         for event in ("Button", "ButtonRelease"):
             tree.event_generate(f"<{modifier}{event}-1>", x=x + width // 2, y=y + height // 2)
         window.update()
@@ -670,7 +672,7 @@ def test_every_control_is_reached_by_the_tab_key(window: DataManagerWindow) -> N
     reached, widget = set(), window.page.symbols.filter_box
     for _ in range(200):
         reached.add(str(widget))
-        widget = widget.tk_focusNext()
+        widget = widget.tk_focusNext()  # type: ignore[assignment]
         if str(widget) in reached:
             break
     page = window.page

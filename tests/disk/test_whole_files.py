@@ -23,6 +23,8 @@ from threadx_duck.disk.whole_files import whole_file, write_whole
 from threadx_duck.errors import UsageError
 from threadx_duck.storage.store import Store
 
+pytestmark = pytest.mark.slow
+
 COMMANDS: dict[str, tuple[str, ...]] = {
     "candles": ("candles", "BTCUSDC", "1m"),
     "query": ("query", "select 42 as answer"),

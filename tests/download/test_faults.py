@@ -23,6 +23,8 @@ from threadx_duck.ingest import IngestionManager
 from threadx_duck.simulator import LoopbackExchange, Market, Request, generate_market
 from threadx_duck.storage.store import Store
 
+pytestmark = pytest.mark.slow
+
 STRUCK, OTHER = "BTCUSDC", "ETHUSDC"
 START = datetime(2023, 12, 25, tzinfo=UTC)
 NOW = datetime(2024, 2, 4, 12, tzinfo=UTC)

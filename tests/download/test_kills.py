@@ -20,6 +20,8 @@ from threadx_duck.ingest import IngestionManager
 from threadx_duck.simulator import LoopbackExchange, Market, generate_market
 from threadx_duck.storage.store import Store
 
+pytestmark = pytest.mark.slow
+
 DAYS = 30
 INGEST = ("ingest", "BTCUSDC", "--start", "2024-01-01", "--source", "rest")
 
@@ -175,7 +177,7 @@ def test_stop_from_another_thread_ends_the_run_after_its_batch(
         def stop(*arguments: object) -> None:
             stopped.append(manager.stop())
 
-        manager._progress.received = stop  # type: ignore[method-assign]
+        manager._progress.received = stop  # type: ignore[assignment]
         result = manager.update_assets_batch(["BTCUSDC"], "2024-01-01")["BTCUSDC"]
         assert stopped
         assert all(stopped)

@@ -17,6 +17,8 @@ from threadx_duck.candles.times import utc_now
 from threadx_duck.cli.main import run
 from threadx_duck.simulator import LoopbackExchange, generate_market
 
+pytestmark = pytest.mark.slow
+
 DAY = timedelta(days=1)
 
 # By the real clock: what was asked within the last day is what a saving could be mistaken about.

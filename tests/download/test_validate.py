@@ -56,6 +56,7 @@ def world(tmp_path: Path) -> Iterator[World]:
         yield World(market, exchange, manager, tmp_path)
 
 
+@pytest.mark.slow
 def test_ingest_counts_the_candles_of_each_timeframe_and_finds_them_equal(world: World) -> None:
     results = world.manager.update_assets_batch(
         ["BTCUSDC", "ETHUSDC"], START, END, target_timeframes=["1m", "1h", "4h", "1d", "7m"]
@@ -71,6 +72,7 @@ def test_ingest_counts_the_candles_of_each_timeframe_and_finds_them_equal(world:
         }
 
 
+@pytest.mark.slow
 def test_ingest_validates_only_what_it_changed(world: World) -> None:
     world.manager.update_assets_batch(["BTCUSDC"], START, target_timeframes=["1h", "1d"])
     world.exchange.requests.clear()
@@ -94,6 +96,7 @@ def test_ingest_without_validation_asks_for_no_other_timeframe(tmp_path: Path) -
         assert {dict(request.query)["interval"] for request in exchange.requests.klines} == {"1m"}
 
 
+@pytest.mark.slow
 def test_inconsistency_is_repaired_once(world: World) -> None:
     minute = START + 30 * HOUR
     good = world.market["BTCUSDC"].candles
@@ -111,6 +114,7 @@ def test_inconsistency_is_repaired_once(world: World) -> None:
     assert rows(world.manager, "select open_time, old_high, applied from revisions") == [(minute, 1e6, True)]
 
 
+@pytest.mark.slow
 def test_inconsistency_that_remains_is_reported(world: World, capsys: pytest.CaptureFixture[str]) -> None:
     opened = START + 30 * HOUR
     restate_native(world.market, "BTCUSDC", "1h", opened, high=1e6)

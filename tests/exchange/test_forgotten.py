@@ -17,6 +17,8 @@ from threadx_duck.cli.main import run
 from threadx_duck.config import Settings
 from threadx_duck.simulator import LoopbackExchange, Market, generate_market
 
+pytestmark = pytest.mark.slow
+
 DAY = timedelta(days=1)
 START = datetime(2024, 1, 20)
 ENDED = START + 60 * DAY

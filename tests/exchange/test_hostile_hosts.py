@@ -21,6 +21,8 @@ import pytest
 
 from threadx_duck.cli.main import run
 
+pytestmark = pytest.mark.slow
+
 MINUTE = 60_000
 DAY = 1_440 * MINUTE
 

@@ -165,6 +165,7 @@ def _secrets_kept(folder: Path) -> list[str]:
     return [name for name, text in texts.items() if name != "paths.toml" and _secrets_in(text)]
 
 
+@pytest.mark.slow
 def test_password_of_a_host_is_sent_and_neither_shown_nor_kept(tmp_path: Path, invoke: Invoke) -> None:
     with serve() as exchange, forwarding(exchange.url, wanted=("Authorization", SENT)) as (url, asked):
         make_settings(tmp_path, _with_user(url), archive='[logging]\nlevel = "DEBUG"\n')

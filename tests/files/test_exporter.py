@@ -25,6 +25,8 @@ from threadx_duck.simulator import LoopbackExchange
 from threadx_duck.storage.session import Session
 from threadx_duck.storage.store import Store
 
+pytestmark = pytest.mark.slow
+
 DAYS = ("2024-01-01", "2024-01-02")
 
 

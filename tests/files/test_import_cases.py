@@ -20,6 +20,8 @@ import pytest
 
 from threadx_duck.cli.main import run
 
+pytestmark = pytest.mark.slow
+
 CASES = Path(__file__).parents[1] / "data" / "cases"
 VALUES = "open, high, low, close, volume"
 PRICES = ("open", "high", "low", "close", "volume")

@@ -61,6 +61,7 @@ def test_coarse_candles_next_to_the_stored_ones_are_taken() -> None:
     assert stored() == 2_880
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "shift", [timedelta(hours=2), timedelta(hours=-9, minutes=-30), timedelta(minutes=-1)], ids=str
 )
@@ -84,6 +85,7 @@ def test_candles_of_a_summer_and_a_winter_in_local_time_are_refused() -> None:
     assert run(["import", "local.parquet"]) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("days", [2, 30])
 def test_as_many_pairs_are_compared_whatever_the_size(days: int) -> None:
     """A year of coarse candles once took an hour: every candle was compared with all that equal it."""

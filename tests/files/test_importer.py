@@ -30,6 +30,8 @@ from threadx_duck.files.importer import ImportResult
 from threadx_duck.ingest import IngestionManager
 from threadx_duck.simulator import LoopbackExchange
 
+pytestmark = pytest.mark.slow
+
 NAME = f"{SYMBOL}-1m-2025-01"
 NOON = datetime(2025, 1, 15, 12)
 

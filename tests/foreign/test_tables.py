@@ -81,7 +81,7 @@ MAPPING = {"open_time": "time", "open": "o", "high": "h", "low": "l", "close": "
 WRITERS: dict[str, tuple[str, Callable[[Path, pa.Table], None]]] = {
     "freqtrade feather": ("BTC_USDC-1m.feather", _freqtrade_feather),
     "freqtrade json": ("BTC_USDC-1m.json", lambda path, candles: _json(path, _rows(candles))),
-    "freqtrade json, gzipped": (
+    "freqtrade json, gzipped": (  # type: ignore[dict-item]
         "BTC_USDC-1m.json.gz",
         lambda path, candles: path.write_bytes(gzip.compress(json.dumps(_rows(candles)).encode())) and None,
     ),
@@ -103,6 +103,7 @@ WRITERS: dict[str, tuple[str, Callable[[Path, pa.Table], None]]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", WRITERS)
 def test_file_of_another_program_brings_its_candles(
     kind: str, manager: IngestionManager, candles: pa.Table, tmp_path: Path
@@ -124,6 +125,7 @@ def test_ccxt_lists_need_a_symbol_and_have_it(manager: IngestionManager, candles
     assert _import(manager, tmp_path / "ohlcv.json", symbol="BTCUSDC").rows_added == candles.num_rows
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "time",
     [
@@ -145,6 +147,7 @@ def test_csv_with_a_mapping_takes_times_of_any_form(
     assert _stored(manager).equals(candles.select(["open_time", *PRICES]))
 
 
+@pytest.mark.slow
 def test_own_csv_export_is_imported_without_a_mapping(
     manager: IngestionManager, settings: Settings, tmp_path: Path
 ) -> None:
@@ -193,6 +196,7 @@ def test_candles_that_another_program_made_up_for_an_outage_are_left_out(
     assert _stored(manager).equals(candles.select(["open_time", *PRICES]))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("shift", "shown"),
     [

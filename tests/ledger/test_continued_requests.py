@@ -130,6 +130,7 @@ def test_empty_answers_grow_no_rows(store: Store, ask: Ask, make_candles: Any) -
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("first", "changes"),
     [

@@ -63,6 +63,7 @@ def test_removed_day_is_downloaded_again_and_nothing_else(
     assert _faults(manager) == {}
 
 
+@pytest.mark.slow
 def test_removed_symbol_leaves_nothing_behind(manager: IngestionManager) -> None:
     remove_candles(manager.store, "BTCUSDC")
     for table in ("candles_1m", "requests", "rejected_rows", "revisions", "native_candles"):

@@ -26,6 +26,7 @@ def small_market(**changes: object) -> Market:
     return generate_market(start=START, end=START + timedelta(days=2), **changes)  # type: ignore[arg-type]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("symbol", ["BTCUSDC", "PEPEUSDT", "ADABTC", "UNHEARDOF"])
 def test_generated_candles_keep_the_invariants(symbol: str) -> None:
     market = generate_market([symbol], start=START, end=START + timedelta(days=30), quiet={symbol: 0.4}, seed=7)
@@ -204,6 +205,7 @@ def test_native_rolled_up_from_real_minutes_equals_the_exchanges_own(recordings:
     assert found == expected
 
 
+@pytest.mark.slow
 def test_command_line_serves_until_it_is_terminated() -> None:
     command = [sys.executable, "-m", "threadx_duck.simulator", "--days", "0.1", "--symbols", "BTCUSDC"]
     command += ["--end", "2024-01-02", "--prepare"]

@@ -70,6 +70,7 @@ def test_an_undisturbed_store_has_nothing_wrong(life: Life) -> None:
     assert life.strays() == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("what", FAULTS)
 def test_a_planted_fault_is_told(life: Life, planted: Path, what: str) -> None:
     before = digest_of(planted)
@@ -83,6 +84,7 @@ def test_a_fault_is_planted_for_every_rule() -> None:
     assert set(_RULES) <= set(FAULTS)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("what", LOST)
 def test_a_copy_that_lost_something_differs_in_it(planted: Path, what: str) -> None:
     before = digest_of(planted)

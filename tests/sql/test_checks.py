@@ -229,16 +229,19 @@ def test_every_check_has_a_planted_fault() -> None:
     assert {fault.check for fault in FAULTS.values()} == {file.relation for file in CHECKS}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("file", CHECKS, ids=lambda file: file.relation)
 def test_check_of_a_clean_store_returns_nothing(file: SqlFile, clean: duckdb.DuckDBPyConnection) -> None:
     assert run(clean, file.relation) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("file", CHECKS, ids=lambda file: file.relation)
 def test_check_of_an_empty_store_returns_nothing(file: SqlFile, database: duckdb.DuckDBPyConnection) -> None:
     assert run(database, file.relation) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fault", [pytest.param(fault, id=name) for name, fault in FAULTS.items()])
 def test_check_returns_exactly_the_planted_fault(fault: Fault, clean: duckdb.DuckDBPyConnection) -> None:
     clean.execute(fault.plant)

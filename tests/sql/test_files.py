@@ -42,6 +42,7 @@ def test_file_title_is_one_sentence(file: SqlFile) -> None:
     assert re.fullmatch(r"\S[^\n]*\.", file.title)
 
 
+@pytest.mark.slow
 @files_of("")
 def test_file_declares_the_parameters_it_takes(file: SqlFile, database: duckdb.DuckDBPyConnection) -> None:
     if file.name.startswith("session/"):
@@ -95,6 +96,7 @@ def test_file_is_short(file: SqlFile) -> None:
     assert len(file.statement.splitlines()) <= LONG_FILES.get(file.name, 100)
 
 
+@pytest.mark.slow
 @files_of("schema/", "views/")
 def test_table_or_view_file_documents_each_column(file: SqlFile, database: duckdb.DuckDBPyConnection) -> None:
     assert list(file.columns) == columns_of(database, file.relation)

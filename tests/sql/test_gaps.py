@@ -113,7 +113,7 @@ def expected_gaps(store: Store) -> list[tuple[object, ...]]:
             return "rejected"
         return "outage" if minute in outages else "not_published"
 
-    rows = []
+    rows: list[tuple[object, ...]] = []
     for symbol, life in sorted(listed.items()):
         for absent in runs_of(set(life) - store.candles[symbol]):
             reasons = [(reason(symbol, minute), minute) for minute in absent]
@@ -150,6 +150,7 @@ def random_stores(draw: st.DrawFn) -> Store:
     return store
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=150)
 @given(store=random_stores())
 def test_gaps_equal_a_minute_by_minute_reading_of_the_rules(

@@ -114,7 +114,7 @@ def fill(candles: list[Candle], max_gap: timedelta) -> list[Candle]:
         if before.symbol == after.symbol and after.open_time - first <= max_gap:
             flat = [before.close] * 4
             filled += [
-                Candle(before.symbol, first + i * MINUTE, *flat, 0, 0, 0, 0, 0, 0)
+                Candle(before.symbol, first + i * MINUTE, *flat, 0, 0, 0, 0, 0, 0)  # type: ignore[call-arg]
                 for i in range((after.open_time - first) // MINUTE)
             ]
     return filled
@@ -168,6 +168,7 @@ def random_candles(draw: st.DrawFn) -> list[Candle]:
     ]  # fmt: skip
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=25)
 @given(candles=random_candles())
 def test_views_equal_a_plain_roll_up(shared_database: duckdb.DuckDBPyConnection, candles: list[Candle]) -> None:
@@ -176,6 +177,7 @@ def test_views_equal_a_plain_roll_up(shared_database: duckdb.DuckDBPyConnection,
         assert select(shared_database, f"candles_{timeframe}") == roll_up(candles, bucket), timeframe
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=60)
 @given(
     candles=random_candles(),
@@ -210,6 +212,7 @@ def test_candles_macro_equals_a_plain_roll_up_of_the_buckets_that_open_in_the_ra
     assert rows == expected
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=60)
 @given(
     candles=random_candles(),

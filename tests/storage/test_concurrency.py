@@ -31,6 +31,8 @@ from threadx_duck.storage.store import Store
 from threadx_duck.upkeep.compact import compact
 from threadx_duck.upkeep.publish import publish
 
+pytestmark = pytest.mark.slow
+
 SYMBOLS = ("BTCUSDC", "ETHUSDC")
 MINUTES = 4_200
 START = ("--start", "2024-01-01")

@@ -23,6 +23,8 @@ from threadx_duck.storage.store import Store
 from threadx_duck.upkeep.backup import back_up
 from threadx_duck.upkeep.publish import publish
 
+pytestmark = pytest.mark.slow
+
 DAY_ONE = ("2024-01-01", "2024-01-01")
 DAY_TWO = ("2024-01-02", "2024-01-02")
 SMALL_DISK = "size=6m"
@@ -175,7 +177,7 @@ def test_file_moved_while_it_is_written_is_told_and_nothing_is_lost(store: Store
 
 
 def test_file_replaced_between_found_and_locked_is_opened_again(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    connect, replaced = duckdb.connect, []
+    connect, replaced = duckdb.connect, []  # type: ignore[var-annotated]
 
     def connect_after_a_swap(path: str, **options: object) -> duckdb.DuckDBPyConnection:
         if not replaced:

@@ -34,6 +34,8 @@ from threadx_duck.storage.sqlfiles import literal
 from threadx_duck.storage.store import Store
 from threadx_duck.texts.symbols import plain
 
+pytestmark = pytest.mark.slow
+
 NAMES = [
     "'; drop table candles_1m; --",
     "BTC\"; attach 'x.duckdb' as x; --",

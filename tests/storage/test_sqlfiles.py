@@ -93,6 +93,7 @@ def test_sql_root_has_every_folder() -> None:
     assert {"append", "macros", "read", "schema", "views"} <= {entry.name for entry in sql_root().iterdir()}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("file", EVERY_FILE)
 def test_every_file_holds_one_statement_with_the_parameters_of_its_header(file: sqlfiles.SqlFile) -> None:
     with duckdb.connect() as connection:

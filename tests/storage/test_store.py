@@ -29,6 +29,8 @@ from threadx_duck.storage.schema import SCHEMA_VERSION
 from threadx_duck.storage.sqlfiles import list_sql
 from threadx_duck.storage.store import Store
 
+pytestmark = pytest.mark.slow
+
 START = datetime(2024, 1, 1)
 TABLES = {"candles_1m", "native_candles", "rejected_rows", "requests", "revisions", "store_info"}
 RANKED = ["import", "archive_monthly", "archive_daily", "rest"]

@@ -31,6 +31,8 @@ from threadx_duck.storage.store import Store
 from threadx_duck.upkeep import compact as compacting
 from threadx_duck.upkeep import publish as publishing
 
+pytestmark = pytest.mark.slow
+
 CANDLES = 1_320
 needs_root = pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root may give files away")
 

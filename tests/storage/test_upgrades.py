@@ -20,6 +20,8 @@ from threadx_duck.storage import schema
 from threadx_duck.storage.session import Session
 from threadx_duck.storage.store import Store
 
+pytestmark = pytest.mark.slow
+
 SAVED = sorted({int(path.name.split("-")[1]) for path in STORES.glob("schema-*-store.duckdb.gz")})
 NEXT = schema.SCHEMA_VERSION + 1
 

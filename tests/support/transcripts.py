@@ -1,6 +1,6 @@
-"""The transcripts and Python blocks of the README: runs them, compares them, and writes them anew.
+"""The transcripts and Python blocks of the README, and the catalogue of checks: run, compared, and written anew.
 
-``python -m tests.support.transcripts`` rewrites what the commands print, and the catalogue of checks.
+``python -m tests.support.transcripts`` writes what the commands print, and the catalogue of checks.
 """
 
 from __future__ import annotations
@@ -21,13 +21,14 @@ from threadx_duck.simulator import LoopbackExchange, generate_market
 from threadx_duck.storage.sqlfiles import list_sql
 
 ROOT = Path(__file__).resolve().parents[2]
-DOCUMENTS = ("README.md", "README.fr.md")
+DOCUMENTS = ("README.md", "docs/README.fr.md")
+CHECKS = "docs/checks.md"
 
 NOW = datetime(2025, 3, 10, 12, tzinfo=UTC)
 
 _CONSOLE = re.compile(r"(?<=```console\n)(.*?)(?=```)", re.DOTALL)
 _PYTHON = re.compile(r"```python\n(.*?)```", re.DOTALL)
-_CATALOGUE = re.compile(r"(?<=<!-- checks -->\n)(.*?)(?=\n## )", re.DOTALL)
+_CATALOGUE = re.compile(r"(?<=<!-- checks -->\n).*\Z", re.DOTALL)
 _VOLATILE = re.compile(r"\d+\.\d (?=seconds|MB)|(?<= )\d+\.?\d*(?=\n)")
 
 
@@ -78,7 +79,7 @@ def masked(block: str) -> str:
 def catalogue() -> str:
     """The checks as a table, from the headers of their files."""
     rows = [
-        f"| [`{check.relation}`](sql/checks/{check.relation}.sql) | {check.title} |" for check in list_sql("checks")
+        f"| [`{check.relation}`](../sql/checks/{check.relation}.sql) | {check.title} |" for check in list_sql("checks")
     ]
     return "\n" + "\n".join(["| check | |", "|---|---|", *rows]) + "\n"
 
@@ -98,9 +99,11 @@ def _rewrite(path: Path) -> None:
     text = path.read_text(encoding="utf-8")
     with surroundings():
         text = _CONSOLE.sub(lambda found: replay(found[1]), text)
-    path.write_text(_CATALOGUE.sub(lambda _: catalogue(), text), encoding="utf-8")
+    path.write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":
     for name in sys.argv[1:] or DOCUMENTS:
         _rewrite(ROOT / name)
+    page = ROOT / CHECKS
+    page.write_text(_CATALOGUE.sub(lambda _: catalogue(), page.read_text(encoding="utf-8")), encoding="utf-8")

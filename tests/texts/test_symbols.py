@@ -60,6 +60,7 @@ def stored(settings: Settings) -> Settings:
     return settings
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "arguments",
     [
@@ -90,6 +91,7 @@ def test_every_command_takes_a_symbol_in_any_spelling(capsys: pytest.CaptureFixt
         assert "BTCUSDC" in printed.out or arguments[0] in {"check", "revisions", "gaps", "verify", "export"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", [["status"], ["gaps"], ["check"], ["fingerprint"], ["verify", "-t", "1h"]])
 @pytest.mark.usefixtures("stored")
 def test_command_for_a_symbol_that_is_not_stored_offers_the_nearest(
@@ -103,6 +105,7 @@ def test_command_for_a_symbol_that_is_not_stored_offers_the_nearest(
     )
 
 
+@pytest.mark.slow
 def test_python_takes_a_symbol_in_any_spelling(stored: Settings) -> None:
     with IngestionManager(stored) as manager:
         assert manager.download_ohlcv_1m("btc/usdc", START, START + DAY).num_rows == 1_320
@@ -136,6 +139,7 @@ def served(tmp_path: Path) -> Iterator[LoopbackExchange]:
         yield exchange
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("options", [[], ["--start", "2017-01-01"], ["--source", "archive"]], ids=" ".join)
 def test_wrong_symbol_costs_a_handful_of_requests_and_is_answered_with_the_nearest_name(
     served: LoopbackExchange, capsys: pytest.CaptureFixture[str], options: list[str]
@@ -150,6 +154,7 @@ def test_wrong_symbol_costs_a_handful_of_requests_and_is_answered_with_the_neare
     assert not Path("data/threadx.duckdb").exists()
 
 
+@pytest.mark.slow
 def test_symbol_that_only_the_archive_knows_is_asked_for_no_file_that_is_not_there(
     served: LoopbackExchange, capsys: pytest.CaptureFixture[str]
 ) -> None:

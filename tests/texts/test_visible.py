@@ -48,6 +48,7 @@ def test_what_can_be_seen_stays(text: str) -> None:
     assert visible(text) == text
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "command",
     [
@@ -72,6 +73,7 @@ def test_a_stored_name_is_shown_as_it_is_spelt(
     assert command == ("gaps",) or r"EVIL\x1b[2J" in shown.out or "EVIL%1B" in shown.out
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "command", [("status", EVIL + "X"), ("query", f"select {EVIL}"), ("import", EVIL), ("candles", "X", EVIL)]
 )

@@ -27,6 +27,8 @@ from threadx_duck.upkeep import doctor
 from threadx_duck.upkeep.doctor import Finding, examine
 from threadx_duck.upkeep.publish import publish
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def store(settings: Settings) -> Store:

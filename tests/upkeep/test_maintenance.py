@@ -26,6 +26,8 @@ from threadx_duck.upkeep.backup import back_up
 from threadx_duck.upkeep.compact import compact
 from threadx_duck.upkeep.publish import publish
 
+pytestmark = pytest.mark.slow
+
 RANGE = ("2024-01-01", "2024-01-02")
 
 

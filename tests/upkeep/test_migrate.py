@@ -20,6 +20,8 @@ from threadx_duck.storage.store import Store
 from threadx_duck.upkeep import migrate as migration
 from threadx_duck.upkeep.migrate import migrate
 
+pytestmark = pytest.mark.slow
+
 TABLES = ("candles_1m", "requests", "rejected_rows", "revisions", "native_candles", "store_info")
 
 

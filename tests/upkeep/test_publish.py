@@ -23,6 +23,8 @@ from threadx_duck.storage.schema import SCHEMA_VERSION
 from threadx_duck.storage.store import Store
 from threadx_duck.upkeep.publish import publish
 
+pytestmark = pytest.mark.slow
+
 DAY_ONE = ("2024-01-01", "2024-01-01")
 DAY_TWO = ("2024-01-02", "2024-01-02")
 

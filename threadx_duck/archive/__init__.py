@@ -1,1 +1,1 @@
-"""The exchange's bulk archive: names, files, checksums and rows."""
+"""Access to the exchange's bulk archive: its names, files, checksums and rows."""

@@ -1,4 +1,4 @@
-"""Verified archive files kept on this machine, in a folder of the archive's own layout."""
+"""Verified archive files kept on this machine, in a folder with the archive's layout."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ _CHECKSUM = re.compile(rb"\s*([0-9a-fA-F]{64})(?![0-9a-fA-F])")
 
 
 def read_checksum(text: bytes) -> str | None:
-    """The sha256 that a checksum file names, in lower case; None if it names none. Its file name is not compared."""
+    """Returns the SHA-256 in a checksum file, in lower case; None if it has none. Its file name is not compared."""
     found = _CHECKSUM.match(text)
     return found[1].decode().lower() if found else None
 
 
 @dataclass(frozen=True)
 class KeptFile:
-    """A zip that agrees with the checksum beside it; ``kept_at`` is when the exchange gave it, naive UTC."""
+    """A zip that matches the checksum file beside it; ``kept_at`` is when the exchange sent it, naive UTC."""
 
     body: bytes
     sha256: str
@@ -35,29 +35,29 @@ class KeptFile:
 
 
 class KeptFiles:
-    """The folder of kept files; a file that cannot be written is not kept, and said to be so once."""
+    """The folder of kept files. A file that cannot be written is not kept; the first such failure is logged."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._warned = False
 
     def read(self, file: ArchiveFile) -> KeptFile | None:
-        """The kept file, if it is there and still what its checksum says."""
+        """Returns the kept file; None if it does not exist or no longer matches its checksum."""
         path = self._folder / file.key
         return read_verified(path)
 
     def list(self, symbol: str) -> frozenset[ArchiveFile]:
-        """The files of a symbol that seem to be kept, by their names."""
+        """Returns the files of a symbol that are kept, judged by their names only."""
         folders = {(self._folder / ArchiveFile(source, symbol, _ANY).key).parent for source in _SOURCES}
         try:
             names = [path.name for folder in folders if folder.is_dir() for path in folder.glob("*.zip")]
         except OSError:
-            # Such as for a symbol longer than a file's name may be.
+            # For example, a symbol longer than a file name may be.
             return frozenset()
         return frozenset(file for file in map(ArchiveFile.of_name, names) if file and file.symbol == symbol)
 
     def keep(self, file: ArchiveFile, body: bytes, checksum: str, moment: datetime) -> None:
-        """Writes a verified zip and its checksum; each appears whole or not at all."""
+        """Writes a verified zip and its checksum. Each file appears whole or not at all."""
         path = self._folder / file.key
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -74,7 +74,7 @@ _SOURCES: tuple[FileSource, ...] = ("archive_monthly", "archive_daily")
 
 
 def read_verified(path: Path) -> KeptFile | None:
-    """A zip on disk if a checksum lies beside it and agrees; None otherwise."""
+    """Returns a zip on disk if a checksum file beside it matches; None otherwise."""
     try:
         body = path.read_bytes()
         expected = read_checksum(path.with_name(path.name + CHECKSUM_SUFFIX).read_bytes())
@@ -88,7 +88,7 @@ def read_verified(path: Path) -> KeptFile | None:
 
 
 def _write(path: Path, content: bytes, moment: datetime) -> None:
-    # Not waited for: a file that a power loss cuts short no longer agrees with its checksum, and is asked again.
+    # No sync to disk: a file that a power loss cuts short does not match its checksum, and is downloaded again.
     with whole_file(path, lasting=False) as stream:
         stream.write(content)
         stream.flush()

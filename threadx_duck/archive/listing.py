@@ -1,4 +1,4 @@
-"""Which files the archive has of a symbol, as its bucket lists them."""
+"""Lists the files that the archive has of a symbol, from its bucket's listing."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from threadx_duck.archive.names import ArchiveFile, FileSource, folder_of
 from threadx_duck.errors import BadResponseError
 from threadx_duck.texts.urls import without_user
 
-# The host of the default archive serves files only; the bucket behind it lists them
+# The host of the default archive serves files only; the bucket behind it can list them
 # (binance-public-data, and the page that data.binance.vision itself shows).
 _BUCKETS = {"https://data.binance.vision": "https://s3-ap-northeast-1.amazonaws.com/data.binance.vision"}
 
@@ -20,13 +20,16 @@ _KEY = re.compile(r"<Key>([^<]*)</Key>")
 _IS_LISTING = re.compile(r"<ListBucketResult\b")
 _IS_CUT = re.compile(r"<IsTruncated>\s*true\s*</IsTruncated>")
 
-# A page holds 500 zips with their checksums: ten years of days are eight pages.
+# A page has 500 zips with their checksums: the daily files of ten years take eight pages.
 _MOST_PAGES = 40
 
 
 @dataclass(frozen=True)
 class NotListed(Container[ArchiveFile]):
-    """The files of a symbol that the archive does not have: ``file in NotListed(...)``; ``files`` are those it has."""
+    """Contains every file of a symbol that the archive does not have; ``files`` are those that it has.
+
+    ``pages`` is the number of listing pages that were read.
+    """
 
     files: frozenset[ArchiveFile]
     pages: int
@@ -36,9 +39,9 @@ class NotListed(Container[ArchiveFile]):
 
 
 def find_files(ask: Callable[[str], bytes], root: str, symbol: str) -> NotListed:
-    """The archive's files of a symbol: two requests for one that has none, one more for each 500 days.
+    """Finds the archive's files of a symbol, with two requests, and one more per 500 days.
 
-    ``ask`` brings the body of an address. Raises `DownloadError`, such as `BadResponseError` for what is no listing.
+    ``ask`` returns the body of a URL. Raises `DownloadError`, such as `BadResponseError` for a body that is no listing.
     """
     months, pages = _list(ask, root, symbol, "archive_monthly")
     days, more = _list(ask, root, symbol, "archive_daily")
@@ -46,7 +49,7 @@ def find_files(ask: Callable[[str], bytes], root: str, symbol: str) -> NotListed
 
 
 def _list(ask: Callable[[str], bytes], root: str, symbol: str, source: FileSource) -> tuple[list[ArchiveFile], int]:
-    # The bucket lists its keys as they are; only in an address are they percent-encoded.
+    # The bucket lists its keys without percent-encoding; only URLs have it.
     prefix = unquote(folder_of(source, symbol))
     found: list[ArchiveFile] = []
     marker = ""

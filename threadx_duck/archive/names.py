@@ -17,7 +17,7 @@ _NAME = re.compile(r"(?P<symbol>[^/\\]+)-1m-(?P<date>\d{4}-\d{2}(?P<day>-\d{2})?
 
 
 class ArchiveFile(NamedTuple):
-    """The file of one symbol for one UTC day or month; ``start`` is its first minute."""
+    """The archive file of one symbol for one UTC day or month; ``start`` is its first minute."""
 
     source: FileSource
     symbol: str
@@ -25,7 +25,7 @@ class ArchiveFile(NamedTuple):
 
     @classmethod
     def of_name(cls, name: str) -> ArchiveFile | None:
-        """The file that a name such as ``BTCUSDC-1m-2024-01.zip`` stands for; None if it names none."""
+        """Returns the file with a name such as ``BTCUSDC-1m-2024-01.zip``; None for any other name."""
         found = _NAME.fullmatch(name)
         if found is None:
             return None
@@ -37,23 +37,23 @@ class ArchiveFile(NamedTuple):
 
     @property
     def period(self) -> TimeRange:
-        """The minutes whose candles the file holds."""
+        """The range of the minutes whose candles the file holds."""
         return day_of(self.start) if self.source == "archive_daily" else month_of(self.start)
 
     @property
     def name(self) -> str:
-        """The name of the zip; whatever a symbol contains, it cannot lead to another folder."""
+        """The name of the zip. It never leads to another folder, whatever characters the symbol contains."""
         date = self.start.strftime("%Y-%m-%d" if self.source == "archive_daily" else "%Y-%m")
         return f"{_encoded(self.symbol)}-1m-{date}.zip"
 
     @property
     def key(self) -> str:
-        """Its path below the archive's root."""
+        """The file's path below the archive's root."""
         return folder_of(self.source, self.symbol) + self.name
 
 
 def folder_of(source: FileSource, symbol: str) -> str:
-    """The path, below the archive's root, of the folder that holds a symbol's files, with the slash at its end."""
+    """Returns the path of the folder of a symbol's files below the archive's root, with a slash at its end."""
     return f"data/spot/{_FOLDERS[source]}/klines/{_encoded(symbol)}/1m/"
 
 

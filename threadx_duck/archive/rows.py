@@ -1,7 +1,7 @@
-"""Reads the rows of the archive's files: CSV of twelve columns, in columns.
+"""Reads the rows of the archive's files, CSV with twelve columns, into Arrow columns.
 
-Facts: spot files have no header but others do, times are milliseconds or microseconds, and the last
-column holds anything.
+Spot files have no header but files of other markets do. Times are in milliseconds or microseconds. The last column
+may hold anything.
 """
 
 from __future__ import annotations
@@ -35,9 +35,9 @@ _DECIMAL = r"^-?\d{1,300}(\.\d*)?([eE][-+]?\d{1,3})?$"
 
 
 def read_kline_csv(symbol: str, opener: Opener, what: str) -> Klines:
-    """The candles of CSV rows, in their order. Raises `BadResponseError` if no row can be read.
+    """Returns the candles of CSV rows, in the order of the rows. Raises `BadResponseError` if no row can be read.
 
-    A row that is unreadable, off the minute grid, or breaks an invariant is rejected with its reason.
+    A row that is unreadable, is off the minute grid, or breaks an invariant is rejected with its reason.
     """
     malformed: list[str] = []
     try:
@@ -51,7 +51,7 @@ def read_kline_csv(symbol: str, opener: Opener, what: str) -> Klines:
 
 
 def _read(opener: Opener, types: dict[str, pa.DataType], malformed: list[str]) -> pa.Table:
-    """Some columns of all rows that have twelve; the text of the others is added to ``malformed``."""
+    """Returns some columns of all rows that have twelve cells; adds the text of other rows to ``malformed``."""
 
     def take_note(row: csv.InvalidRow) -> str:
         malformed.append(row.text)
@@ -72,7 +72,7 @@ def _read(opener: Opener, types: dict[str, pa.DataType], malformed: list[str]) -
 
 
 def _read_damaged(symbol: str, opener: Opener, what: str) -> Klines:
-    """The same for a file in which some cell is no number: its rows are told apart from the others."""
+    """Returns the candles of a file in which some cell is not a number; rows with such cells are rejected."""
     malformed: list[str] = []
     try:
         text = _read(opener, _TEXT, malformed)
@@ -94,7 +94,7 @@ def _read_damaged(symbol: str, opener: Opener, what: str) -> Klines:
 
 
 def _unreadable(symbol: str, text: pa.Table, is_time: pa.ChunkedArray) -> pa.Table:
-    """Rows as rejected ones, each with its minute where at least that can be read."""
+    """Returns rows as rejected rows, each with its minute if at least that is readable."""
     times = pc.if_else(is_time, text["open_time"], pa.scalar(None, pa.binary())).cast(pa.string()).cast(pa.int64())
     return pa.table(
         [
@@ -118,6 +118,6 @@ def _with_malformed(symbol: str, klines: Klines, malformed: list[str]) -> Klines
 
 
 def _lines(text: pa.Table, positions: list[int]) -> list[str]:
-    """The rows at some positions as they were received."""
+    """Returns the rows at some positions as the text that was received."""
     rows = text.take(positions).to_pylist()
     return [b",".join(row.values()).decode("utf-8", "replace") for row in rows]

@@ -1,4 +1,4 @@
-"""The exchange's bulk archive: monthly and daily files, trusted as far as their checksums and rows agree."""
+"""Fetches the monthly and daily files of the exchange's bulk archive, and verifies their checksums and rows."""
 
 from __future__ import annotations
 
@@ -36,26 +36,26 @@ from threadx_duck.texts.urls import without_user
 
 logger = logging.getLogger("threadx_duck.sources")
 
-# How many answers are awaited at once, all symbols together: each file is a zip and its checksum.
+# How many requests are in flight at once, for all symbols together. Each file takes two: the zip and its checksum.
 REQUESTS_IN_FLIGHT = 16
 _PARSERS = min(4, os.cpu_count() or 1)
 
 _MOST_ZIP_BYTES = 32 << 20
 _MOST_CHECKSUM_BYTES = 4096
-# A month's file is two megabytes where a REST page is a tenth of one.
+# A monthly file has two megabytes, a REST page a tenth of a megabyte.
 _PATIENCE = 4.0
 
-# After so many files in a row without any answer, the archive counts as unreachable for the rest of the run.
+# After this many files in a row without any answer, the archive counts as unreachable for the rest of the run.
 _FAILURES_IN_A_ROW = 3
 
 
 @dataclass(frozen=True)
 class FileAnswer:
-    """What came of asking for a file.
+    """The result of fetching a file.
 
-    Without ``page`` there is none to use: it does not exist, or ``error`` says what is wrong with it.
-    ``page`` holds all its candles and is conclusive for its period only if it holds one for each minute.
-    ``requests`` counts the answers of the host, ``notes`` is what a person should be told.
+    ``page`` holds all candles of the file; it is conclusive for the file's period only if it has a candle for each
+    minute. ``page`` is None if the file does not exist, or if it cannot be used for the reason in ``error``.
+    ``requests`` is the number of the host's answers; ``notes`` holds messages for the user.
     """
 
     file: ArchiveFile
@@ -72,7 +72,7 @@ class FileAnswer:
 
 @dataclass(frozen=True)
 class _Verified:
-    """A zip that agrees with its checksum."""
+    """A zip that matches its checksum."""
 
     body: bytes
     sha256: str
@@ -82,7 +82,7 @@ class _Verified:
 
 
 class _UnusableError(BadResponseError):
-    """A file that cannot be trusted, after so many answers."""
+    """A file that cannot be trusted; ``requests`` is the number of answers that were received for it."""
 
     retryable = False
 
@@ -92,7 +92,7 @@ class _UnusableError(BadResponseError):
 
 
 class ArchiveSource:
-    """Fetches files for all threads of a run: answers are awaited on some threads, parsed on others."""
+    """Fetches files for all threads of a run. Some threads wait for answers, others parse them."""
 
     def __init__(self, settings: Settings, stop: threading.Event) -> None:
         self._root = settings.archive.base_url.rstrip("/")
@@ -112,13 +112,13 @@ class ArchiveSource:
         self._client.close()
 
     def server_time(self) -> datetime:
-        """The clock of the archive's host, in whole seconds, naive UTC. Raises `DownloadError`."""
+        """Returns the time of the archive's host, in whole seconds, naive UTC. Raises `DownloadError`."""
         return self._client.get(
             self._root + "/", lambda answer: answer.moment, most_bytes=_MOST_ZIP_BYTES, patience=_PATIENCE
         )
 
     def find_files(self, symbol: str) -> NotListed:
-        """Which files the archive has of a symbol, as its bucket lists them. Raises `DownloadError`."""
+        """Returns which files of a symbol the archive has, from its bucket's listing. Raises `DownloadError`."""
 
         def ask(url: str) -> bytes:
             return self._client.get(url, _listing, most_bytes=_MOST_ZIP_BYTES, patience=_PATIENCE)
@@ -126,12 +126,12 @@ class ArchiveSource:
         return find_files(ask, self._root, symbol)
 
     def kept(self, symbol: str) -> frozenset[ArchiveFile]:
-        """The files of a symbol that lie on this machine."""
+        """Returns the files of a symbol that are kept on this machine."""
         return self._kept.list(symbol) if self._kept else frozenset()
 
     def fetch(self, file: ArchiveFile, *, recheck: bool = False) -> Future[FileAnswer]:
-        """Starts to fetch a file; a kept one is read instead, after its checksum is asked again if ``recheck``."""
-        # The checksum is submitted first, so that whoever waits for it never waits for a free thread.
+        """Starts to fetch a file. A kept file is read instead; ``recheck`` fetches its checksum again first."""
+        # The checksum is submitted first, so that a thread that waits for it never waits for a free thread.
         kept = self._kept.read(file) if self._kept else None
         checksum: Future[Answer | None] | None = None
         if kept is None or recheck:
@@ -159,7 +159,10 @@ class ArchiveSource:
     def _verify(
         self, file: ArchiveFile, kept: KeptFile | None, checksum: Future[Answer | None] | None
     ) -> _Verified | None:
-        """The zip if it exists and agrees with its checksum; on a mismatch both are fetched once more."""
+        """Returns the zip, verified by its checksum; None if it does not exist. After a mismatch, fetches both again.
+
+        Raises `_UnusableError` after a second mismatch.
+        """
         if kept is not None:
             if checksum is None:
                 return _Verified(kept.body, kept.sha256, kept.kept_at, 0)
@@ -183,7 +186,7 @@ class ArchiveSource:
         raise _UnusableError(f"{file.name} {what}; it was not used.", 4)
 
     def _read(self, file: ArchiveFile, verified: _Verified, began: float) -> Page:
-        """The file's candles, on a thread for parsing. Raises `_UnusableError` for what it should not hold."""
+        """Returns the file's page. Runs on a thread for parsing. Raises `_UnusableError` for bad content."""
         try:
             klines = read_archive_file(file, verified.body)
         except BadResponseError as error:
@@ -192,7 +195,7 @@ class ArchiveSource:
         return to_page(file, klines, verified.sha256, url, verified.moment, time.monotonic() - began)
 
     def _get(self, file: ArchiveFile, suffix: str) -> Answer | None:
-        """One file of the host, or None if it has none. Raises `DownloadError`."""
+        """Fetches one file of the host; returns None if it does not exist. Raises `DownloadError`."""
         if self._failures >= _FAILURES_IN_A_ROW:
             host = urlsplit(without_user(self._root)).netloc
             raise ConnectionFailedError(f"The archive at {host} cannot be reached: {self._last_failure}")
@@ -213,7 +216,7 @@ class ArchiveSource:
         return answer
 
     def _note_of(self, error: DownloadError) -> tuple[str, ...]:
-        """What to tell of a failure: each until the archive counts as unreachable, then nothing more."""
+        """Returns the note on a failure; an empty tuple once the archive counts as unreachable."""
         logger.warning("%s", error)
         return (str(error),) if self._failures < _FAILURES_IN_A_ROW else ()
 
@@ -222,7 +225,7 @@ class ArchiveSource:
 
 
 def read_archive_file(file: ArchiveFile, body: bytes) -> Klines:
-    """The candles of a zip. Raises `BadResponseError` if they are not those of the file's symbol and period."""
+    """Returns the candles of a zip. Raises `BadResponseError` if they are not candles of the file's period."""
     klines = read_kline_csv(file.symbol, open_zip(body, file.name), file.name)
     require_mostly_candles(klines, file.name)
     klines = klines._replace(candles=in_time_order(klines.candles, file.name))
@@ -236,7 +239,7 @@ def read_archive_file(file: ArchiveFile, body: bytes) -> Klines:
 
 
 def to_page(file: ArchiveFile, klines: Klines, sha256: str, url: str, moment: datetime, seconds: float) -> Page:
-    """All of a file's candles; conclusive for its period if it holds one for each minute, else for nothing."""
+    """Returns a page of all candles of a file: conclusive for its period if every minute has one, else for nothing."""
     start, end = file.period
     is_complete = klines.candles.num_rows == file.period.minutes
     return Page(
@@ -256,7 +259,7 @@ def to_page(file: ArchiveFile, klines: Klines, sha256: str, url: str, moment: da
 
 
 def _existing(answer: Answer) -> Answer | None:
-    """The answer, or None for a file that does not exist: 404, or 403 as the archive said until 2021."""
+    """Returns the answer; None if the file does not exist: status 404, or 403, which the archive sent until 2021."""
     host, status = urlsplit(answer.url).netloc, answer.status
     if status == 200:
         return answer

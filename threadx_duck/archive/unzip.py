@@ -1,4 +1,4 @@
-"""Unpacks the only member of a zip as it is read, in memory, and never more of it than is due."""
+"""Unpacks the only member of a zip in memory while it is read, up to a limit."""
 
 from __future__ import annotations
 
@@ -16,23 +16,23 @@ from isal.igzip_lib import IsalError
 
 from threadx_duck.errors import BadResponseError
 
-# A month of candles is about 6 MB; nothing near this is due.
+# A month of candles is about 6 MB; no valid file comes near this limit.
 _MOST_UNPACKED = 64 << 20
 
-# Read in parts of this size, because every thread keeps about as much memory as it once needed in one piece.
+# Content is read in blocks of this size, because every thread keeps about as much memory as its largest block took.
 BLOCK = 1 << 20
 
-# The fixed part of the header before a member's bytes; a name and an extra field of these lengths follow
+# The fixed part of the header before a member's bytes. A name and an extra field of these two lengths follow it
 # (APPNOTE.TXT of the zip format, 4.3.7).
 _LOCAL_HEADER = struct.Struct("<26xHH")
 
-# Deflated bytes without the header and trailer of zlib, which a zip leaves out.
+# Deflated bytes without zlib's header and trailer, which a zip does not have.
 _RAW_DEFLATE = -15
 
-# Bytes inflated at once; what they unpack to seldom exceeds a block.
+# How many packed bytes are inflated at once; their content is seldom larger than a block.
 _PACKED = 1 << 18
 
-# The last of them is an exception, whatever the library's annotations say.
+# The last one is an exception, although the library's annotations say otherwise.
 _ZIP_ERRORS: tuple[type[Exception], ...] = (
     zipfile.BadZipFile,
     zlib.error,
@@ -47,14 +47,14 @@ Opener: TypeAlias = Callable[[], io.BufferedReader]
 
 
 def open_plain(content: bytes) -> Opener:
-    """Content that is not packed."""
+    """Returns a function that opens content that is not packed."""
     return lambda: io.BufferedReader(io.BytesIO(content))
 
 
 def open_zip(body: bytes, what: str) -> Opener:
-    """The only file in a zip, whatever its name and folder, unpacked as it is read.
+    """Returns a function that opens the only file in a zip, whatever its name and folder, and unpacks it while read.
 
-    Opening it and reading on raise `BadResponseError` for what is no such zip.
+    Opening it and reading from it raise `BadResponseError` if the zip is damaged or does not hold exactly one file.
     """
 
     def opened() -> io.BufferedReader:
@@ -69,12 +69,12 @@ def open_zip(body: bytes, what: str) -> Opener:
 
 
 def _is_aside(member: zipfile.ZipInfo) -> bool:
-    """Whether a member is no file of a person's: a folder, or what macOS keeps beside each file."""
+    """Whether a member is not the user's file: a folder, or one of the files that macOS adds."""
     return member.is_dir() or member.filename.startswith("__MACOSX/") or member.filename.endswith(".DS_Store")
 
 
 def _unpacking(archive: zipfile.ZipFile, member: zipfile.ZipInfo, body: bytes) -> IO[bytes] | _Inflated:
-    """The member's content, to be read in parts; opened by `zipfile`, which knows what can be wrong with it."""
+    """Returns the member's content, to be read in parts. `zipfile` opens it, because it checks the member's header."""
     opened = archive.open(member)
     if member.compress_type != zipfile.ZIP_DEFLATED:
         return opened
@@ -92,10 +92,10 @@ class _Inflated:
         self._crc = 0
 
     def read(self, size: int) -> bytes:
-        """At most so many bytes, none at the end. Raises `zipfile.BadZipFile` or `IsalError`."""
+        """Returns at most ``size`` bytes; an empty result at the end. Raises `zipfile.BadZipFile` or `IsalError`."""
         part = b""
         while not part and not self._inflater.eof:
-            # Without a tail there may still be output that had no room before, even after the last piece.
+            # Even without a tail, and after the last piece, there may be output that had no room before.
             pending = memoryview(self._inflater.unconsumed_tail)
             if not pending:
                 pending, self._packed = self._packed[:_PACKED], self._packed[_PACKED:]
@@ -109,7 +109,7 @@ class _Inflated:
 
 
 class _Member(io.RawIOBase):
-    """A zip's member of which no more is unpacked than may be: the size that a zip claims need not be true."""
+    """A member of a zip, unpacked up to a limit only, because the size that the zip claims may be false."""
 
     def __init__(self, member: IO[bytes] | _Inflated, what: str) -> None:
         super().__init__()

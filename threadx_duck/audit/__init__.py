@@ -1,1 +1,1 @@
-"""What proves the store: checks, comparison with the exchange, fingerprints, lineage."""
+"""Proves the content of the store: checks, comparison with the exchange, fingerprints, lineage."""

@@ -1,4 +1,4 @@
-"""Runs checks: SQL files that return the rows which break a rule."""
+"""Runs checks: SQL files that return the rows that break a rule."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from threadx_duck.storage.store import Session, Store, stored_among
 
 
 class Finding(NamedTuple):
-    """What one check found: ``rows`` holds ``symbol``, ``open_time`` (UTC) and the evidence of each fault."""
+    """The result of one check: ``rows`` holds ``symbol``, ``open_time`` (UTC) and the evidence of each fault."""
 
     name: str
     description: str
@@ -22,12 +22,11 @@ class Finding(NamedTuple):
 
 
 def run_checks(store: Store, symbols: Sequence[str] = (), folder: Path | None = None) -> list[Finding]:
-    """Runs every check, and those of a folder of the user's own, on one state of the store.
+    """Runs every check, and the user's own checks in ``folder``, on one state of the store.
 
-    Without symbols, of every stored one. A check of the user's own reaches what `Store.query_user_sql` reaches: this
-    store.
-    Raises `SqlFileError` or `StoreError` naming the file that cannot be read or run, `UsageError` for a symbol that
-    is not stored.
+    No symbols means every stored symbol. Like `Store.query_user_sql`, the user's own checks can read this store and
+    nothing else. Raises `SqlFileError` or `StoreError` naming the file that cannot be read or run, `UsageError` for
+    a symbol that is not stored.
     """
     files, own = list_sql("checks"), list_checks(folder) if folder else []
     if folder is None:
@@ -37,7 +36,7 @@ def run_checks(store: Store, symbols: Sequence[str] = (), folder: Path | None = 
     with store.sandboxed() as session:
         chosen = stored_among(session, symbols)
         findings = [_run(session, file, chosen) for file in files]
-        # Somebody else wrote these: they may read this store and nothing else.
+        # Other people wrote these checks: they may read this store and nothing else.
         session.shut_in()
         return findings + [_run(session, file, chosen) for file in own]
 
@@ -47,7 +46,10 @@ def _run(session: Session, file: SqlFile, symbols: Sequence[str]) -> Finding:
 
 
 def list_checks(folder: Path) -> list[SqlFile]:
-    """The checks in a folder, by name. Raises `UsageError` if it holds none, `SqlFileError` for a malformed one."""
+    """Returns the checks in a folder, sorted by name.
+
+    Raises `UsageError` if the folder has none, `SqlFileError` for a malformed one.
+    """
     paths = sorted(folder.glob("*.sql"))
     if not paths:
         raise UsageError(f"{folder} holds no .sql files.")

@@ -1,4 +1,4 @@
-"""Compares stored candles with the exchange's own, and asks for these where they are not stored yet."""
+"""Compares derived candles with the exchange's own candles, and fetches these if they are not stored yet."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 Ranges = dict[str, list[TimeRange]]
 
-# Ranges, or what finds them in the store.
+# Ranges, or a function that finds them in the store.
 Wanted = Ranges | Callable[["Session"], Ranges]
 
 
@@ -33,7 +33,7 @@ Wanted = Ranges | Callable[["Session"], Ranges]
 class Mismatch:
     """One value of one candle that differs from the exchange's.
 
-    ``field`` is ``candle`` where only one side has a candle; its close then stands on that side.
+    ``field`` is ``candle`` if only one side has the candle; that side's value is then the close of the candle.
     """
 
     symbol: str
@@ -45,7 +45,7 @@ class Mismatch:
 
 
 class Comparison(NamedTuple):
-    """Candles of one symbol against the exchange's: how many were compared, what differs, how many were not."""
+    """The comparison of one symbol's candles: the number compared, the differences, the number not compared."""
 
     compared: int
     mismatches: list[Mismatch]
@@ -58,7 +58,10 @@ class Comparison(NamedTuple):
 
 
 class DifferingMinutes(NamedTuple):
-    """A run of minutes that differ between store and answer: how many in values, how many on one side only."""
+    """A run of minutes that differ between the store and an answer.
+
+    ``differing`` minutes have other values; the other two counts are the minutes that only one side has.
+    """
 
     span: TimeRange
     differing: int
@@ -67,7 +70,7 @@ class DifferingMinutes(NamedTuple):
 
 
 class AskedAt(NamedTuple):
-    """When both sides of a candle were asked for, and when its minutes were last revised."""
+    """When our minutes and the exchange's candle were requested, and when the minutes were last revised."""
 
     ours: datetime | None
     theirs: datetime | None
@@ -75,9 +78,9 @@ class AskedAt(NamedTuple):
 
 
 class Comparer:
-    """Compares symbols of a store at any timeframe. ``rest`` is called only if something has to be asked.
+    """Compares symbols of a store at any timeframe. ``rest`` is called only if a request is needed.
 
-    ``failed`` maps symbols that could not be asked for to the reason.
+    ``failed`` maps each symbol whose candles could not be fetched to the error.
     """
 
     def __init__(self, store: Store, rest: Callable[[], RestSource], symbols_at_once: int) -> None:
@@ -87,10 +90,11 @@ class Comparer:
         self.failed: dict[str, str] = {}
 
     def compare(self, wanted: Wanted, timeframe: Timeframe) -> dict[str, Comparison]:
-        """Compares the candles that open in some ranges of each symbol, if their minutes are stored or known absent.
+        """Compares the candles that open in the given ranges, if their minutes are stored or known to be absent.
 
-        Asks for the exchange's candles that are not stored yet, and stores them. A symbol that cannot be
-        asked for is left out and noted in ``failed``. Raises `DownloadError` only if no other could be either.
+        Fetches the exchange's candles that are not stored yet, and stores them. A symbol whose candles cannot be
+        fetched is left out and added to ``failed``. Raises `DownloadError` only if no other symbol could be fetched
+        either.
         """
         native = require_native(timeframe)
         with self._store.reading() as session:
@@ -105,31 +109,31 @@ class Comparer:
             return _compare(session, left, asked, timeframe, native)
 
     def ask_again(self, symbol: str, timeframe: Timeframe, ranges: Sequence[TimeRange]) -> None:
-        """Asks for the exchange's candles once more, though they are stored. Raises `DownloadError`."""
+        """Fetches and stores the exchange's candles once more, although they are stored. Raises `DownloadError`."""
         native = require_native(timeframe)
         store_natives(self._store, fetch_candles(self._rest(), symbol, native, ranges))
 
     def fetch_minutes(self, symbol: str, ranges: Sequence[TimeRange]) -> list[OpenRequest]:
-        """The exchange's minutes of some ranges; nothing is stored. Raises `DownloadError`."""
+        """Returns the exchange's minutes in the given ranges; nothing is stored. Raises `DownloadError`."""
         return fetch_candles(self._rest(), symbol, ONE_MINUTE, ranges)
 
     def differing_minutes(
         self, symbol: str, requests: Sequence[OpenRequest], ranges: Sequence[TimeRange]
     ) -> list[DifferingMinutes]:
-        """The runs of minutes within some ranges in which the stored candles differ from an answer."""
+        """Returns the runs of minutes, within the given ranges, in which the stored candles differ from an answer."""
         answered = pa.concat_tables([request.candles() for request in requests])
         with self._store.reading() as session, session.tables(answered=answered):
             rows = session.run("comparison/minute_differences", symbol=symbol, **_lists(ranges))
         return [DifferingMinutes(TimeRange(start, end), *counts) for start, end, *counts in rows]
 
     def asked_at(self, symbol: str, native: Timeframe, ranges: Sequence[TimeRange]) -> dict[datetime, AskedAt]:
-        """For each candle, given as its range, when its two sides were asked for."""
+        """Returns by open time when the two sides of each candle were requested. A candle is given as its range."""
         with self._store.reading() as session:
             rows = session.run("comparison/evidence_times", symbol=symbol, timeframe=native.label, **_lists(ranges))
         return {open_time: AskedAt(*times) for open_time, *times in rows}
 
     def _ask(self, unasked: Ranges, native: Timeframe) -> None:
-        """Asks for several symbols side by side and stores each as it comes."""
+        """Fetches several symbols at the same time and stores each symbol's candles when they have arrived."""
         rest = self._rest()
         with ThreadPoolExecutor(self._symbols_at_once, thread_name_prefix="verify") as pool:
             answers = {
@@ -148,9 +152,10 @@ class Comparer:
 def stored_candles(
     symbols: Sequence[str], start: datetime | None, end: datetime | None, timeframe: Timeframe
 ) -> Callable[[Session], Ranges]:
-    """What finds the candles of some symbols, or of all, that open in a range; by default from the first on.
+    """Returns a function that finds the range of candles to compare of each symbol; no symbols means all.
 
-    It raises `UsageError` for a symbol that is not stored, and for a store without candles.
+    No start means from the symbol's first candle. The function raises `UsageError` for a symbol that is not stored,
+    and for a store without candles.
     """
 
     def find(session: Session) -> Ranges:
@@ -169,7 +174,7 @@ def stored_candles(
 
 
 def require_native(timeframe: Timeframe) -> Timeframe:
-    """The exchange's own timeframe to compare with. Raises `UsageError` if there is none."""
+    """Returns the exchange's own timeframe to compare with. Raises `UsageError` if there is none."""
     native = native_timeframe(timeframe)
     if native is None:
         raise UsageError(
@@ -180,7 +185,7 @@ def require_native(timeframe: Timeframe) -> Timeframe:
 
 
 def _verifiable(session: Session, wanted: Ranges, timeframe: Timeframe, native: Timeframe) -> tuple[Ranges, Ranges]:
-    """Where candles can be compared, and where the exchange's own have to be asked for first."""
+    """Returns the ranges that can be compared, and those whose candles have to be fetched from the exchange first."""
     flat = [(symbol, span) for symbol, spans in wanted.items() for span in spans]
     rows = session.run(
         "comparison/verifiable_ranges",
@@ -214,7 +219,7 @@ def _compare(
 def _count_uncompared(
     session: Session, symbol: str, spans: Sequence[TimeRange], timeframe: Timeframe, native: Timeframe
 ) -> int:
-    """How many closed candles of stored minutes open where nothing can be compared."""
+    """Returns how many closed candles with stored minutes open in ranges that cannot be compared."""
     if not spans:
         return 0
     rows = session.run(
@@ -256,6 +261,6 @@ def _grid_offset(session: Session, symbol: str, native: Timeframe) -> timedelta:
 
 
 def _lists(ranges: Sequence[TimeRange]) -> dict[str, Any]:
-    """Ranges as the parallel lists and the bounds that SQL takes."""
+    """Returns ranges as the parallel lists and the bounds that the SQL statements take."""
     starts, ends = [span.start for span in ranges], [span.end for span in ranges]
     return {"starts": starts, "ends": ends, "first": min(starts), "last": max(ends)}

@@ -1,4 +1,4 @@
-"""What is stored, at a glance: symbol by symbol, and month by month or day by day."""
+"""An overview of the stored candles: for each symbol, and for each month or day."""
 
 from __future__ import annotations
 
@@ -25,18 +25,18 @@ _NO_SYMBOLS: list[str] = []
 
 
 def read_overview(store: Store) -> pa.Table:
-    """What is stored of each symbol; see ``sql/read/symbol_overview.sql``. A store that is not there has no rows."""
+    """Returns one row per stored symbol (see ``sql/read/symbol_overview.sql``); no rows if there is no store."""
     if not store.exists:
         return pa.table({"symbol": pa.array([], pa.string())})
     return store.query("read/symbol_overview")
 
 
 def map_coverage(store: Store, span: TimeRange, step: Step) -> pa.Table:
-    """How complete each symbol is in each month or day (UTC) of a range, with the reasons of what is absent.
+    """Returns how complete each symbol is in each month or day (UTC) of a range, and why minutes are absent.
 
-    Beyond a symbol's first and last candle a minute counts as ``not_downloaded`` until a conclusive request
-    covers it; then nothing is to be expected there and it counts as nothing. A cell without any minute to
-    count is left out. See ``sql/read/coverage_cells.sql`` for the columns.
+    A minute before a symbol's first candle or after its last one counts as ``not_downloaded`` until a conclusive
+    request covers it; after that it is not counted, because no candle is expected there. A cell without any counted
+    minute is left out. See ``sql/read/coverage_cells.sql`` for the columns.
     """
     with store.reading() as session:
         absences = pa.concat_tables([_gaps(session, span), _never_asked(session, span)])
@@ -50,7 +50,7 @@ def _gaps(session: Session, span: TimeRange) -> pa.Table:
 
 
 def _never_asked(session: Session, span: TimeRange) -> pa.Table:
-    """What nobody has asked for before each symbol's first candle and after its last."""
+    """Returns the ranges before each symbol's first candle and after its last one that no conclusive request covers."""
     edges = [
         (symbol, *edge)
         for symbol, first, last in session.run("read/symbol_spans")

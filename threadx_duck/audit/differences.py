@@ -1,4 +1,4 @@
-"""Compares two stores: which months differ, by fingerprint, and in these which ranges and values."""
+"""Compares two stores: finds the months whose fingerprints differ, and the ranges and values that differ in them."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class DifferingRange:
-    """A run of minutes that only one store has, or that both have with different values."""
+    """A run of minutes that only one store has, or whose values differ between the stores."""
 
     symbol: str
     range_start: datetime
@@ -32,7 +32,7 @@ class DifferingRange:
 
 @dataclass(frozen=True)
 class DifferingValue:
-    """A value of a minute that both stores have."""
+    """A value that differs, of a minute that both stores have."""
 
     symbol: str
     open_time: datetime
@@ -43,7 +43,7 @@ class DifferingValue:
 
 @dataclass
 class Differences:
-    """What differs between two stores; ``here`` and ``there`` are their fingerprints."""
+    """The differences between two stores; ``here`` and ``there`` are their fingerprints."""
 
     here: Fingerprint
     there: Fingerprint
@@ -58,9 +58,9 @@ def compare_stores(
     start: datetime | None = None,
     end: datetime | None = None,
 ) -> Differences:
-    """Compares the candles of a store with those of another, a file or a lake; neither is written to.
+    """Compares the candles of a store with those of another store, a file or a lake. Writes to neither.
 
-    Raises `UsageError` if both are one file or a symbol is in neither, `StoreError` if either cannot be
+    Raises `UsageError` if both are the same store or a symbol is in neither, `StoreError` if one of them cannot be
     read or holds another market.
     """
     store, there = Store(settings), Store(with_database(settings, str(other)))
@@ -92,14 +92,14 @@ def compare_stores(
 
 
 def is_same(store: Store, other: Store) -> bool:
-    """Whether two stores are one: the same file under any name, or the same catalog by its address."""
+    """Whether two stores are the same: one file, under whatever names, or one catalog address."""
     if isinstance(store.address, Path) and isinstance(other.address, Path):
         return store.exists and other.exists and other.address.samefile(store.address)
     return store.address == other.address
 
 
 def _differing_months(here: Fingerprint, there: Fingerprint) -> list[tuple[str, TimeRange]]:
-    """The symbols and months whose fingerprints differ; neighbouring months as one range."""
+    """Returns the symbols and months whose fingerprints differ; adjacent months are joined into one range."""
     differing = sorted({(month.symbol, month.month) for month in set(here.months) ^ set(there.months)})
     spans: dict[str, list[TimeRange]] = {}
     for symbol, month in differing:

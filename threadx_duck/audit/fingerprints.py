@@ -1,7 +1,7 @@
-"""Fingerprints of stored candles: equal for equal values on any machine, version and order of storage.
+"""Fingerprints of stored candles: equal values have equal fingerprints on any machine, version and storage order.
 
-A fingerprint of one symbol and calendar month (UTC) is the SHA-256 of these bytes, the candles being in
-the order of their open times:
+The fingerprint of one symbol and calendar month (UTC) is the SHA-256 of the following bytes. The candles are sorted
+by open time:
 
 1. for each of the columns ``open_time, open, high, low, close, volume, quote_volume, trade_count,
    taker_buy_volume, taker_buy_quote_volume`` in turn, the values of all candles, 8 bytes each, little-endian:
@@ -9,10 +9,10 @@ the order of their open times:
    the others as IEEE 754 doubles; minus zero is written as zero, an unknown value as eight zero bytes,
    any NaN as ``00 00 00 00 00 00 f8 7f``;
 2. for each of the columns ``quote_volume, trade_count, taker_buy_volume, taker_buy_quote_volume`` in turn,
-   one byte a candle: 1 if the value is known, 0 if not.
+   one byte per candle: 1 if the value is known, 0 if not.
 
-The fingerprint of a whole store is the SHA-256 of the lines ``SYMBOL MONTH CANDLES SHA256`` in UTF-8, each
-ended by a line feed, by symbol and month. Which request brought a candle is no part of it.
+The fingerprint of a whole store is the SHA-256 of the lines ``SYMBOL MONTH CANDLES SHA256`` in UTF-8, sorted by
+symbol and month; each line ends with a line feed. It does not depend on which request delivered a candle.
 """
 
 from __future__ import annotations
@@ -42,13 +42,13 @@ _COLUMNS = ("open_time", *(field.name for field in VALUE_FIELDS))
 _MAYBE_UNKNOWN = ("quote_volume", "trade_count", "taker_buy_volume", "taker_buy_quote_volume")
 _NAN = pa.scalar(float("nan"))
 
-# Months that wait to be hashed while the next year is read.
+# How many months may wait to be hashed while the next year is read.
 _MOST_WAITING = 12
 
 
 @dataclass(frozen=True)
 class MonthFingerprint:
-    """The candles of one symbol and month: ``month`` is text such as ``2024-01``, ``sha256`` hexadecimal."""
+    """The fingerprint of one symbol and month: ``month`` is text such as ``2024-01``, ``sha256`` is hexadecimal."""
 
     symbol: str
     month: str
@@ -58,13 +58,13 @@ class MonthFingerprint:
 
 @dataclass(frozen=True)
 class Fingerprint:
-    """The fingerprints of months, by symbol and month."""
+    """The fingerprints of all months, sorted by symbol and month."""
 
     months: tuple[MonthFingerprint, ...]
 
     @property
     def sha256(self) -> str:
-        """The fingerprint of all of them."""
+        """The fingerprint of all months together, in hexadecimal."""
         lines = (f"{month.symbol} {month.month} {month.candles} {month.sha256}\n" for month in self.months)
         return hashlib.sha256("".join(lines).encode()).hexdigest()
 
@@ -77,10 +77,10 @@ def compute_fingerprint(
     *,
     missing_ok: bool = False,
 ) -> Fingerprint:
-    """The fingerprint of some symbols, or of all, and of the candles that open in ``[start, end)`` only.
+    """Returns the fingerprint of the candles of some symbols, or of all, that open in ``[start, end)``.
 
-    Reads a year of a symbol at a time. Raises `UsageError` for a symbol that is not stored, unless ``missing_ok``;
-    `StoreError`.
+    Reads one year of one symbol at a time. Raises `StoreError`, and `UsageError` for a symbol that is not stored,
+    unless ``missing_ok``.
     """
     symbols = store.named(symbols)
     with store.reading() as session, ThreadPoolExecutor(1, thread_name_prefix="hash") as pool:
@@ -105,7 +105,10 @@ def compute_fingerprint(
 
 
 def _spans(session: Session, symbols: Sequence[str]) -> list[tuple[Any, ...]]:
-    """The first and last minute of the stored ones of some symbols, or of all; of some without reading the others."""
+    """Returns symbol, first and last minute of each given symbol that is stored; of all if none is given.
+
+    If symbols are given, the others are not read.
+    """
     if not symbols:
         return session.run("read/symbol_spans")
     rows = [(symbol, *session.run("read/symbol_span", symbol=symbol)[0]) for symbol in dict.fromkeys(symbols)]
@@ -113,7 +116,7 @@ def _spans(session: Session, symbols: Sequence[str]) -> list[tuple[Any, ...]]:
 
 
 def hash_candles(candles: pa.Table) -> str:
-    """The SHA-256 of the values of candles, as this module describes; in hexadecimal."""
+    """Returns the SHA-256 of the candles' values, as this module's docstring defines it, in hexadecimal."""
     candles = _sorted(candles.select(_COLUMNS))
     digest = hashlib.sha256()
     for name in _COLUMNS:
@@ -124,12 +127,12 @@ def hash_candles(candles: pa.Table) -> str:
 
 
 def month_range(month: str) -> TimeRange:
-    """The range of a month such as ``2024-01``."""
+    """Returns the range of a month such as ``2024-01``."""
     return month_of(datetime.strptime(month, "%Y-%m"))  # noqa: DTZ007 - naive means UTC
 
 
 def _months(session: Session, symbol: str, span: TimeRange) -> Iterator[tuple[str, pa.Table]]:
-    """The candles of each month of a range that has any, read a calendar year at a time."""
+    """Yields each month of a range that has candles, with its candles. Reads one calendar year at a time."""
     start = span.start
     while start < span.end:
         end = min(datetime(start.year + 1, 1, 1), span.end)
@@ -155,12 +158,12 @@ def _sorted(candles: pa.Table) -> pa.Table:
 
 
 def _value_bytes(values: pa.Array) -> memoryview | bytes:
-    """The values of one column as 8 bytes each, little-endian."""
+    """Returns the values of one column as 8 bytes each, little-endian."""
     if not pa.types.is_floating(values.type):
         return _buffer(pc.fill_null(pc.cast(values, pa.int64()), 0), 8)
-    # Adding zero makes minus zero zero and leaves every other number as it is.
+    # Adding zero turns minus zero into zero and does not change any other number.
     values = pc.add(pc.fill_null(values, 0.0) if values.null_count else values, 0.0)
-    # A sum that is a number has no NaN in it.
+    # If the sum is a number, no value is NaN.
     if math.isnan(pc.sum(values).as_py() or 0.0):
         values = pc.if_else(pc.is_nan(values), _NAN, values)
     return _buffer(values, 8)

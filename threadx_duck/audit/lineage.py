@@ -1,4 +1,4 @@
-"""Where candles come from: the evidence behind one candle, and what later answers changed."""
+"""Shows where candles come from: the evidence of one candle, and the values that later answers changed."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ Row = dict[str, Any]
 
 @dataclass(frozen=True)
 class Explanation:
-    """What is known of one candle, and how.
+    """Everything that is known about one candle, and the evidence for it.
 
-    ``candle`` are its values, None if it is absent; ``minutes`` the stored minutes in it; ``absent`` the
-    runs without minutes, each with its reason: one of the view ``gaps``, or ``before_first_candle`` or
-    ``after_last_candle`` of the symbol. ``requests`` are all that speak of its minutes, with the number of
-    stored ones they brought; ``native`` is the exchange's own candle, if it was asked for.
+    ``candle`` holds its values, None if it is absent. ``minutes`` are the stored minutes in it; ``absent`` are the
+    runs without minutes, each with its reason: one of the reasons of the view ``gaps``, or ``before_first_candle``
+    or ``after_last_candle`` of the symbol. ``requests`` are all requests that cover its minutes, with the number of
+    stored minutes that each delivered. ``native`` is the exchange's own candle, if it was requested.
     """
 
     symbol: str
@@ -46,7 +46,7 @@ class Explanation:
 
 
 def explain_candle(store: Store, symbol: str, moment: datetime, timeframe: Timeframe = ONE_MINUTE) -> Explanation:
-    """The evidence behind the candle in which a moment lies. Raises `UsageError` if the symbol is not stored."""
+    """Returns the evidence of the candle that contains a moment. Raises `UsageError` if the symbol is not stored."""
     (symbol,) = store.named([symbol])
     with store.reading() as session:
         first, last = _span(session, symbol)
@@ -74,14 +74,14 @@ def explain_candle(store: Store, symbol: str, moment: datetime, timeframe: Timef
 
 
 def list_revisions(store: Store, symbols: Sequence[str], start: datetime | None, end: datetime | None) -> list[Row]:
-    """What later answers changed in a range, or would have changed, value by value. Raises `StoreError`."""
+    """Returns each value in a range that a later answer changed, or would have changed. Raises `StoreError`."""
     chosen = store.named(symbols)
     with store.reading() as session:
         return _revisions(session, chosen, TimeRange.of(start, end))
 
 
 def _requests(rows: pa.Table) -> list[Row]:
-    """The requests without the passwords that earlier versions kept in their addresses."""
+    """Returns the requests without the passwords that earlier versions stored in the URLs."""
     return [row | {"url": row["url"] and without_user(row["url"])} for row in rows.to_pylist()]
 
 
@@ -94,7 +94,7 @@ def _revisions(session: Session, symbols: Sequence[str], span: TimeRange) -> lis
 
 
 def _span(session: Session, symbol: str) -> tuple[datetime, datetime]:
-    """From the first stored candle of a symbol to the end of the last."""
+    """Returns the start of a symbol's first stored candle and the end of its last one."""
     spans = {name: (first, last + MINUTE) for name, first, last in session.run("read/symbol_spans")}
     if symbol not in spans:
         raise not_stored([symbol], spans)

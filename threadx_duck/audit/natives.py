@@ -1,7 +1,7 @@
-"""The exchange's own candles of higher timeframes: which ones serve a comparison, and how they are kept.
+"""The exchange's own candles of higher timeframes: which of them can be compared, and how they are stored.
 
-They are asked over REST, stored in ``native_candles`` with a ledger row each, and read only to be
-compared with what is derived from minutes.
+They are fetched over REST and stored in ``native_candles``, each request with a ledger row. They are read only to
+compare them with the candles that are derived from minutes.
 """
 
 from __future__ import annotations
@@ -27,19 +27,19 @@ if TYPE_CHECKING:
     from threadx_duck.ledger.page import Page
     from threadx_duck.storage.store import Session, Store
 
-# Pages of one symbol on their way at once; the source bounds those of all symbols together.
+# How many pages of one symbol may be in flight at once; the source limits the number for all symbols together.
 _LOOKAHEAD = 8
 
-# The exchange lays its 3d candles from each symbol's listing day on, so they fit no grid but their own.
+# The exchange counts 3d candles from each symbol's listing day, so each symbol has a grid of its own.
 _OWN_GRID = "3d"
 
 _MICROSECOND = timedelta(microseconds=1)
 
 
 def native_timeframe(timeframe: Timeframe) -> Timeframe | None:
-    """The exchange's own timeframe to compare with: the same, or the largest one that divides it.
+    """Returns the exchange's own timeframe to compare with: the same one, or the largest one that divides it.
 
-    None if only its minutes divide it, which are what is stored.
+    Returns None if only 1m divides it, because the stored minutes cannot be compared with themselves.
     """
     if timeframe == ONE_MINUTE:
         return None
@@ -55,22 +55,22 @@ def native_timeframe(timeframe: Timeframe) -> Timeframe | None:
 
 
 def has_own_grid(timeframe: Timeframe) -> bool:
-    """Whether the exchange opens candles of this timeframe on days that differ between symbols."""
+    """Whether the days on which the exchange opens candles of this timeframe differ between symbols."""
     return timeframe.label == _OWN_GRID
 
 
 def grid_of(timeframe: Timeframe) -> str:
-    """The distance between the instants at which a candle of this timeframe may open, as text of an interval."""
+    """Returns the distance between the times at which a candle of this timeframe may open, as an SQL interval."""
     return "1 day" if has_own_grid(timeframe) else timeframe.width
 
 
 def fetch_candles(
     rest: RestSource, symbol: str, timeframe: Timeframe, ranges: Sequence[TimeRange]
 ) -> list[OpenRequest]:
-    """Asks the exchange for the candles that open in some ranges, in as few requests as they allow.
+    """Fetches the exchange's candles that open in some ranges, in as few requests as possible.
 
-    Ranges that one page holds together become one. Raises `DownloadError`, also for candles that cannot be
-    of this timeframe: nothing of theirs is returned.
+    Ranges that fit into one page are joined. Raises `DownloadError`, also for candles that cannot be of this
+    timeframe; nothing is returned then.
     """
     requests: list[OpenRequest] = []
     for wanted in join_ranges(ranges, timeframe.step * PAGE_CANDLES):
@@ -84,7 +84,7 @@ def fetch_candles(
 
 
 def _require_grid(page: Page, timeframe: Timeframe) -> None:
-    """Raises `BadResponseError` for an answer with candles that open where none of this timeframe does."""
+    """Raises `BadResponseError` if candles of an answer open at times at which this timeframe has none."""
     opens = page.candles["open_time"]
     off_grid = opens.filter(pc.invert(_are_on_grid(opens, timeframe)))
     unfloored = 0 if timeframe == ONE_MINUTE else pc.sum(pc.equal(page.rejected["reason"], "off_grid")).as_py() or 0
@@ -112,9 +112,9 @@ def _are_on_grid(opens: pa.ChunkedArray, timeframe: Timeframe) -> pa.ChunkedArra
 
 
 def store_natives(store: Store, requests: Sequence[OpenRequest]) -> None:
-    """Commits native candles with their ledger rows; the latest answer stands.
+    """Commits native candles with their ledger rows; the latest answer replaces earlier ones.
 
-    Rejected rows are kept without a minute: what is wrong with an hour says nothing of its first minute.
+    Rejected rows are stored without a minute, because a fault of an hour says nothing about its first minute.
     """
     batches = make_batches(requests)
     store.change(symbols_of(batches), lambda session: _replace_natives(session, batches))

@@ -1,7 +1,7 @@
-"""Verifies derived candles against the exchange's own, finds what explains a difference, and repairs it.
+"""Verifies derived candles against the exchange's own candles, finds the cause of each difference, and repairs it.
 
-A difference is followed from the verified timeframe down to days, hours and minutes, as far as the
-exchange's narrower candles differ as well. A repair asks both sides again and compares once more.
+A difference is traced from the verified timeframe down to days, hours and minutes, as far as the exchange's
+narrower candles differ as well. A repair fetches both sides again and compares once more.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 _LEVELS = (TIMEFRAMES["1d"], TIMEFRAMES["1h"])
 
-# Without a repair, differences that take more requests than these to follow are not followed further.
+# Without a repair, differences are not traced further if that takes more requests than this.
 _MOST_PAGES = 100
 
 Status = Literal["found", "repaired", "remains"]
@@ -41,9 +41,9 @@ Status = Literal["found", "repaired", "remains"]
 
 @dataclass(frozen=True)
 class Cause:
-    """The narrowest range that explains mismatches, and what is known of it.
+    """The narrowest range that explains mismatches, and a note on it.
 
-    ``timeframe`` is the narrowest at which something differs: ``1m`` if stored minutes do. ``status`` is
+    ``timeframe`` is the narrowest timeframe with a difference: ``1m`` if stored minutes differ. ``status`` is
     ``found``, or after a repair ``repaired`` or ``remains``.
     """
 
@@ -57,11 +57,11 @@ class Cause:
 
 @dataclass
 class Verification:
-    """What a comparison found: ``matching`` of ``compared`` candles equal the exchange's own.
+    """The result of a verification: ``matching`` of ``compared`` candles equal the exchange's own.
 
-    ``uncompared`` counts the closed candles of the range that could not be compared, because minutes of
-    theirs are neither stored nor known to be absent. ``failed`` maps symbols that could not be asked for
-    to the reason; their candles are in none of these numbers.
+    ``uncompared`` is the number of closed candles in the range that could not be compared, because some of their
+    minutes are neither stored nor known to be absent. ``failed`` maps each symbol whose candles could not be fetched
+    to the error; the numbers do not include its candles.
     """
 
     timeframe: str
@@ -82,13 +82,12 @@ def verify_ranges(
     repair: bool = False,
     counts: dict[str, Comparison] | None = None,
 ) -> Verification:
-    """Compares the candles that open in some ranges of each symbol, if their minutes are stored or known absent.
+    """Compares the candles that open in the given ranges, if their minutes are stored or known to be absent.
 
-    ``repair`` asks again for both sides of what differs; ``counts`` takes what was found of each symbol
-    before that. A symbol that cannot be asked for is reported
-    and does not stop the others. Raises `UsageError` for a timeframe that nothing of the exchange's can
-    be compared with, `DownloadError` if the exchange refuses all requests, `StoreError` if the store cannot
-    be used; what was stored before stays.
+    ``repair`` fetches both sides of each difference again. ``counts`` receives each symbol's comparison before any
+    repair. A symbol whose candles cannot be fetched is reported and does not stop the others. Raises `UsageError`
+    for a timeframe that cannot be compared with any of the exchange's, `DownloadError` if the exchange refuses all
+    requests, `StoreError` if the store cannot be used; everything stored before remains.
     """
     result = Verification(timeframe.label)
     comparer.failed.clear()
@@ -114,16 +113,17 @@ def verify_ranges(
 
 
 def candle_range(timeframe: Timeframe, open_time: datetime) -> TimeRange:
-    """The minutes of a candle, given when it opens."""
+    """Returns the range of the candle that opens at a time."""
     if timeframe.minutes is None:
         return month_of(open_time)
     return TimeRange(open_time, open_time + timeframe.step)
 
 
 class _Finding(NamedTuple):
-    """A range that explains a mismatch: ``timeframe`` differs in it, ``narrower`` does not.
+    """A range that explains a mismatch: candles of ``timeframe`` differ in it, those of ``narrower`` do not.
 
-    ``minutes`` says how many stored minutes differ, if any do; without either it was not followed further.
+    ``minutes`` counts the stored minutes that differ, if any do. If both are None, the difference was not traced
+    further.
     """
 
     span: TimeRange
@@ -133,7 +133,7 @@ class _Finding(NamedTuple):
 
 
 class _Inquiry:
-    """Follows the mismatches of one symbol to their causes, and repairs them if asked to."""
+    """Traces the mismatches of one symbol to their causes, and repairs them if ``repair`` is set."""
 
     def __init__(self, store: Store, comparer: Comparer, symbol: str, timeframe: Timeframe, *, repair: bool) -> None:
         self._store = store
@@ -143,11 +143,11 @@ class _Inquiry:
         self._native = require_native(timeframe)
         self._repair = repair
         self._findings: list[_Finding] = []
-        self._restated: set[datetime] = set()
+        self._answer_changed: set[datetime] = set()
         self.causes: list[Cause] = []
 
     def run(self, found: Comparison) -> Comparison:
-        """Finds the causes; returns what still differs."""
+        """Finds the causes; returns the candles that still differ."""
         candles = self._ranges(found)
         before = self._asked_at(candles)
         if self._repair:
@@ -163,12 +163,12 @@ class _Inquiry:
     def _ask_theirs_again(
         self, found: Comparison, candles: list[TimeRange], before: dict[datetime, AskedAt]
     ) -> Comparison:
-        """Replaces the exchange's candles by what it answers now; returns what still differs."""
+        """Replaces the exchange's candles by those of a new answer; returns the candles that still differ."""
         self._comparer.ask_again(self._symbol, self._timeframe, candles)
         remaining = self._compare(candles, self._timeframe)
         after, still = self._asked_at(candles), set(remaining.opens)
         earlier = {(mismatch.open_time, mismatch.field): mismatch.theirs for mismatch in found.mismatches}
-        self._restated = {
+        self._answer_changed = {
             mismatch.open_time
             for mismatch in remaining.mismatches
             if earlier.get((mismatch.open_time, mismatch.field), mismatch.theirs) != mismatch.theirs
@@ -183,7 +183,7 @@ class _Inquiry:
         return remaining
 
     def _follow(self, ranges: list[TimeRange]) -> None:
-        """From the differing candles to narrower ones that differ as well, at last to minutes."""
+        """Traces differing candles to the narrower candles that differ as well, down to minutes."""
         timeframe = self._timeframe
         for level in (level for level in _LEVELS if _divides(level, self._timeframe)):
             if not self._repair and _pages(ranges, level) > _MOST_PAGES:
@@ -208,7 +208,7 @@ class _Inquiry:
         self._findings += [_Finding(run.span, ONE_MINUTE, minutes=run) for run in runs]
 
     def _ask_ours_again(self, ranges: list[TimeRange]) -> list[DifferingMinutes]:
-        """Asks for minutes again, and stores them in a repair; returns the runs that differed from the stored ones."""
+        """Fetches minutes again and, in a repair, stores them; returns the runs that differed from the stored ones."""
         requests = self._comparer.fetch_minutes(self._symbol, ranges)
         differing = self._comparer.differing_minutes(self._symbol, requests, ranges)
         if self._repair:
@@ -216,7 +216,7 @@ class _Inquiry:
         return differing
 
     def _conclude(self, candles: list[TimeRange], still: list[datetime], before: dict[datetime, AskedAt]) -> None:
-        """Turns findings into causes, once it is known what still differs."""
+        """Turns the findings into causes, once the candles that still differ are known."""
         after, left = self._asked_at(candles), set(still)
         starts = [candle.start for candle in candles]
         for finding in sorted(self._findings, key=lambda finding: finding.span):
@@ -227,7 +227,7 @@ class _Inquiry:
 
     def _note(self, finding: _Finding, opened: datetime, before: AskedAt, after: AskedAt, status: Status) -> str:
         theirs = f"its answer for {self._native.label} of {_when(after.theirs)}"
-        if opened in self._restated:
+        if opened in self._answer_changed:
             theirs += f", another than that of {_when(before.theirs)},"
         if finding.minutes is not None:
             what = _say(finding.minutes, before.ours)
@@ -269,19 +269,19 @@ def _divides(level: Timeframe, timeframe: Timeframe) -> bool:
 
 
 def _pages(ranges: list[TimeRange], level: Timeframe) -> int:
-    """About how many requests it takes to ask for some ranges."""
+    """Returns about how many requests the ranges take."""
     page = level.step * PAGE_CANDLES
     return sum(-(-(span.end - span.start) // page) for span in join_ranges(ranges, page))
 
 
 def _holds_any(span: TimeRange, inner: list[TimeRange]) -> bool:
-    """Whether any of some sorted ranges lies in part within a range."""
+    """Whether any of the sorted ranges ``inner`` overlaps a range."""
     following = bisect_left(inner, span.end, key=lambda other: other.start)
     return following > 0 and inner[following - 1].end > span.start
 
 
 def _say(run: DifferingMinutes, asked: datetime | None) -> str:
-    """What is the matter with a run of minutes."""
+    """Returns text that says how a run of minutes differs."""
     said = [
         (run.differing, "differing minute", f", stored since {_when(asked)}"),
         (run.only_answered, "minute", " not stored"),

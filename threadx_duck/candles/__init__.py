@@ -1,1 +1,1 @@
-"""Candles as Arrow tables, and the words of time: minutes, ranges, timeframes."""
+"""Candles as Arrow tables, and their times: minutes, ranges, timeframes."""

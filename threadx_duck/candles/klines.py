@@ -1,7 +1,7 @@
-"""Candles as Arrow tables: their columns, and how the exchange's rows become them.
+"""Candles as Arrow tables: their columns, and the conversion of the exchange's rows.
 
-A table of candles has the columns of `CANDLE_SCHEMA`: ``open_time`` is a timestamp in microseconds
-holding naive UTC, prices are in the quote asset, ``volume`` in the base asset.
+A table of candles has the columns of `CANDLE_SCHEMA`: ``open_time`` is a timestamp in microseconds,
+naive UTC; prices are in the quote asset, ``volume`` is in the base asset.
 """
 
 from __future__ import annotations
@@ -38,9 +38,9 @@ REJECTED_SCHEMA: pa.Schema = pa.schema(
     [("symbol", pa.string()), ("minute", pa.timestamp("us")), ("raw", pa.string()), ("reason", pa.string())]
 )
 
-# Positions in the exchange's row of 12 (binance-spot-api-docs, rest-api.md, klines): close_time and the
-# unused last column are never read, because neither is reliable. A row of another length is read where a time
-# stands in the place of close_time: cells were added or left out behind those that are read.
+# Positions in the exchange's row of 12 cells (binance-spot-api-docs, rest-api.md, klines). The values of close_time
+# and of the unused last column are never stored, because neither is reliable. A row of another length is read if it
+# has a time in the place of close_time: then only cells after those that are read were added or left out.
 _POSITIONS = {
     "open": 1,
     "high": 2,
@@ -56,38 +56,39 @@ _ROW_LENGTH = 12
 _LEAST_LENGTH = max(_POSITIONS.values()) + 1
 _CLOSE_TIME = 6
 
-# The reason of a row that is rejected because it cannot even be parsed.
+# The reason for rejecting a row that cannot be parsed.
 UNREADABLE = "unreadable"
 OFF_GRID = "off_grid"
 
-# A few impossible candles may be all that a short answer holds; so many in most of a longer one are a misreading.
+# A short answer may contain only impossible candles. In an answer of at least this many rows, a majority of them
+# means that the columns were misread.
 _ENOUGH_ROWS = 10
 
-# Spot times are milliseconds, or microseconds in archive files from 2025 on; 1e14 ms is the year 5138.
+# Spot times are in milliseconds, in archive files from 2025 on in microseconds. 1e14 ms is in the year 5138.
 _MICROSECONDS_FROM = integer(100_000_000_000_000)
 _LAST_MICROSECOND = integer(253_402_300_799_999_999)  # 9999-12-31, the last year Python's datetime holds
 _MINUTE = integer(60_000_000)
 _LONGEST_CANDLE = integer(32 * 24 * 60 * 60 * 1_000_000)  # a month, in the smaller of the two units
 _THOUSAND = integer(1_000)
 _ZERO = integer(0)
-# Far above any minute of any market. The sum of as many trades as this a minute fits into 64 bits for 17,000 years,
-# and no sum or product of two such amounts or prices leaves a double. `sql/checks/impossible_size.sql` has both, too.
+# Far above any minute of any market. The sum of this many trades per minute fits into 64 bits for 17,000 years, and
+# no sum or product of two such amounts or prices overflows a double. `sql/checks/impossible_size.sql` repeats both.
 _MOST_TRADES = integer(1_000_000_000)
 _MOST = pc.cast(text("1e30"), pa.float64())
 _UNKNOWN = null(pa.int64())
 
 
 class Klines(NamedTuple):
-    """What the exchange's rows hold: ``candles`` on the minute grid, and the ``rejected`` rest."""
+    """The content of the exchange's rows: ``candles`` on the minute grid, and ``rejected`` rows."""
 
     candles: pa.Table
     rejected: pa.Table
 
 
 def read_kline_rows(symbol: str, rows: Sequence[Any]) -> Klines:
-    """The candles of one REST answer, in its order.
+    """Returns the candles of one REST answer, in its order.
 
-    Numbers may stand where the exchange writes texts. A row that is unreadable, off the minute grid, or breaks an
+    Accepts numbers where the exchange writes texts. A row that is unreadable, off the minute grid, or breaks an
     invariant of candles is rejected with its reason, never repaired.
     """
     try:
@@ -102,8 +103,8 @@ def split_klines(
 ) -> Klines:
     """Splits parsed rows into candles and rejected rows.
 
-    ``columns`` holds ``open_time`` as the exchange's integers, or as microseconds where their ``unit_told`` already,
-    and the value columns; ``raw`` gives the received text of the rows at some positions, for the evidence.
+    ``columns`` has the value columns and ``open_time``: the exchange's integers, or microseconds if ``unit_told`` is
+    set. ``raw`` returns the received text of the rows at given positions, for the evidence.
     """
     micros = _within_calendar(columns["open_time"]) if unit_told else _to_microseconds(columns["open_time"])
     reasons = _reasons(micros, columns)
@@ -129,10 +130,11 @@ def split_klines(
 
 
 def require_mostly_candles(klines: Klines, what: str) -> None:
-    """Raises `BadResponseError` for an answer that is not understood: it must prove nothing.
+    """Raises `BadResponseError` for an answer that cannot be understood, because it must not count as evidence.
 
-    That is one with more rows that cannot be read than rows that can, or with more impossible candles than
-    possible ones: its columns mean something else. Rows off the minute grid are the exchange's own (2017-12, 2018-02).
+    That is an answer with more unreadable than readable rows, or with at least ten rows of which most are unreadable
+    or impossible: its columns mean something else. Rows off the minute grid do not count, because the exchange itself
+    has published some (2017-12, 2018-02).
     """
     reasons = klines.rejected["reason"]
     unreadable = pc.sum(pc.equal(reasons, text(UNREADABLE))).as_py() or 0
@@ -148,20 +150,21 @@ def require_mostly_candles(klines: Klines, what: str) -> None:
 
 
 def typed(column: str, value: float | None) -> float | int | None:
-    """A value as its column holds it, where SQL gave all columns as doubles: ``trade_count`` is whole."""
+    """Returns a value from SQL, which is a double, in the type of its column: ``trade_count`` is a whole number."""
     return int(value) if column == "trade_count" and value is not None else value
 
 
 def minutes_of(times: pa.ChunkedArray) -> pa.ChunkedArray:
-    """The minutes that the exchange's integer times lie in; null for what is no time."""
+    """Returns the minutes that contain the exchange's integer times; null for an integer that is not a time."""
     return pc.cast(_floor_minute(_to_microseconds(times)), pa.timestamp("us"))
 
 
 def read_candles(data: Any) -> pa.Table:
-    """Any table of candles in this module's columns: an Arrow table, or whatever exports the Arrow stream interface.
+    """Returns a table of candles with the columns of `CANDLE_SCHEMA`.
 
-    Times with a zone become UTC, naive ones are UTC; ``quote_volume``, ``trade_count`` and the taker
-    columns may be absent. Raises `UsageError` naming the column that is missing or of another type.
+    ``data`` is an Arrow table or any object that exports the Arrow stream interface. Times with a zone are converted
+    to UTC, naive times are taken as UTC. ``quote_volume``, ``trade_count`` and the taker columns may be absent.
+    Raises `UsageError` that names the column that is missing or has another type.
     """
     try:
         table = pa.table(data)
@@ -199,7 +202,7 @@ def require_ascending(open_times: pa.ChunkedArray, what: str) -> None:
 
 
 def in_time_order(candles: pa.Table, what: str) -> pa.Table:
-    """The candles ascending, identical repeats made one. Raises `BadResponseError` for repeats that differ."""
+    """Returns the candles in time order, without duplicates. Raises `BadResponseError` if two of a minute differ."""
     times = candles["open_time"]
     if len(times) < 2 or pc.all(pc.greater(times[1:], times[:-1])).as_py():
         return candles
@@ -217,7 +220,7 @@ def in_time_order(candles: pa.Table, what: str) -> pa.Table:
 
 
 def absent_ranges(candles: pa.Table, within: TimeRange) -> list[TimeRange]:
-    """The parts of a range for which ascending candles hold none."""
+    """Returns the parts of a range without candles; ``candles`` must be in time order."""
     times = candles["open_time"]
     opens = times.filter(pc.and_(pc.greater_equal(times, within.start), pc.less(times, within.end)))
     if len(opens) == within.minutes:
@@ -247,7 +250,7 @@ def _columns_of(rows: Sequence[Any]) -> pa.Table:
 
 
 def _require_same_places(cells: Sequence[Sequence[Any]]) -> None:
-    """Raises `ValueError` unless a row of another length has the cells that are read where they always are."""
+    """Raises `ValueError` unless rows of another length have the cells that are read in their usual places."""
     if len(cells) < _LEAST_LENGTH:
         raise ValueError(f"a row has {len(cells)} columns")
     lasts = pc.subtract(integers(cells[_CLOSE_TIME]), integers(cells[0]))
@@ -256,7 +259,7 @@ def _require_same_places(cells: Sequence[Sequence[Any]]) -> None:
 
 
 def _wholes(values: Sequence[Any]) -> pa.Array:
-    """Whole numbers, or their texts. Raises `ValueError` for anything else."""
+    """Returns whole numbers, given as such or as texts. Raises `ValueError` for anything else."""
     try:
         return integers(values)
     except ValueError:
@@ -265,7 +268,7 @@ def _wholes(values: Sequence[Any]) -> pa.Array:
 
 
 def _decimals(values: Sequence[Any]) -> pa.Array:
-    """Numbers as texts, or as JSON numbers, of which a double holds just what was sent. Raises `ValueError`."""
+    """Returns numbers as doubles, given as texts or as JSON numbers. Raises `ValueError` for anything else."""
     try:
         return pc.cast(texts(values), pa.float64())
     except ValueError:
@@ -275,7 +278,7 @@ def _decimals(values: Sequence[Any]) -> pa.Array:
 
 
 def _read_damaged_rows(symbol: str, rows: Sequence[Any]) -> Klines:
-    """The same for an answer in which some row cannot be read at all: those are told apart one by one."""
+    """Like `read_kline_rows`, for an answer with unreadable rows: reads the rows one by one."""
     good: list[Any] = []
     bad: list[Any] = []
     columns = [_columns_of([])]
@@ -302,7 +305,7 @@ def _read_damaged_rows(symbol: str, rows: Sequence[Any]) -> Klines:
 
 
 def _minute_of(row: Any) -> int | None:
-    """The minute of a damaged row in microseconds, if at least its open time can be read."""
+    """Returns the minute of a damaged row in microseconds; None if its open time cannot be read."""
     try:
         minute: int | None = _floor_minute(_to_microseconds(integers([row[0]])))[0].as_py()
     except (pa.ArrowException, ValueError, TypeError, IndexError, KeyError, OverflowError):
@@ -311,14 +314,14 @@ def _minute_of(row: Any) -> int | None:
 
 
 def _to_microseconds(times: pa.ChunkedArray | pa.Array) -> Any:
-    """The exchange's times as microseconds, each unit told by its magnitude; null if no calendar holds it."""
+    """Returns the exchange's times in microseconds; the magnitude shows their unit. Null before 1970 or after 9999."""
     is_micros = pc.greater_equal(times, _MICROSECONDS_FROM)
     millis = pc.if_else(is_micros, _ZERO, times)
     return _within_calendar(pc.if_else(is_micros, times, pc.multiply(millis, _THOUSAND)))
 
 
 def _within_calendar(micros: Any) -> Any:
-    """Times in microseconds; null for what no calendar holds."""
+    """Returns times in microseconds; null for a time before 1970 or after 9999."""
     is_time = pc.and_(pc.greater_equal(micros, _ZERO), pc.less_equal(micros, _LAST_MICROSECOND))
     return pc.if_else(is_time, micros, _UNKNOWN)
 
@@ -328,9 +331,10 @@ def _floor_minute(micros: Any) -> Any:
 
 
 def _reasons(micros: Any, columns: pa.Table) -> pa.ChunkedArray | pa.Array:
-    """For each row the first invariant it breaks, or null. Values that imports may lack break none if unknown.
+    """Returns for each row the first invariant that it breaks, or null.
 
-    The invariants held in nine million archive rows of BTCUSDT and ETHUSDT.
+    A value that imports may lack breaks none if it is null. Nine million archive rows of BTCUSDT and ETHUSDT
+    break none of the invariants.
     """
     column = {name: columns[name] for name in columns.column_names}
     prices = [column[name] for name in ("open", "high", "low", "close")]

@@ -1,4 +1,4 @@
-"""Ranges of minutes, their arithmetic, and the days, weeks and months of the calendar as ranges."""
+"""Ranges of minutes: their arithmetic, and the days, weeks and months of the calendar as ranges."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class TimeRange(NamedTuple):
 
     @classmethod
     def of(cls, start: datetime | None, end: datetime | None) -> TimeRange:
-        """The range between two ends, either of which may be open: then it reaches as far as there are candles."""
+        """Returns the range from ``start`` to ``end``; None stands for the first or last time of `EVER`."""
         return cls(EVER.start if start is None else start, EVER.end if end is None else end)
 
     @property
@@ -26,12 +26,12 @@ class TimeRange(NamedTuple):
         return (self.end - self.start) // MINUTE
 
 
-# Longer than any store reaches, and within what DuckDB and Python hold.
+# Longer than the candles of any store, and within the limits of DuckDB and Python.
 EVER = TimeRange(EPOCH, datetime(9999, 1, 1))
 
 
 def intersect_ranges(ranges: Iterable[TimeRange], others: Iterable[TimeRange]) -> list[TimeRange]:
-    """What lies in one of the ranges and in one of the others; each sorted and disjoint, as is the result."""
+    """Returns the parts that are in both lists. Both must be sorted and disjoint; so is the result."""
     found: list[TimeRange] = []
     left, right = list(ranges), list(others)
     while left and right:
@@ -44,7 +44,7 @@ def intersect_ranges(ranges: Iterable[TimeRange], others: Iterable[TimeRange]) -
 
 
 def subtract_ranges(ranges: Iterable[TimeRange], others: Iterable[TimeRange]) -> list[TimeRange]:
-    """What lies in one of the ranges and in none of the others; each sorted and disjoint, as is the result."""
+    """Returns the parts of ``ranges`` not in ``others``. Both must be sorted and disjoint; so is the result."""
     left: list[TimeRange] = []
     taken, place = list(others), 0
     for start, end in ranges:
@@ -56,7 +56,7 @@ def subtract_ranges(ranges: Iterable[TimeRange], others: Iterable[TimeRange]) ->
                 left.append(TimeRange(begin, taken[following].start))
             begin = max(begin, taken[following].end)
             following += 1
-        # The last of these may reach into the next range as well.
+        # The last of these may also reach into the next range.
         place = max(place, following - 1)
         if begin < end:
             left.append(TimeRange(begin, end))
@@ -64,7 +64,7 @@ def subtract_ranges(ranges: Iterable[TimeRange], others: Iterable[TimeRange]) ->
 
 
 def join_ranges(ranges: Iterable[TimeRange], reach: timedelta = timedelta()) -> list[TimeRange]:
-    """Sorted ranges with neighbours joined that overlap, touch, or together span no more than ``reach``."""
+    """Returns the ranges sorted; joins neighbours that overlap, touch, or together span at most ``reach``."""
     joined: list[TimeRange] = []
     for wanted in sorted(ranges):
         if joined and (wanted.start <= joined[-1].end or wanted.end - joined[-1].start <= reach):
@@ -77,7 +77,7 @@ def join_ranges(ranges: Iterable[TimeRange], reach: timedelta = timedelta()) -> 
 def split_ranges(
     ranges: Iterable[TimeRange], period_of: Callable[[datetime], TimeRange]
 ) -> dict[TimeRange, list[TimeRange]]:
-    """The parts of sorted ranges by the periods they lie in, such as UTC days or months."""
+    """Splits sorted ranges at the edges of periods, such as UTC days or months. Returns the parts by period."""
     parts: dict[TimeRange, list[TimeRange]] = {}
     for start, end in ranges:
         while start < end:
@@ -89,23 +89,23 @@ def split_ranges(
 
 
 def day_of(moment: datetime) -> TimeRange:
-    """The UTC day a time lies in."""
+    """Returns the UTC day that contains a time."""
     midnight = datetime(moment.year, moment.month, moment.day)
     return TimeRange(midnight, midnight + DAY)
 
 
 def week_of(moment: datetime) -> TimeRange:
-    """The UTC week, from Monday on, that a time lies in."""
+    """Returns the UTC week, starting on Monday, that contains a time."""
     monday = day_of(moment).start - moment.weekday() * DAY
     return TimeRange(monday, monday + 7 * DAY)
 
 
 def month_of(moment: datetime) -> TimeRange:
-    """The UTC month a time lies in."""
+    """Returns the UTC month that contains a time."""
     first = datetime(moment.year, moment.month, 1)
     return TimeRange(first, (first + 31 * DAY).replace(day=1))
 
 
 def week_number(monday: datetime) -> int:
-    """How many weeks have ended when one begins, counted from the first of the calendar."""
+    """Returns how many weeks ended before ``monday``, counted from 0001-01-01."""
     return (monday.toordinal() - datetime.min.toordinal()) // 7

@@ -1,8 +1,8 @@
-"""Why a minute is absent: the reasons of the view gaps, in one order, with what they are called and their colours."""
+"""The reasons why a minute is absent, from the view `gaps`: their order, labels and colours."""
 
 from __future__ import annotations
 
-# In the order in which the view `gaps` asks for them: the first that holds.
+# In the order in which the view `gaps` tests them; the first that holds counts.
 REASONS = ("not_downloaded", "rejected", "outage", "not_published")
 
 LABELS = {
@@ -12,7 +12,7 @@ LABELS = {
     "not_published": "not published by the exchange",
 }
 
-# On a light and on a dark screen.
+# The colours on a light and on a dark screen.
 COLOURS = {
     "not_downloaded": ("#f0b429", "#d99e1c"),
     "rejected": ("#b5179e", "#e05ccb"),

@@ -1,4 +1,4 @@
-"""The one table of timeframes: label, width, the view that holds it, the exchange's own interval."""
+"""The table of timeframes: label, width, view, and the exchange's own interval."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ _UNITS = {"m": ("minutes", 1), "h": ("hours", 60), "d": ("days", 1_440), "w": ("
 class Timeframe:
     """A width of candles.
 
-    ``width`` is the text of a SQL interval; ``minutes`` the number of minutes in one candle, or None
-    for months, whose length varies; ``interval`` the exchange's parameter for its own candles of this
-    width, or None if it publishes none.
+    ``width`` is the text of a SQL interval; ``minutes`` is the number of minutes in one candle, or None
+    for months, whose length varies; ``interval`` is the exchange's parameter for its own candles of this
+    width, or None if it publishes no such candles.
     """
 
     label: str
@@ -28,12 +28,12 @@ class Timeframe:
 
     @property
     def view(self) -> str:
-        """The name of the view of this timeframe; only timeframes in `TIMEFRAMES` have one."""
+        """The name of the view of this timeframe; only timeframes in `TIMEFRAMES` have a view."""
         return f"candles_{self.label}"
 
     @property
     def step(self) -> timedelta:
-        """The longest distance between two neighbouring open times."""
+        """The longest time between the open times of two neighbouring candles."""
         return timedelta(minutes=44_640 if self.minutes is None else self.minutes)
 
 
@@ -47,7 +47,7 @@ def _named(label: str, *, published: bool = True) -> Timeframe:
     return Timeframe(label, f"{match[1]} {unit}", int(match[1]) * minutes, label if published else None)
 
 
-# 3h is ours: the exchange publishes no such interval (binance-spot-api-docs, rest-api.md, klines).
+# Only this package has 3h: the exchange publishes no such interval (binance-spot-api-docs, rest-api.md, klines).
 TIMEFRAMES: dict[str, Timeframe] = {
     label: _named(label, published=label != "3h")
     for label in ["1m", "3m", "5m", "15m", "30m", "1h", "2h", "3h", "4h", "6h", "8h", "12h", "1d", "3d", "1w", "1mo"]
@@ -56,9 +56,9 @@ ONE_MINUTE = TIMEFRAMES["1m"]
 
 
 def parse_timeframe(label: str) -> Timeframe:
-    """The timeframe of a label such as ``3h``: any ``<n>m``, ``<n>h``, ``<n>d``, ``<n>w``, or ``1mo``.
+    """Returns the timeframe of a label such as ``3h``: any ``<n>m``, ``<n>h``, ``<n>d``, ``<n>w``, or ``1mo``.
 
-    Raises `UnknownTimeframeError` for anything else, ``1M`` included: it differs from ``1m`` by case alone.
+    Raises `UnknownTimeframeError` for anything else, even for ``1M``, which differs from ``1m`` only by case.
     """
     if label in TIMEFRAMES:
         return TIMEFRAMES[label]

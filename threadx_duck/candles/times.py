@@ -1,4 +1,4 @@
-"""Times as people write them and as the store holds them: naive ``datetime`` in UTC, on a whole minute."""
+"""Converts times that people write to those of the store: naive ``datetime`` in UTC, on a whole minute."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ _EXPECTED = "Write 2024-01-31 or 2024-01-31T10:30, in UTC or with an offset such
 
 
 def parse_start(value: TimeLike) -> datetime:
-    """The minute that a start names. Raises `UsageError` if it is not a time on a whole minute."""
+    """Returns the time that ``value`` names. Raises `UsageError` if it is not a time on a whole minute."""
     moment, _ = _parse(value)
     return moment
 
 
 def parse_end(value: TimeLike) -> datetime:
-    """The exclusive end that a value names: a plain date includes its day, a time is exclusive.
+    """Returns the exclusive end that ``value`` names: the end of the day for a plain date, else the time itself.
 
     Raises `UsageError` if it is not a time on a whole minute.
     """
@@ -39,7 +39,7 @@ def parse_end(value: TimeLike) -> datetime:
 
 
 def parse_range(start: TimeLike | None, end: TimeLike | None) -> tuple[datetime | None, datetime | None]:
-    """Both ends of a range, either of which may be open. Raises `UsageError` if the end is not after the start."""
+    """Returns start and end of a range; None stays None. Raises `UsageError` if the end is not after the start."""
     first = None if start is None else parse_start(start)
     last = None if end is None else parse_end(end)
     if first is not None and last is not None and last <= first:
@@ -48,17 +48,17 @@ def parse_range(start: TimeLike | None, end: TimeLike | None) -> tuple[datetime 
 
 
 def format_time(moment: datetime) -> str:
-    """``2024-01-01T00:00:00Z`` for a naive time in UTC."""
+    """Returns a naive time in UTC as text, such as ``2024-01-01T00:00:00Z``."""
     return moment.isoformat(timespec="seconds") + "Z"
 
 
 def floor_minute(moment: datetime) -> datetime:
-    """The start of the minute a time lies in."""
+    """Returns the start of the minute that contains a time."""
     return moment.replace(second=0, microsecond=0)
 
 
 def utc_now() -> datetime:
-    """This machine's clock, naive in UTC. The exchange's own clock decides which candles are closed."""
+    """Returns the time of this machine, naive UTC. Only the exchange's clock decides which candles are closed."""
     return datetime.now(UTC).replace(tzinfo=None)
 
 

@@ -1,4 +1,4 @@
-"""The settings of this package: what ``paths.toml`` says, the addresses in it, and the logs that it asks for."""
+"""The settings of this package: the content of ``paths.toml``, its addresses, and the log files."""
 
 from threadx_duck.config.settings import (
     DEFAULT_FILE,

@@ -1,4 +1,4 @@
-"""What names a store: the path of a file, or the address of a lake, which is never shown with its secrets."""
+"""The name of a store: the path of a file, or the address of a lake, which is never shown with its secrets."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ HIDDEN = "***"
 
 _POSTGRES = f"{PREFIX}postgres:"
 _EXAMPLE = f'"{_POSTGRES}dbname=candles host=db.example user=threadx"'
-# libpq's own rules: blanks around "=" may be left out, a value with blanks stands in single quotes.
+# The rules of libpq: blanks around "=" are optional, a value with blanks stands in single quotes.
 _PAIR = re.compile(r"\s*(?P<key>\w+)\s*=\s*(?P<value>'(?:[^'\\]|\\.)*'|(?:[^\s'\\]|\\.)*)(?=\s|$)")
 _SECRET = frozenset({"password", "sslpassword", "oauth_client_secret", "scram_client_key", "scram_server_key"})
-# All that libpq of PostgreSQL 18 knows. Whoever mistypes one may have mistyped that of a password.
+# All keys that libpq of PostgreSQL 18 knows. Other keys are refused: one may be a mistyped `password`.
 _KEYS = _SECRET | {
     "application_name", "channel_binding", "client_encoding", "connect_timeout", "dbname",
     "fallback_application_name", "gssdelegation", "gssencmode", "gsslib", "host", "hostaddr", "keepalives",
@@ -28,10 +28,10 @@ _KEYS = _SECRET | {
     "sslcrl", "sslcrldir", "sslkey", "sslkeylogfile", "sslmode", "sslnegotiation", "sslrootcert", "sslsni",
     "target_session_attrs", "tcp_user_timeout", "user",
 }  # fmt: skip
-# Where DuckDB's extension httpfs can write.
+# Addresses to which DuckDB's extension httpfs can write.
 _STORAGE = re.compile(r"(s3|s3a|s3n|gcs|gs|r2)://[^/?#@:]+(/[^?#@]*)?")
 _PLACE = ("service", "host", "hostaddr", "port", "dbname")
-# Without it the system's own timeout holds, which is minutes long.
+# Without this, the timeout of the operating system applies, which is minutes long.
 _CONNECT_SECONDS = "10"
 
 
@@ -39,15 +39,15 @@ _CONNECT_SECONDS = "10"
 class LakeAddress:
     """A DuckLake whose catalog is in PostgreSQL: how to reach the catalog, and where a new lake keeps its files.
 
-    ``data_path`` is a folder or an address of object storage; DuckLake remembers it, so that it is needed
-    only to make a lake. Secrets are in `secrets` alone: the text and the representation lack them.
+    ``data_path`` is a folder or an address of object storage; DuckLake stores it, so it is needed only to
+    create a lake. Only `secrets`, `password` and `catalog` contain secrets; ``str`` and ``repr`` hide them.
     """
 
     catalog: tuple[tuple[str, str], ...]
     data_path: str = ""
 
     def __eq__(self, other: object) -> bool:
-        """Whether both lead to one catalog, as far as texts tell; who asks and with what password is no matter."""
+        """Equal if both name the same catalog; user and password are ignored."""
         return isinstance(other, LakeAddress) and self._place == other._place
 
     def __hash__(self) -> int:
@@ -59,26 +59,26 @@ class LakeAddress:
 
     @property
     def secrets(self) -> tuple[str, ...]:
-        """The passwords that stand in the address."""
+        """The passwords in the address."""
         return tuple(value for key, value in self.catalog if key in _SECRET and value)
 
     @property
     def password(self) -> str:
-        """PostgreSQL's password, if the address holds it."""
+        """The password for PostgreSQL; empty if the address has none."""
         return dict(self.catalog).get("password", "")
 
     @property
     def connection(self) -> str:
-        """What DuckDB attaches; the password goes another way, because DuckDB shows this text to everybody."""
+        """The text that DuckDB attaches, without the password, because DuckDB shows this text to everybody."""
         pairs = {"connect_timeout": _CONNECT_SECONDS} | {k: v for k, v in self.catalog if k != "password"}
         return f"{_POSTGRES}{_write(pairs.items())}"
 
     def part(self, key: str, default: str) -> str:
-        """One of the connection's parts, such as ``host``, for messages."""
+        """Returns one part of the address, such as ``host``, for messages; ``default`` if it is missing or empty."""
         return dict(self.catalog).get(key) or default
 
     def scrub(self, text: str) -> str:
-        """A text in which no secret of this address stands."""
+        """Returns the text with every secret of this address replaced by ``***``."""
         for secret in sorted(self.secrets, key=len, reverse=True):
             text = text.replace(secret, HIDDEN)
         return text
@@ -94,12 +94,12 @@ Address = Path | LakeAddress
 
 
 def is_lake(text: str) -> bool:
-    """Whether a text is meant to name a lake."""
+    """Returns True if a text is meant to name a lake."""
     return text.lower().startswith(PREFIX)
 
 
 def read_address(text: str) -> Address:
-    """The file or lake that a text names. Raises `UsageError`, which shows nothing of what may be a secret."""
+    """Returns the file or lake that a text names. Raises `UsageError`, which shows no part that may be a secret."""
     if not is_lake(text):
         return Path(text)
     if not text.startswith(_POSTGRES):
@@ -138,7 +138,7 @@ def _require_usable(keys: list[str]) -> None:
 def require_data_path(text: str) -> None:
     """Raises `UsageError` unless a text names a folder, or object storage that can be written to.
 
-    The text is not shown: whoever writes keys into it shall not find them in a log.
+    The error does not show the text, because keys in it must not appear in a log.
     """
     if re.match(r"[A-Za-z][A-Za-z0-9+.-]+:/", text) and not _STORAGE.fullmatch(text):
         raise UsageError(
@@ -148,7 +148,7 @@ def require_data_path(text: str) -> None:
 
 
 def is_remote(data_path: str) -> bool:
-    """Whether files lie in object storage, not in a folder."""
+    """Returns True if the path is in object storage, False if it is a folder."""
     return "://" in data_path
 
 

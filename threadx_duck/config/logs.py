@@ -1,4 +1,4 @@
-"""Log files: where they lie, how lines look. Times in them are UTC."""
+"""Log files: their folder and the format of their lines. Times in them are UTC."""
 
 from __future__ import annotations
 
@@ -25,23 +25,23 @@ _KEPT_FILES = 5
 
 
 class _Formatter(logging.Formatter):
-    """Lines with times in UTC; a text from outside cannot make two of one, nor move the cursor of who reads them."""
+    """Formats lines with times in UTC. Text from outside cannot break a line in two or move the reader's cursor."""
 
     def __init__(self) -> None:
         super().__init__("%(asctime)s %(levelname)s %(name)s: %(message)s", "%Y-%m-%dT%H:%M:%SZ")
         self.converter = time.gmtime
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - the library's name
-        """The line, without the traceback that may follow it."""
+        """Returns the line, without the traceback that may follow it."""
         return visible(super().formatMessage(record))
 
     def formatException(self, ei: Any) -> str:  # noqa: N802 - the library's name
-        """The traceback, on its own lines."""
+        """Returns the traceback, on its own lines."""
         return "\n".join(map(visible, super().formatException(ei).split("\n")))
 
 
 class _LateFile(RotatingFileHandler):
-    """A rotated file that is made, with its folder, when its first line comes."""
+    """A rotating log file that is created, with its folder, when its first line is written."""
 
     def __init__(self, path: Path) -> None:
         super().__init__(path, maxBytes=_BYTES_PER_FILE, backupCount=_KEPT_FILES, encoding="utf-8", delay=True)
@@ -52,7 +52,7 @@ class _LateFile(RotatingFileHandler):
         return super()._open()
 
     def handleError(self, _record: logging.LogRecord) -> None:  # noqa: N802 - the library's name
-        """Says once that lines are lost, and why: a log that cannot be written stops nobody's download."""
+        """Reports once on stderr that lines are lost, and why. A log that cannot be written stops no download."""
         if not self._told:
             self._told = True
             reason = getattr(sys.exc_info()[1], "strerror", None) or sys.exc_info()[1]
@@ -60,15 +60,15 @@ class _LateFile(RotatingFileHandler):
 
 
 def ensure_logs(settings: LoggingSettings) -> None:
-    """Sets logs up as the settings say, unless the program has set up this package's loggers itself."""
+    """Sets up logs according to the settings, unless the program has set up this package's loggers itself."""
     if not logging.getLogger(ROOT).handlers:
         set_up_logs(settings, console=settings.console_output)
 
 
 def set_up_logs(settings: LoggingSettings, *, console: bool) -> None:
-    """Sends the package's log lines to the files of the settings, and to stderr if asked.
+    """Sends the package's log lines to the files of the settings, and to stderr if ``console`` is set.
 
-    Files are made with their first line.
+    Each file is created with its first line.
     """
     formatter = _Formatter()
     for file, name in FILES.items():

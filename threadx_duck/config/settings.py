@@ -19,23 +19,23 @@ from threadx_duck.texts.urls import without_any_user
 
 DEFAULT_FILE = Path("paths.toml")
 
-# No setting takes more, and beyond it a whole number may be too large for a float.
+# No setting allows more, and a larger whole number may be too large for a float.
 _LARGEST_INTEGER = 2**63
 
 # A value in double quotes with a backslash in it, such as "C:\Users\me".
 _WINDOWS_PATH = re.compile(r"""=\s*"([^"'\n]*\\[^"'\n]*)"\s*(?:#.*)?$""", re.MULTILINE)
 
-# No path of ours holds one; "C:\temp" in double quotes does: \t is a tab there.
+# No valid path contains one, but "C:\temp" in double quotes does: \t is a tab there.
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
-# What may hold a password, which is never shown.
+# Keys whose value may contain a password, which is never shown.
 _ADDRESSES = frozenset({"base_url", "proxy"})
 
 Check = Callable[[Any], bool]
 
 
 def _setting(default: Any, accepts: str, check: Check = lambda _: True) -> Any:
-    """A dataclass field with its default, a sentence on what it takes, and the test for that."""
+    """Returns a dataclass field with its default, a text that says which values it accepts, and the test for them."""
     return field(default=default, metadata={"accepts": accepts, "check": check})
 
 
@@ -50,8 +50,8 @@ def _number(default: float, accepts: str, check: Check) -> Any:
 def _is_host(value: str) -> bool:
     try:
         parts = urlsplit(value)
-        # A path is appended to it, so nothing may follow its own.
-        # An @ behind the host is that of a password with a slash in it: the host would be a part of the password.
+        # The program appends a path, so no query or fragment may follow.
+        # An @ after the host comes from a password that contains a slash: the host would be a part of the password.
         is_bare = not re.search(r"[\s?#]", value) and "@" not in parts.path
         return is_bare and parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
     except ValueError:
@@ -75,7 +75,7 @@ def _is_seconds(value: float) -> bool:
 
 @dataclass(frozen=True)
 class StoreSettings:
-    """``[data.store]``: where the candles lie."""
+    """``[data.store]``: where the candles are stored."""
 
     database: Address = _setting(Path(), "a path, or the address of a lake", lambda value: value != Path())
     data_path: str = _setting(
@@ -94,7 +94,7 @@ class StoreSettings:
 
 @dataclass(frozen=True)
 class ApiSettings:
-    """``[data.api]``: how the exchange's REST interface is asked."""
+    """``[data.api]``: how to send requests to the exchange's REST interface."""
 
     base_url: str = _url("https://api.binance.com")
     klines_endpoint: str = _setting(
@@ -126,7 +126,7 @@ class ArchiveSettings:
 
 @dataclass(frozen=True)
 class ProcessingSettings:
-    """``[data.processing]``: how much at once, and what happens afterwards."""
+    """``[data.processing]``: how many symbols at once, and what to do with the candles afterwards."""
 
     default_batch_size: int = _whole(5, 1, 64)
     max_gap_fill_hours: float = _number(4.0, "a number of hours from 0 to 168", lambda value: 0 <= value <= 168)
@@ -135,7 +135,7 @@ class ProcessingSettings:
 
 @dataclass(frozen=True)
 class LoggingSettings:
-    """``[logging]``: where log files go and how much they say."""
+    """``[logging]``: the folder of the log files and their level of detail."""
 
     level: str = _setting(
         "INFO", "DEBUG, INFO, WARNING or ERROR", lambda value: value in {"DEBUG", "INFO", "WARNING", "ERROR"}
@@ -157,8 +157,8 @@ class DataSettings:
 class Settings:
     """All settings, validated, every path absolute.
 
-    ``file`` is the file they were read from, or None for built-in defaults; ``given`` the keys that
-    stand in it, such as ``data.api.base_url``.
+    ``file`` is the file they were read from, or None for built-in defaults; ``given`` has the keys that
+    the file contains, such as ``data.api.base_url``.
     """
 
     data: DataSettings
@@ -171,7 +171,7 @@ class Settings:
     given: frozenset[str]
 
 
-# The tables of the file, and the attribute of `Settings` that holds each.
+# The tables of the file, each with its attribute of `Settings`.
 TABLES = {
     "data": "data",
     "data.store": "store",
@@ -183,10 +183,10 @@ TABLES = {
 
 
 def get_settings(path: str | Path | None = None) -> Settings:
-    """The settings of a TOML file; without a path, of ``./paths.toml`` if it is there, else the defaults.
+    """Returns the settings of a TOML file; without a path, of ``./paths.toml`` if it exists, else the defaults.
 
-    Relative paths in the file are relative to it. Raises `SettingsError` naming table, key and what
-    would be accepted.
+    Relative paths in the file are relative to its folder. Raises `SettingsError` that names the table, the key
+    and the accepted values.
     """
     if path is None and DEFAULT_FILE.exists():
         path = DEFAULT_FILE
@@ -212,9 +212,9 @@ def get_settings(path: str | Path | None = None) -> Settings:
 
 
 def with_database(settings: StoreSettings, text: str) -> StoreSettings:
-    """Settings of the store that a text names, relative to the current folder. Raises `UsageError`.
+    """Returns the settings with the store that a text names, relative to the current folder. Raises `UsageError`.
 
-    What they say of the files of a lake or of a read copy is said of their own store, so not of another lake.
+    The data path of a lake belongs to the earlier store and is dropped; so is the read copy if the text names a lake.
     """
     address = read_address(text)
     if isinstance(address, Path):
@@ -223,16 +223,16 @@ def with_database(settings: StoreSettings, text: str) -> StoreSettings:
 
 
 def absolute_data_path(text: str, folder: Path | None = None) -> str:
-    """A lake's data path: a folder's relative to ``folder``, by default the current one; an address as it is.
+    """Returns a lake's data path: a folder made absolute, an address of object storage unchanged.
 
-    Raises `UsageError` if it is neither.
+    A relative folder is relative to ``folder``, by default the current one. Raises `UsageError` for other texts.
     """
     require_data_path(text)
     return text if is_remote(text) else str((folder or Path.cwd()) / Path(text).expanduser())
 
 
 def default_text() -> str:
-    """The commented settings file with every default, as ``threadx config --init`` writes it."""
+    """Returns the commented settings file with every default, as ``threadx config --init`` writes it."""
     inside = resources.files("threadx_duck") / DEFAULT_FILE.name
     source = inside if inside.is_file() else Path(__file__).resolve().parents[2] / DEFAULT_FILE
     return source.read_text(encoding="utf-8")
@@ -241,7 +241,7 @@ def default_text() -> str:
 def _read_toml(file: Path) -> dict[str, Any]:
     text = ""
     try:
-        # A byte order mark at the start is what Windows' editors write before UTF-8.
+        # Editors on Windows write a byte order mark before UTF-8.
         text = file.read_text(encoding="utf-8").removeprefix("\ufeff")
         return tomli.loads(text)
     except FileNotFoundError as error:
@@ -249,12 +249,12 @@ def _read_toml(file: Path) -> dict[str, Any]:
     except OSError as error:
         raise SettingsError(f"Cannot read the settings file {file}: {error.strerror}.") from error
     except (ValueError, RecursionError) as error:
-        # TOMLDecodeError and UnicodeDecodeError are ValueErrors; so is a number of too many digits.
+        # TOMLDecodeError and UnicodeDecodeError are ValueErrors; so is the error for a number of too many digits.
         raise SettingsError(f"{file} is not valid TOML: {error}.{_toml_advice(text, error)}") from error
 
 
 def _toml_advice(text: str, error: Exception) -> str:
-    """What to do where the reason is one of the usual two: an editor's encoding, a path of Windows."""
+    """Returns advice for the two usual reasons, an editor's encoding and a Windows path; else an empty text."""
     if isinstance(error, UnicodeDecodeError):
         return " Save it as UTF-8."
     found = _WINDOWS_PATH.search(text)
@@ -264,7 +264,7 @@ def _toml_advice(text: str, error: Exception) -> str:
 
 
 def _collect_tables(file: Path | None, document: Mapping[str, Any]) -> list[tuple[str, dict[str, Any]]]:
-    """The settings by table; raises for a table that does not exist."""
+    """Returns the settings by table. Raises `SettingsError` for a table that does not exist."""
     found: list[tuple[str, dict[str, Any]]] = []
     pending: list[tuple[str, Mapping[str, Any]]] = [("", document)]
     while pending:
@@ -304,7 +304,7 @@ def _make(file: Path | None, name: str, cls: type[Any], table: Mapping[str, Any]
 
 
 def _convert_database(file: Path | None, value: Any) -> Address | None:
-    """The store that a text names. What a lake's address holds is never shown: it may be a password."""
+    """Returns the store that a text names. Errors never show the address of a lake: it may contain a password."""
     if not isinstance(value, str) or not is_lake(value):
         return _as_path(value) if isinstance(value, str) else None
     try:
@@ -314,7 +314,7 @@ def _convert_database(file: Path | None, value: Any) -> Address | None:
 
 
 def _convert(value: Any, kind: type[Any]) -> Any:
-    """The value as the field's type, or None if it is of another."""
+    """Returns the value as the field's type, or None if it has another type."""
     if kind is Path:
         return _as_path(value) if isinstance(value, str) else None
     if kind is float and isinstance(value, int) and not isinstance(value, bool):
@@ -323,7 +323,7 @@ def _convert(value: Any, kind: type[Any]) -> Any:
 
 
 def _as_path(text: str) -> Path | None:
-    """The path that a text names, or None if it can name none."""
+    """Returns the path that a text names, or None if it is not a path."""
     if not text.strip() or _CONTROL.search(text):
         return None
     try:

@@ -10,8 +10,8 @@ from datetime import datetime
 from typing import Any
 
 from threadx_duck.config import Settings
-from threadx_duck.data_manager.progress_strip import ProgressStrip, Tally
 from threadx_duck.data_manager.symbols import SymbolList
+from threadx_duck.data_manager.widgets.progress_strip import ProgressStrip, Tally
 from threadx_duck.data_manager.work import ForwardedProgress, Worker
 from threadx_duck.download.plan import SymbolPlan
 from threadx_duck.download.results import Progress, SymbolResult, TimeframeResult

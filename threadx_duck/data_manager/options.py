@@ -10,9 +10,9 @@ from tkinter import ttk
 
 from threadx_duck.candles.timeframes import TIMEFRAMES, parse_timeframe
 from threadx_duck.candles.times import parse_range, utc_now
-from threadx_duck.data_manager.calendar_popup import CalendarPopup
 from threadx_duck.data_manager.choices import Choices
-from threadx_duck.data_manager.theme import palette_of, scaled
+from threadx_duck.data_manager.widgets.calendar_popup import CalendarPopup
+from threadx_duck.data_manager.widgets.theme import palette_of, scaled
 from threadx_duck.errors import UsageError
 
 SOURCES = ("auto", "rest", "archive")

@@ -14,18 +14,18 @@ from typing import Any
 from threadx_duck.config import Settings, get_settings
 from threadx_duck.config.logs import ROOT
 from threadx_duck.data_manager.choices import load_choices, save_choices
-from threadx_duck.data_manager.chooser import SymbolChooser
-from threadx_duck.data_manager.coverage_cells import Cell
-from threadx_duck.data_manager.coverage_map import CoverageMap
+from threadx_duck.data_manager.coverage.cells import Cell
+from threadx_duck.data_manager.coverage.map import CoverageMap
+from threadx_duck.data_manager.coverage.snapshot import Snapshot, take_snapshot
 from threadx_duck.data_manager.downloads import Downloads, Order, Results
-from threadx_duck.data_manager.log_view import LogForwarder, LogView
 from threadx_duck.data_manager.options import OptionsPanel
-from threadx_duck.data_manager.plan_table import PlanTable
-from threadx_duck.data_manager.progress_strip import ProgressStrip
 from threadx_duck.data_manager.sidebar import Sidebar
-from threadx_duck.data_manager.snapshot import Snapshot, take_snapshot
 from threadx_duck.data_manager.symbols import SymbolList
-from threadx_duck.data_manager.theme import scaled
+from threadx_duck.data_manager.widgets.chooser import SymbolChooser
+from threadx_duck.data_manager.widgets.log_view import LogForwarder, LogView
+from threadx_duck.data_manager.widgets.plan_table import PlanTable
+from threadx_duck.data_manager.widgets.progress_strip import ProgressStrip
+from threadx_duck.data_manager.widgets.theme import scaled
 from threadx_duck.data_manager.work import Worker
 from threadx_duck.errors import UsageError
 

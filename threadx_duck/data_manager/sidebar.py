@@ -9,7 +9,7 @@ from typing import Protocol
 from threadx_duck.candles.timeframes import TIMEFRAMES
 from threadx_duck.data_manager.choices import Choices
 from threadx_duck.data_manager.options import OptionsPanel
-from threadx_duck.data_manager.theme import scaled
+from threadx_duck.data_manager.widgets.theme import scaled
 
 
 class Actions(Protocol):

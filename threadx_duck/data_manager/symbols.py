@@ -9,8 +9,8 @@ from tkinter import ttk
 from typing import Any
 
 from threadx_duck.candles.times import utc_now
-from threadx_duck.data_manager.theme import TREE, measured, palette_of, scaled, style_tables
-from threadx_duck.data_manager.tooltip import Tooltip
+from threadx_duck.data_manager.widgets.theme import TREE, measured, palette_of, scaled, style_tables
+from threadx_duck.data_manager.widgets.tooltip import Tooltip
 
 # Name, heading, the longest usual text, where it stands.
 _COLUMNS: tuple[tuple[str, str, str, Any], ...] = (

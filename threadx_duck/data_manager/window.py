@@ -9,7 +9,7 @@ from tkinter import ttk
 
 from threadx_duck.config import Settings
 from threadx_duck.data_manager.page import DataManagerPage
-from threadx_duck.data_manager.theme import MISSING_THEME, apply_theme, be_aware_of_density, is_themed, scaled
+from threadx_duck.data_manager.widgets.theme import MISSING_THEME, apply_theme, be_aware_of_density, is_themed, scaled
 
 _LEAST = (1024, 700)
 _GEOMETRY = re.compile(r"(\d+)x(\d+)\+-?\d+\+-?\d+")

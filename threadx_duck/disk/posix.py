@@ -1,8 +1,8 @@
-"""The database file as the operating system sees it: held, copied, replaced; never while it is open here.
+"""Locks, copies and replaces the database file with calls of the operating system, while it is not open here.
 
-POSIX drops a process's locks on a file as soon as it closes *any* descriptor of it. Reading or copying the
-database from a process that also has it open would let a second writer in, and both would lose rows. So only
-this module opens the file other than through DuckDB, and it refuses to while a descriptor of it is open here.
+POSIX drops a process's locks on a file as soon as the process closes *any* descriptor of it. If a process that has
+the database open also read or copied the file, a second writer could get in, and both would lose rows. So only this
+module opens the file other than through DuckDB, and it refuses to while this process has a descriptor of it.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ Identity = tuple[int, int]
 
 
 def identity(path: Path) -> Identity | None:
-    """Which file lies there, whatever it is called; None if there is none."""
+    """Returns the device and inode of the file at ``path``; None if there is no file."""
     try:
         found = path.stat()
     except OSError:
@@ -39,7 +39,7 @@ def identity(path: Path) -> Identity | None:
 
 
 def is_special(path: Path) -> bool:
-    """Whether what lies there is neither a file nor a folder, such as a pipe: opening it may wait without an end."""
+    """Returns True for what is neither a file nor a folder, such as a pipe: opening it may wait forever."""
     try:
         mode = path.stat().st_mode
     except OSError:
@@ -48,7 +48,7 @@ def is_special(path: Path) -> bool:
 
 
 class FileState(NamedTuple):
-    """Tells a file from what it was before: which one it is, its size, when it was written (ns since the epoch)."""
+    """Identity, size and modification time (ns since the epoch) of a file; it differs after the file has changed."""
 
     device: int
     inode: int
@@ -57,7 +57,7 @@ class FileState(NamedTuple):
 
 
 def state_of(path: Path) -> FileState:
-    """The state of a file; zeros if there is none. Opens nothing."""
+    """Returns the state of a file; zeros if there is no file. Opens nothing."""
     try:
         found = path.stat()
     except OSError:
@@ -66,7 +66,7 @@ def state_of(path: Path) -> FileState:
 
 
 def is_open_here(path: Path) -> bool:
-    """Whether this very process has a descriptor of the file, under any name. Opens nothing."""
+    """Returns True if this process has a descriptor of the file, under any name. Opens nothing."""
     wanted = identity(path)
     if wanted is None or not _DESCRIPTORS.is_dir():
         return False
@@ -80,9 +80,10 @@ def is_open_here(path: Path) -> bool:
 
 @contextmanager
 def held(path: Path) -> Iterator[BinaryIO]:
-    """The file, open for reading, with a lock that keeps every writer out. Raises `BlockingIOError` at once.
+    """Yields the file, open for reading, with a lock that keeps every writer out.
 
-    The caller has made sure that it is not open in this process.
+    Raises `BlockingIOError` at once if a writer holds it. The caller must make sure that it is not open in this
+    process.
     """
     with path.open("rb") as stream:
         if sys.platform != "win32":
@@ -93,9 +94,10 @@ def held(path: Path) -> Iterator[BinaryIO]:
 
 
 def holder(path: Path) -> str | None:
-    """The process that has locked the file, reader or writer; None if there is none, or no telling.
+    """Describes the process that has locked the file, a reader or a writer.
 
-    The caller has made sure that the file is not open in this process.
+    Returns None if no process holds the file or this platform cannot say. The caller must make sure that the file is
+    not open in this process.
     """
     if sys.platform != "linux":
         return None
@@ -114,9 +116,9 @@ def holder(path: Path) -> str | None:
 
 
 def is_held(path: Path, *, shared: bool) -> bool:
-    """Whether another process keeps one out who would lock the file, shared or not; False if there is no telling.
+    """Returns True if a lock of another process forbids a lock of this one, shared or exclusive.
 
-    Takes a hundredth of what it takes to let DuckDB try.
+    Returns False if this platform cannot say. Takes a hundredth of the time of an attempt by DuckDB.
     """
     if sys.platform != "linux" or is_open_here(path):
         return False
@@ -132,7 +134,7 @@ def is_held(path: Path, *, shared: bool) -> bool:
 
 
 def copy_stream(stream: BinaryIO, target: Path) -> str:
-    """Copies an open file to a new one and onto the disk; returns the hash of what was read."""
+    """Copies an open file to a new one and flushes that to the disk. Returns the SHA-256 of the bytes read."""
     digest = hashlib.sha256()
     with target.open("xb") as out:
         while chunk := stream.read(_CHUNK):
@@ -144,15 +146,15 @@ def copy_stream(stream: BinaryIO, target: Path) -> str:
 
 
 def hash_file(path: Path) -> str:
-    """The hash of a file that nothing has open."""
+    """Returns the SHA-256 of a file, which nothing in this process may have open."""
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def replace_file(temporary: Path, target: Path, like: Path | None = None) -> None:
-    """Puts a finished file in the place of another, in one step that outlives a power loss.
+    """Replaces ``target`` with a finished file, in one step that survives a power loss.
 
-    It takes over owner, group and mode of what it replaces; a new one has the mode of ``like``, if that is given.
+    The file takes owner, group and mode of ``target``; if there is no ``target``, the mode of ``like``, if given.
     """
     target = resolved(target)
     if target.exists():
@@ -165,14 +167,14 @@ def replace_file(temporary: Path, target: Path, like: Path | None = None) -> Non
 
 
 def link_file(temporary: Path, target: Path) -> None:
-    """Puts a finished file where none is. Raises `FileExistsError` if there is one by now."""
+    """Moves a finished file to a path where no file is. Raises `FileExistsError` if there is one by now."""
     _flush(temporary)
     try:
         target.hardlink_to(temporary)
     except FileExistsError:
         raise
     except OSError:
-        # A file system without links: the moment between looking and renaming is the best there is.
+        # This file system has no links; a file that appears between the check and the rename is lost.
         if target.exists():
             raise FileExistsError(target) from None
         temporary.replace(target)
@@ -180,43 +182,43 @@ def link_file(temporary: Path, target: Path) -> None:
 
 
 def resolved(path: Path) -> Path:
-    """The path without symbolic links, whether anything lies there or not."""
-    # `Path.resolve` raises for a link that leads to itself; opening the file says so better.
+    """Returns the path without symbolic links, even if nothing exists there."""
+    # `Path.resolve` raises for a link to itself; opening the file later gives a better error.
     return Path(os.path.realpath(path))
 
 
 def stranger(path: Path) -> int | None:
-    """The user to whom a file belongs, if this process could not give a new file to that user; else None."""
+    """Returns the id of the user who owns a file, if this process could not give a new file to that user; else None."""
     if sys.platform == "win32" or os.geteuid() in {0, path.stat().st_uid}:
         return None
     return path.stat().st_uid
 
 
 def is_open_elsewhere(error: OSError) -> bool:
-    """Whether Windows refuses to replace a file because somebody has it open."""
+    """Returns True if Windows refuses to replace a file because a process has it open."""
     return getattr(error, "winerror", None) in _OPEN_ELSEWHERE
 
 
 def _take_owner(file: Path, before: os.stat_result) -> None:
-    """Gives a file the owner, group and mode of the one it replaces, never letting anybody in who was not before."""
+    """Gives a file the owner, group and mode of the one it replaces, and never grants anybody new access."""
     mode = stat.S_IMODE(before.st_mode)
     if sys.platform != "win32":
         now = file.stat()
         if now.st_uid != before.st_uid:
-            # Only root may give a file away; what somebody else replaces becomes theirs.
+            # Only root may change the owner; a file that another user replaces then belongs to that user.
             with suppress(PermissionError):
                 os.chown(file, before.st_uid, -1)
         if now.st_gid != before.st_gid:
             try:
                 os.chown(file, -1, before.st_gid)
             except PermissionError:
-                # The group that it has instead may do what everybody may.
+                # The file keeps another group, which gets only the rights of everybody.
                 mode = mode & ~stat.S_IRWXG | (mode & stat.S_IRWXO) << 3
     file.chmod(mode)
 
 
 def _flush(file: Path) -> None:
-    # For writing: Windows refuses to flush a file that is open for reading.
+    # Opened for writing, because Windows refuses to flush a file that is open for reading.
     with file.open("r+b") as stream:
         os.fsync(stream.fileno())
 

@@ -1,7 +1,7 @@
-"""Temporary files beside those they will replace: private, told apart from dead ones by a lock, swept by the next run.
+"""Temporary files beside the files they will replace: private, locked while in use, swept by the next run.
 
-Each lies in a folder of its own, ``NAME.tmp-<random>``, with a locked file beside it. The lock ends with the process
-that made them, on whatever machine or in whatever container it ran; process ids mean nothing across these.
+Each lies in its own folder, ``NAME.tmp-<random>``, with a locked file beside it. The lock ends with the process that
+took it, on any machine and in any container; a process id would mean nothing on another machine or in a container.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from threadx_duck.errors import StoreError
 _LOCK = "lock"
 _ELSEWHERE = "elsewhere"
 _FOLDER = re.compile(r".+\.tmp-[0-9a-f]{16}")
-# As an earlier version called them: by the process, in the folder itself.
+# Names of an earlier version: with the process id, in the folder of the target.
 _EARLIER = re.compile(r".+\.duckdb\.tmp-\d+(\.wal|\.spill)?")
 _TAKEN = {errno.EWOULDBLOCK, errno.EACCES, errno.EDEADLK}
 _SURELY_DEAD_SECONDS = 86_400.0
@@ -31,10 +31,11 @@ _SURELY_DEAD_SECONDS = 86_400.0
 
 @contextmanager
 def temporary_beside(target: Path, noted_at: Path | None = None) -> Iterator[Path]:
-    """A path for a file that will replace ``target``; it is removed at the end, and what dead processes left before.
+    """Yields a path for a file that will replace ``target``, and removes that file at the end.
 
-    ``noted_at`` is a folder that is swept when that of ``target`` might not be, such as that of the store for a
-    backup: a killed process is found out there, too. Errors that pass name the target in the temporary's place.
+    First removes what dead processes have left. ``noted_at`` is another folder that keeps a note of the temporary
+    file, such as the store's folder for a backup: later runs sweep it even if they never sweep that of ``target``.
+    A `StoreError` that passes through names the target, not the temporary file.
     """
     target = resolved(target)
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -43,7 +44,7 @@ def temporary_beside(target: Path, noted_at: Path | None = None) -> Iterator[Pat
     with ExitStack() as stack:
         folder = stack.enter_context(_own_folder(target))
         if noted_at is not None and resolved(noted_at) != target.parent:
-            # A folder that cannot be written to needs no sweeping.
+            # No note in a folder that cannot be written to.
             with suppress(OSError):
                 note = stack.enter_context(_own_folder(resolved(noted_at) / target.name))
                 (note / _ELSEWHERE).write_text(str(folder), encoding="utf-8")
@@ -57,7 +58,7 @@ def temporary_beside(target: Path, noted_at: Path | None = None) -> Iterator[Pat
 
 
 def leftovers(folder: Path) -> list[Path]:
-    """Temporary files that lie in a folder, or are noted there, and whose process has ended before it removed them."""
+    """Returns the temporary files in a folder, or noted there, whose process ended before it removed them; sorted."""
     found: list[Path] = []
     with suppress(OSError):
         for path in folder.iterdir():
@@ -70,7 +71,7 @@ def leftovers(folder: Path) -> list[Path]:
 
 
 def leftovers_below(folder: Path) -> list[Path]:
-    """What `leftovers` finds in a folder and in all folders below it."""
+    """Returns what `leftovers` finds in a folder and in all folders below it, sorted."""
     found: set[Path] = set()
     for name, inside, _ in os.walk(folder):
         inside[:] = [entry for entry in inside if not _FOLDER.fullmatch(entry)]
@@ -79,7 +80,7 @@ def leftovers_below(folder: Path) -> list[Path]:
 
 
 def remove_leftovers(folder: Path) -> None:
-    """Removes what dead processes left in a folder, or noted there."""
+    """Removes the files that dead processes left in a folder, or noted there."""
     for path in leftovers(folder):
         _remove(path)
 
@@ -89,7 +90,7 @@ def _remove(path: Path) -> None:
         if not path.is_dir():
             path.unlink(missing_ok=True)
         elif _is_empty(path):
-            # Not by force: who has made it may be about to take its lock.
+            # Not `rmtree`: the process that made the folder may be about to take its lock.
             path.rmdir()
         elif _is_dead(path):
             shutil.rmtree(path, ignore_errors=True)
@@ -97,7 +98,7 @@ def _remove(path: Path) -> None:
 
 @contextmanager
 def _own_folder(target: Path) -> Iterator[Path]:
-    """A folder beside ``target`` that only this user can look into, with its lock held until it is removed."""
+    """Yields a locked folder beside ``target`` that only this user can read, and removes it at the end."""
     while True:
         folder = target.with_name(f"{target.name}.tmp-{os.urandom(8).hex()}")
         folder.mkdir(mode=0o700)
@@ -107,28 +108,28 @@ def _own_folder(target: Path) -> Iterator[Path]:
             except OSError:
                 if folder.exists():
                     raise
-                # Somebody has swept it away in the moment before.
+                # Another process has just swept the folder away.
                 continue
             with stream:
                 if _is_taken(stream):
                     yield folder
                     break
         finally:
-            # Windows removes no file that is open.
+            # Here the lock file is closed; Windows cannot remove an open file.
             shutil.rmtree(folder, ignore_errors=True)
 
 
 def _is_taken(stream: BinaryIO) -> bool:
-    """Locks a new file for as long as it is open; False if somebody has swept it away in the moment before."""
+    """Locks a new file until it is closed. Returns False if another process has just swept it away."""
     with suppress(OSError):
-        # A file system without locks leaves it to the age of the folder.
+        # On a file system without locks, only the age of the folder counts.
         if not _lock(stream):
             return False
     return sys.platform == "win32" or os.fstat(stream.fileno()).st_nlink > 0
 
 
 def _lock(stream: BinaryIO) -> bool:
-    """Takes the lock of an open file; False if somebody has it. Raises `OSError` if there are no locks here."""
+    """Locks an open file. Returns False if another process holds the lock. Raises `OSError` without lock support."""
     try:
         if sys.platform == "win32":
             import msvcrt
@@ -146,14 +147,14 @@ def _lock(stream: BinaryIO) -> bool:
 
 
 def _is_dead(folder: Path) -> bool:
-    """Whether nobody holds the lock of a temporary folder. A folder of somebody else is not judged."""
+    """Returns True if no process holds the lock of a temporary folder; False if the folder is another user's."""
     try:
         with (folder / _LOCK).open("r+b") as stream:
             return _lock(stream)
     except PermissionError:
         return False
     except OSError:
-        # Not locked yet, or no locks here. An empty one is taken away at any time: see `_own_folder`.
+        # Not locked yet, or no lock support. An empty folder may be removed at any time: see `_own_folder`.
         return _is_empty(folder) or _is_old(folder)
 
 
@@ -165,7 +166,7 @@ def _is_empty(folder: Path) -> bool:
 
 
 def _is_old(path: Path) -> bool:
-    """Whether nothing was written to a temporary file or folder for a day."""
+    """Returns True if a temporary file or folder was not written to for a day."""
     try:
         newest: float = max(entry.stat().st_mtime for entry in (path, *(path.iterdir() if path.is_dir() else ())))
     except OSError:
@@ -174,7 +175,7 @@ def _is_old(path: Path) -> bool:
 
 
 def _elsewhere(note: Path) -> list[Path]:
-    """The dead temporary folder that a dead note speaks of."""
+    """Returns the dead temporary folder that a dead note names, as a list of one; an empty list if there is none."""
     try:
         folder = Path((note / _ELSEWHERE).read_text(encoding="utf-8"))
     except (OSError, ValueError):

@@ -1,7 +1,7 @@
-"""Writes files whole or not at all, in the place of an earlier one, and never over a database or a read-only file.
+"""Writes files whole or not at all, and never replaces a database or a read-only file.
 
-What is written goes to a temporary file in the same folder, which takes the place of the earlier file in one step:
-a full disk, an error or Ctrl-C leaves the earlier one as it was. A link stays a link: what it names is replaced.
+The bytes go to a temporary file in the same folder, which then replaces the earlier file in one step. A full disk,
+an error or Ctrl-C leaves the earlier file as it was. A link stays a link: the file that it names is replaced.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ _LOG_SUFFIX = ".wal"
 _PERMISSIONS = 0o777
 _WRITABLE = 0o222
 
-# Where these lead to a file, the shell has opened it: it is written on, not replaced.
+# If one of these is a file, the shell has opened it; it is written to, not replaced.
 _STREAMS = {"/dev/stdout": 1, "/dev/fd/1": 1, "/dev/stderr": 2, "/dev/fd/2": 2}
 
 
 def require_replaceable(path: Path) -> None:
-    """Raises `UsageError` for a DuckDB file, under whatever name or link, for its log, and for a read-only file."""
+    """Raises `UsageError` for a DuckDB file, under any name or link, for its log, and for a read-only file."""
     if str(path) in _STREAMS:
         return
     reason = _why_kept(_resolved(path))
@@ -40,7 +40,7 @@ def require_replaceable(path: Path) -> None:
 
 
 def require_no_log(path: Path) -> None:
-    """Raises `UsageError` if what lies there would be taken for the log of a DuckDB file, also if nothing does yet."""
+    """Raises `UsageError` if DuckDB would read a file at ``path`` as the log of a database, even if none exists yet."""
     target = _resolved(path)
     if target.suffix == _LOG_SUFFIX and _is_database(target.with_suffix("")):
         raise UsageError(f"{path} is where {target.stem} has its log; it is not written over. Name another file.")
@@ -48,18 +48,18 @@ def require_no_log(path: Path) -> None:
 
 @contextmanager
 def whole_file(path: Path, *, lasting: bool = True) -> Iterator[IO[bytes]]:
-    """An open file that takes the place of ``path`` once the block has ended well; its folder must be there.
+    """Yields an open file that replaces ``path`` when the block ends without an error. The folder must exist.
 
-    The mode of the earlier file is kept, its owner where the system allows. ``lasting`` waits until the bytes are
-    on the disk. What is no ordinary file, such as a pipe, is written to directly. Raises `UsageError` as
-    `require_replaceable` does, `OSError`.
+    The new file keeps the mode of the earlier one, and its owner where the system allows. ``lasting`` waits until the
+    bytes are on the disk. A pipe or another special file is written to directly. Raises `UsageError` as
+    `require_replaceable` does, and `OSError`.
     """
     require_replaceable(path)
     if str(path) in _STREAMS:
         with os.fdopen(os.dup(_STREAMS[str(path)]), "wb") as stream:
             yield stream
         return
-    # By the name as it is: that of a pipe of the shell, /dev/fd/63, is a link to something that has no name.
+    # Not resolved: a pipe of the shell, such as /dev/fd/63, is a link to something without a name.
     earlier = path.stat() if path.exists() else None
     if earlier is not None and not stat.S_ISREG(earlier.st_mode):
         with path.open("wb") as stream:
@@ -77,20 +77,20 @@ def whole_file(path: Path, *, lasting: bool = True) -> Iterator[IO[bytes]]:
                 _make_alike(temporary, earlier)
             if lasting:
                 os.fsync(stream.fileno())
-        # Again: the one place where it would be lost, and minutes may have passed since.
+        # Checked again: minutes may have passed, and the next line must not replace a database.
         require_replaceable(path)
         temporary.replace(target)
 
 
 def write_whole(path: Path, content: bytes, *, lasting: bool = True) -> None:
-    """Writes a file whole or not at all, with its folder. Raises as `whole_file` does."""
+    """Writes a file whole or not at all; creates its folder. Raises the errors of `whole_file`."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with whole_file(path, lasting=lasting) as stream:
         stream.write(content)
 
 
 def _resolved(path: Path) -> Path:
-    """What a link names, whether it is there or not. Raises `OSError` for links in a circle."""
+    """Returns the path that a link names, even if nothing exists there. Raises `OSError` for a loop of links."""
     target = resolved(path)
     if target.is_symlink():
         raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), str(path))
@@ -98,7 +98,7 @@ def _resolved(path: Path) -> Path:
 
 
 def _why_kept(target: Path) -> str | None:
-    """Why a file must not be replaced, if it must not."""
+    """Returns the reason why a file must not be replaced; None if it may be."""
     try:
         mode = target.stat().st_mode
         if not stat.S_ISREG(mode):
@@ -111,14 +111,14 @@ def _why_kept(target: Path) -> str | None:
         return "may not be read, so that it might be a database"
     except OSError:
         return None
-    # The superuser may write to it all the same; somebody meant it to stay.
+    # The superuser could write to it, but a read-only mode means that it should stay.
     return None if mode & _WRITABLE and os.access(target, os.W_OK) else "is read-only"
 
 
 def _is_database(file: Path) -> bool:
-    """Whether a DuckDB file lies there. Raises `PermissionError` if it may not be read."""
+    """Returns True if this is a DuckDB file. Raises `PermissionError` if it cannot be read."""
     if is_open_here(file):
-        # Reading it would drop DuckDB's lock on it.
+        # Closing it after a read would drop DuckDB's lock on it.
         return True
     try:
         if not stat.S_ISREG(file.stat().st_mode):
@@ -133,7 +133,7 @@ def _is_database(file: Path) -> bool:
 
 def _make_alike(temporary: Path, earlier: os.stat_result) -> None:
     if hasattr(os, "chown"):
-        # Only the superuser may give a file away; a group of one's own may be set.
+        # Only the superuser may change the owner; others may set a group of which they are members.
         for owner, group in ((earlier.st_uid, -1), (-1, earlier.st_gid)):
             with suppress(PermissionError):
                 os.chown(temporary, owner, group)

@@ -1,1 +1,1 @@
-"""Makes ranges conclusive: what is missing, the plan, the fetching, the run."""
+"""Makes ranges of candles conclusive: finds missing minutes, plans the requests, fetches and stores the answers."""

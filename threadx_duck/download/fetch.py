@@ -1,4 +1,8 @@
-"""Carries out the plan of one symbol: files fetched ahead, what they lack asked at once, pages in time order."""
+"""Carries out the plan of one symbol.
+
+Files are fetched ahead. Minutes that a file lacks are requested from other sources at once. Pages are yielded in
+time order.
+"""
 
 from __future__ import annotations
 
@@ -24,29 +28,29 @@ from threadx_duck.exchange.rest import RestSource
 from threadx_duck.ledger.page import Page
 from threadx_duck.texts.symbols import offer
 
-# Candles that may be fetched ahead of the one that is handed over, all symbols together: half a year. One
-# takes about 100 bytes parsed, and 60 more as long as its zip is held.
+# How many candles may be fetched ahead of the one that is being yielded, for all symbols together: half a year.
+# A parsed candle takes about 100 bytes, and 60 more while its zip is held.
 _ROWS_AHEAD = 6 * 44_640
 _FILES_AHEAD = 24
 
-# A hole longer than this is worth one REST call that tells whether there is anything in it at all.
+# For a hole longer than this, one REST call first finds out whether it contains any candle at all.
 _LONG_HOLE = 3 * PAGE_CANDLES * MINUTE
 
-# A month's file may come out this late; for an older one that does not exist there are hardly daily files.
+# A monthly file may be published this late. If an older monthly file does not exist, its daily files hardly exist.
 _LATEST_PUBLICATION = timedelta(days=45)
 
 
 class KnownNames(NamedTuple):
-    """Names of symbols, and how many answers it took to know them."""
+    """Names of symbols, and the number of answers that it took to learn them."""
 
     names: Collection[str]
     answers: int
 
 
 class Sources(NamedTuple):
-    """What can be asked; a `threadx_duck.download.plan.Planner` says which of them may be.
+    """The sources that exist; a `threadx_duck.download.plan.Planner` says which of them may be used.
 
-    ``names`` gives those that a mistyped symbol may stand for.
+    ``names`` returns the known symbol names, from which a correction for a mistyped symbol is suggested.
     """
 
     rest: RestSource
@@ -57,8 +61,9 @@ class Sources(NamedTuple):
 class Delivery(NamedTuple):
     """Pages to be committed together, in the order in which they are to be appended.
 
-    ``minutes`` is how much of the plan they settle, ``answers`` how many answers they took, ``notes`` what
-    a person should be told; ``undue`` is how much of the plan lies before the symbol's first candle.
+    ``minutes`` is the number of planned minutes that the pages settle, ``answers`` the number of answers that they
+    took, ``notes`` holds messages for the user. ``before_listing`` is the number of planned minutes before the
+    symbol's first candle.
     """
 
     symbol: str
@@ -66,10 +71,10 @@ class Delivery(NamedTuple):
     minutes: int
     answers: int
     notes: tuple[str, ...]
-    undue: int = 0
+    before_listing: int = 0
 
     def followed_by(self, more: Delivery) -> Delivery:
-        """Both as one; the minutes are those of the first, whose holes the other fills."""
+        """Returns both as one delivery. The minutes are those of the first, because the second fills its holes."""
         return self._replace(
             pages=self.pages + more.pages, answers=self.answers + more.answers, notes=self.notes + more.notes
         )
@@ -77,7 +82,7 @@ class Delivery(NamedTuple):
 
 @dataclass(frozen=True)
 class _Either(Container[ArchiveFile]):
-    """What is in one of two containers."""
+    """The union of two containers."""
 
     one: Container[ArchiveFile]
     other: Container[ArchiveFile]
@@ -88,10 +93,10 @@ class _Either(Container[ArchiveFile]):
 
 @dataclass
 class SymbolDownload:
-    """One symbol's download, on a thread of its own.
+    """The download of one symbol, on a thread of its own.
 
-    ``planner`` says which sources may be asked; ``recheck`` that kept files are compared with the archive's
-    checksums; ``share`` is the part of the fetching ahead that is this symbol's.
+    ``planner`` says which sources may be used. ``recheck`` compares kept files with the archive's checksums.
+    ``share`` is this symbol's part of all candles that may be fetched ahead.
     """
 
     plan: SymbolPlan
@@ -104,7 +109,7 @@ class SymbolDownload:
     _absent: set[ArchiveFile] = field(default_factory=set)
     _untrusted: set[ArchiveFile] = field(default_factory=set)
     _files: dict[ArchiveFile, Future[FileAnswer]] = field(default_factory=dict)
-    _unbrought: list[TimeRange] = field(default_factory=list)
+    _not_delivered: list[TimeRange] = field(default_factory=list)
     _answers: int = 0
     _notes: list[str] = field(default_factory=list)
     _has_file: bool = False
@@ -116,23 +121,23 @@ class SymbolDownload:
         self._is_archive_last = self.planner.sources == SOURCES["archive"]
 
     def deliveries(self) -> Iterator[Delivery]:
-        """What the plan brings, in time order: whoever stops taking leaves no hole behind.
+        """Yields the plan's pages in time order, so that a caller who stops early leaves no hole behind.
 
-        Raises `DownloadError`; what was delivered before stands.
+        Raises `DownloadError`; earlier deliveries remain valid.
         """
         try:
             yield from self._from_listing() if self.plan.find_listing else self._carry_out(self.plan.requests)
             if self._in_doubt is not None and not self._has_file:
                 raise self._with_offer(self._in_doubt)
-            self._note_unbrought()
+            self._note_not_delivered()
             yield self._deliver([], 0)
         finally:
             for future in self._files.values():
                 future.cancel()
 
     def _from_listing(self) -> Iterator[Delivery]:
-        """The plan from the symbol's first candle on; that candle is delivered first."""
-        # No file is fetched meanwhile: whether there is such a symbol is about to be told.
+        """Yields the symbol's first candle, then carries out the plan from there on."""
+        # No file is fetched meanwhile: the answer to this request tells whether the symbol exists.
         missing = self.plan.missing
         try:
             first = self.sources.rest.fetch_first(self.plan.symbol)
@@ -147,14 +152,15 @@ class SymbolDownload:
         if is_late:
             missing = intersect_ranges(missing, [TimeRange(first.range_end, missing[-1].end)])
         plan = self._plan(missing, self.planner)
-        yield self._deliver([first] if is_late else [], 0)._replace(undue=self.plan.minutes - plan.minutes)
+        yield self._deliver([first] if is_late else [], 0)._replace(before_listing=self.plan.minutes - plan.minutes)
         yield from self._carry_out(plan.requests)
 
     def _go_on_without_rest(self, error: DownloadError) -> None:
-        """Leaves REST out from here on: the archive keeps the files of symbols that REST has forgotten.
+        """Continues without REST: the archive keeps the files of symbols that REST no longer knows.
 
-        Its list tells which, so that no other is asked for. Raises ``error`` if REST was to be asked and failed in
-        another way, or if the archive has no file of the symbol or may not be asked for any.
+        The archive's list names the files that exist, so that no others are requested. Raises ``error`` if REST
+        may be used and failed for another reason, if the archive has no file of the symbol, or if the archive may
+        not be used.
         """
         is_unknown = isinstance(error, UnknownSymbolError)
         self._answers += is_unknown
@@ -179,9 +185,9 @@ class SymbolDownload:
         self._is_archive_last = True
 
     def _list_files(self, error: DownloadError, *, is_rest_wanted: bool) -> NotListed | None:
-        """The archive's list of the symbol; None if it cannot be had and its files are to be tried one by one.
+        """Returns the archive's list of the symbol's files; None if it is unavailable and each file has to be tried.
 
-        Raises ``error`` with the reason if REST was to be asked, too.
+        If the list is unavailable and REST may be used, raises ``error`` together with the reason.
         """
         try:
             listed = self.sources.archive.find_files(self.plan.symbol)
@@ -197,7 +203,7 @@ class SymbolDownload:
         return listed
 
     def _with_offer(self, error: DownloadError) -> DownloadError:
-        """The same with the nearest name, where the exchange does not know the symbol."""
+        """Returns the error with the most similar symbol name added, if the exchange does not know the symbol."""
         if not isinstance(error, UnknownSymbolError):
             return error
         names, asked = self.sources.names()
@@ -206,34 +212,34 @@ class SymbolDownload:
 
     @property
     def undelivered(self) -> int:
-        """How many answers were counted since the last delivery."""
+        """The number of answers counted since the last delivery."""
         return self._answers
 
     def _carry_out(self, requests: Sequence[PlannedRequest]) -> Iterator[Delivery]:
-        """Each request's pages, and before anything later is delivered, what its file lacked from other sources."""
-        owed: list[PlannedRequest] = []
+        """Yields each request's pages. Minutes missing from a file are fetched elsewhere before any later page."""
+        pending: list[PlannedRequest] = []
         todo = deque(requests)
         while todo:
             self._fetch_ahead(list(todo))
             request = todo.popleft()
-            if owed and owed[-1].source != request.source:
-                yield from self._settle(owed)
-                owed = []
+            if pending and pending[-1].source != request.source:
+                yield from self._settle(pending)
+                pending = []
             if request.file is None:
                 yield from self._over_rest(request)
                 continue
             answer = self._take(request.file)
             if answer.page is None:
-                owed.append(request)
+                pending.append(request)
                 self._require_other_source(request, answer)
                 continue
-            yield from self._settle(owed)
-            owed = []
+            yield from self._settle(pending)
+            pending = []
             yield self._with_follow_ups(request, answer, answer.page)
-        yield from self._settle(owed)
+        yield from self._settle(pending)
 
     def _over_rest(self, request: PlannedRequest) -> Iterator[Delivery]:
-        """A range over REST; where that has forgotten the symbol, what the archive has of it."""
+        """Yields a range over REST, or from the archive's files if REST no longer knows the symbol."""
         if "rest" in self.planner.sources:
             try:
                 for page in self.sources.rest.fetch_range(request.symbol, ONE_MINUTE, request.wanted, self.lookahead):
@@ -245,11 +251,11 @@ class SymbolDownload:
         yield from self._carry_out(self._plan(request.missing, self.planner).requests)
 
     def _with_follow_ups(self, request: PlannedRequest, answer: FileAnswer, page: Page) -> Delivery:
-        """A file's page together with the pages for the minutes that it lacks."""
+        """Returns a file's page together with the pages for the minutes that the file lacks."""
         is_proof = answer.is_complete or (request.source == "archive_daily" and self._is_archive_last)
         span = request.wanted
         if self._within is not None:
-            # The whole day, not its missing minutes alone: beside them, too, it ranks above the month's file.
+            # The whole day, not only its missing minutes: a daily file outranks the monthly file for every minute.
             span = intersect_ranges([answer.file.period], [self._within])[0]
         page = page.clipped(span, span if is_proof else None)
         delivery = self._deliver([page], request.wanted.minutes)
@@ -260,13 +266,13 @@ class SymbolDownload:
         self._within = outer
         return delivery
 
-    def _settle(self, owed: Sequence[PlannedRequest]) -> Iterator[Delivery]:
-        """What files that do not exist, or cannot be trusted, were to bring."""
-        if owed:
-            yield from self._fetch_missing(owed[-1], join_ranges(part for one in owed for part in one.missing))
+    def _settle(self, pending: Sequence[PlannedRequest]) -> Iterator[Delivery]:
+        """Yields the minutes of files that do not exist or cannot be trusted, from other sources."""
+        if pending:
+            yield from self._fetch_missing(pending[-1], join_ranges(part for one in pending for part in one.missing))
 
     def _fetch_missing(self, request: PlannedRequest, missing: Iterable[TimeRange]) -> Iterator[Delivery]:
-        """Ranges that a request's source did not bring, from the sources that rank above it."""
+        """Yields ranges that a request's source did not deliver, from the sources that rank above it."""
         due: list[TimeRange] = []
         for hole in missing:
             if self._is_worth_a_look(request, hole):
@@ -281,28 +287,28 @@ class SymbolDownload:
                 yield self._deliver([page] if begins_later else [], 0)
                 if begins_later:
                     due = intersect_ranges([hole], [TimeRange(page.range_end, hole.end)])
-            elif self._above(request).sources and not self._is_hopeless(hole):
+            elif self._above(request).sources and not self._is_before_first_file(hole):
                 due.append(hole)
         yield from self._carry_out(self._plan(due, self._above(request)).requests)
 
     def _above(self, request: PlannedRequest) -> Planner:
-        """The planner with the sources that rank above that of a request: for what it did not bring."""
+        """Returns the planner with only the sources that rank above the request's source."""
         sources = self.planner.sources
         return replace(self.planner, sources=sources[sources.index(request.source) + 1 :])
 
     def _is_worth_a_look(self, request: PlannedRequest, hole: TimeRange) -> bool:
-        """Whether to ask REST for the next candle first, as one call may show that there is nothing to be had.
+        """Whether to ask REST for the next candle first, because one call may show that the hole has no candles.
 
-        A month's file that cannot be trusted, or is not published yet, says nothing about its candles.
+        A monthly file that cannot be trusted, or is not published yet, says nothing about its candles.
         """
         is_long = hole.end - hole.start > _LONG_HOLE
         is_late = request.file in self._absent and hole.end + _LATEST_PUBLICATION > self.planner.clock
         return "rest" in self.planner.sources and is_long and not is_late and request.file not in self._untrusted
 
-    def _is_hopeless(self, hole: TimeRange) -> bool:
-        """Whether a month is one of those before the first file, so that no daily file need be tried.
+    def _is_before_first_file(self, hole: TimeRange) -> bool:
+        """Whether a month lies before the symbol's first file, so that no daily file has to be tried.
 
-        Where a file could not be had, or not be used, that tells nothing about the days.
+        A file that could not be fetched or used says nothing about the daily files.
         """
         return (
             "rest" not in self.planner.sources
@@ -319,7 +325,7 @@ class SymbolDownload:
         return self._absent if self._not_listed is None else _Either(self._absent, self._not_listed)
 
     def _fetch_ahead(self, todo: Sequence[PlannedRequest]) -> None:
-        """Starts to fetch the files of the next requests, as many as memory allows but at least one."""
+        """Starts to fetch the files of the next requests: as many as memory allows, but at least one."""
         rows = files = 0
         for request in todo:
             if request.file is None or request.file in self._known_absent:
@@ -333,7 +339,7 @@ class SymbolDownload:
 
     def _take(self, file: ArchiveFile) -> FileAnswer:
         if file not in self._files:
-            # It was planned before the archive told that it has no such file.
+            # It was planned before the archive's list showed that the file does not exist.
             return FileAnswer(file, None, requests=0)
         answer = self._files.pop(file).result()
         if self.stop.is_set():
@@ -346,17 +352,17 @@ class SymbolDownload:
         return answer
 
     def _require_other_source(self, request: PlannedRequest, answer: FileAnswer) -> None:
-        """Raises what is wrong with a file if no other source can bring its candles; of an absent one takes note."""
+        """Raises the file's error if no other source can deliver its candles; remembers the range of an absent file."""
         if request.source == self.planner.sources[-1]:
             if answer.error is not None:
                 raise answer.error
-            self._unbrought.append(request.wanted)
+            self._not_delivered.append(request.wanted)
 
-    def _note_unbrought(self) -> None:
-        if self._unbrought:
-            first, last = self._unbrought[0].start, self._unbrought[-1].start
+    def _note_not_delivered(self) -> None:
+        if self._not_delivered:
+            first, last = self._not_delivered[0].start, self._not_delivered[-1].start
             self._notes.append(
-                f"{self.plan.symbol}: the archive has no files for {len(self._unbrought)} days between "
+                f"{self.plan.symbol}: the archive has no files for {len(self._not_delivered)} days between "
                 f"{first:%Y-%m-%d} and {last:%Y-%m-%d}; they stay asked for."
             )
 

@@ -1,4 +1,4 @@
-"""What a run has to ask for: what is wanted, less what is stored or covered, as a plan for each symbol."""
+"""Plans a run's requests for each symbol: the wanted range without the minutes that are stored or covered."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ if TYPE_CHECKING:
     from threadx_duck.storage.session import Session
     from threadx_duck.storage.store import Store
 
-# An end this long ago is past on any clock that is set at all; a later one is asked of the exchange.
+# An end this long ago is past on any clock that is roughly right. For a later end, the exchange's clock is asked.
 _SURELY_PAST = timedelta(days=1)
 
 
 class Demand:
-    """Finds out what is missing, and plans how to ask for it.
+    """Finds the missing minutes, and plans how to request them.
 
-    ``open_sources`` connects to the exchange, which is not needed for what is covered already; ``listed`` names the
-    symbols of the exchange as far as they are known without asking it.
+    ``open_sources`` connects to the exchange; it is not called if everything is covered already. ``listed`` returns
+    the symbols of the exchange that are known without a request.
     """
 
     def __init__(
@@ -41,7 +41,7 @@ class Demand:
         self._open_sources = open_sources
 
     def stored_spans(self) -> dict[str, TimeRange]:
-        """From the first to the last stored minute of each symbol. Raises `StoreError`."""
+        """Returns the range from the first to the last stored minute of each symbol. Raises `StoreError`."""
         if not self._store.exists:
             return {}
         with self._store.reading() as session:
@@ -56,12 +56,12 @@ class Demand:
         *,
         refresh: bool,
     ) -> tuple[Planner, list[SymbolPlan]]:
-        """What to ask for each symbol, and the planner with all that was found out for it.
+        """Returns the planner, with the clock and the kept files that were found, and the plan of each symbol.
 
-        Without symbols, for every stored one; without a start, from the last stored minute or the listing;
-        without an end, to the last closed minute. ``refresh`` asks for what is covered, too. A symbol in
-        BREAK is left alone for a day only where neither a start nor an end is named. Raises `UsageError`,
-        `StoreError`, and `DownloadError` if the exchange cannot tell the time.
+        No symbols means every stored symbol. No start means from the last stored minute, or from the listing; no
+        end means to the last closed minute. ``refresh`` also requests minutes that are covered. A symbol in BREAK
+        is skipped for a day only if neither a start nor an end is given. Raises `UsageError`, `StoreError`, and
+        `DownloadError` if the exchange cannot tell the time.
         """
         planner = self._planner(source)
         spans = self.stored_spans()
@@ -85,7 +85,7 @@ class Demand:
         return planner, [_plan_symbol(planner, symbol, missing.get(symbol, []), spans.get(symbol)) for symbol in chosen]
 
     def _planner(self, source: SourceChoice) -> Planner:
-        """How to choose between sources, but for the clock."""
+        """Returns the planner for a choice of sources, with this machine's clock and no kept files yet."""
         if source not in SOURCES:
             raise UsageError(f"There is no source {source!r}. The sources are {', '.join(SOURCES)}.")
         if source == "archive" and not self._settings.archive.enabled:
@@ -102,7 +102,7 @@ class Demand:
         return frozenset().union(*(self._open_sources().archive.kept(symbol) for symbol in symbols))
 
     def _last_minute(self, end: datetime | None, planner: Planner) -> tuple[datetime, datetime]:
-        """The wanted end, at most that of the last minute closed by the exchange's clock; and that clock."""
+        """Returns the wanted end and the exchange's clock. The end is at most that of the last closed minute."""
         if end is not None and end <= utc_now() - _SURELY_PAST:
             return end, planner.clock
         sources = self._open_sources()
@@ -112,12 +112,12 @@ class Demand:
 
 
 def stored_spans(session: Session) -> dict[str, TimeRange]:
-    """From the first to the last stored minute of each symbol."""
+    """Returns the range from the first to the last stored minute of each symbol."""
     return {symbol: TimeRange(first, last + MINUTE) for symbol, first, last in session.run("read/symbol_spans")}
 
 
 def _missing(session: Session, wanted: dict[str, list[TimeRange]]) -> dict[str, list[TimeRange]]:
-    """What is neither covered by a conclusive request nor stored: presence needs no proof."""
+    """Returns the ranges that are neither covered by a conclusive request nor stored."""
     uncovered = _ranges(session.run("missing/uncovered_ranges", **_columns(wanted)))
     if not uncovered:
         return {}
@@ -127,9 +127,10 @@ def _missing(session: Session, wanted: dict[str, list[TimeRange]]) -> dict[str, 
 
 
 def _due(session: Session, missing: dict[str, list[TimeRange]], clock: datetime) -> dict[str, list[TimeRange]]:
-    """What is missing, without the end of symbols in BREAK that were asked for up to the clock within a day.
+    """Returns the missing ranges, without the last ones of a symbol in BREAK that was requested within a day.
 
-    Only for a run without a start and an end: a range that somebody names is asked for.
+    Such a request counts only if it was conclusive up to about the time at which it was made. Only for a run without
+    a start and an end: a range that the user gives is always requested.
     """
     if not missing:
         return missing
@@ -143,14 +144,14 @@ def _due(session: Session, missing: dict[str, list[TimeRange]], clock: datetime)
 def _wanted(span: TimeRange | None, start: datetime | None, end: datetime) -> TimeRange:
     if start is None:
         start = EPOCH if span is None else span.end
-    # The exchange has nothing older, and no request proves the absence of anything older.
+    # The exchange has no older candles, and no request could prove their absence.
     return TimeRange(max(start, EPOCH), end)
 
 
 def _plan_symbol(planner: Planner, symbol: str, missing: list[TimeRange], span: TimeRange | None) -> SymbolPlan:
     find_listing = bool(missing) and _may_be_unlisted(span, missing[0])
     if find_listing:
-        # The first candle tells of everything before it.
+        # Once the first candle is known, every minute before it is known to be absent.
         missing = intersect_ranges(missing, [TimeRange(FIRST_MINUTE, EVER.end)]) or missing
     return planner.plan(symbol, missing, find_listing=find_listing)
 
@@ -168,7 +169,7 @@ def _ranges(rows: Iterable[tuple[str, datetime, datetime]]) -> dict[str, list[Ti
 
 
 def _columns(ranges: dict[str, list[TimeRange]]) -> dict[str, list[Any]]:
-    """Ranges by symbol as the three parallel lists that SQL takes."""
+    """Returns ranges by symbol as the three parallel lists that the SQL statements take."""
     flat: Iterable[tuple[str, TimeRange]] = [(symbol, span) for symbol, spans in ranges.items() for span in spans]
     return {
         "symbols": [symbol for symbol, _ in flat],

@@ -1,4 +1,4 @@
-"""What has to be asked of which source for a range, and what that costs. Pure functions: no network, no store."""
+"""Chooses the source of each missing range and estimates the cost. Pure functions: no network, no store."""
 
 from __future__ import annotations
 
@@ -15,29 +15,29 @@ from threadx_duck.exchange.markets import KLINES_WEIGHT, PAGE_CANDLES
 Source = Literal["archive_monthly", "archive_daily", "rest"]
 SourceChoice = Literal["auto", "rest", "archive"]
 
-# Which sources a choice allows, lowest rank first: where answers differ, the later in this order holds.
+# The sources that each choice allows, lowest rank first: where their answers differ, the later source is stored.
 SOURCES: dict[str, tuple[Source, ...]] = {
     "auto": ("archive_monthly", "archive_daily", "rest"),
     "rest": ("rest",),
     "archive": ("archive_monthly", "archive_daily"),
 }
 
-# A file is published some hours to some days after its period. Sooner than this it is not asked for where
-# REST can be asked instead, which leaves REST a tail of one to two days.
+# A file is published some hours to some days after its period. If REST may be used, a file is not requested sooner
+# than this, so that REST delivers the last one to two days.
 _PUBLISHED_AFTER = DAY
 
 # A candle takes about 180 bytes in a REST answer and 55 in a zip (measured on recorded answers and files).
 _BYTES_PER_REST_CANDLE = 180
 _BYTES_PER_ARCHIVE_CANDLE = 55
-# The zip and its checksum.
+# Each file takes two requests: the zip and its checksum.
 _REQUESTS_PER_FILE = 2
 
 
 @dataclass(frozen=True)
 class Costs:
-    """What a download takes, in seconds, with many requests in flight at once.
+    """The time that a download takes, in seconds, with many requests in flight at once.
 
-    A REST call can take no less than its share of the request budget; the archive has none.
+    A REST call cannot take less than its share of the request budget. The archive has no request budget.
     """
 
     rest_call: float = 0.05
@@ -48,9 +48,9 @@ class Costs:
 
 @dataclass(frozen=True)
 class PlannedRequest:
-    """A range to ask of a source, why, and what it is expected to cost.
+    """A range to request from a source, the reason, and the expected cost.
 
-    ``missing`` are the parts of ``wanted`` that the request is for; the minutes between them come along.
+    ``missing`` are the parts of ``wanted`` that are needed; the minutes between them are fetched with them.
     """
 
     symbol: str
@@ -66,7 +66,7 @@ class PlannedRequest:
 
     @property
     def file(self) -> ArchiveFile | None:
-        """The archive's file that is asked for; None for REST."""
+        """The archive file that is requested; None for REST."""
         if self.source == "rest":
             return None
         period = (day_of if self.source == "archive_daily" else month_of)(self.wanted.start)
@@ -75,9 +75,9 @@ class PlannedRequest:
 
 @dataclass(frozen=True)
 class SymbolPlan:
-    """All that is to be asked for one symbol, in time order.
+    """All requests for one symbol, in time order.
 
-    ``find_listing`` says that the first candle has to be found first: minutes before it need not be asked.
+    ``find_listing`` says that the symbol's first candle has to be found first: earlier minutes are not requested.
     """
 
     symbol: str
@@ -91,16 +91,16 @@ class SymbolPlan:
 
     @property
     def minutes(self) -> int:
-        """How many minutes the requests span."""
+        """The number of minutes that the requests span."""
         return sum(request.wanted.minutes for request in self.requests)
 
 
 @dataclass(frozen=True)
 class Planner:
-    """Chooses between sources: by the exchange's ``clock``, by cost, and by what is known of single files.
+    """Chooses between sources by the exchange's ``clock``, by cost, and by what is known about single files.
 
-    ``sources`` are those that may be asked, lowest rank first. ``kept`` files lie on this machine;
-    ``absent`` ones are known not to exist. Of all others it is found out by asking.
+    ``sources`` are those that may be used, lowest rank first. ``kept`` files are on this machine; ``absent`` files
+    are known not to exist. Whether any other file exists is found out by requesting it.
     """
 
     clock: datetime
@@ -110,10 +110,12 @@ class Planner:
     absent: Container[ArchiveFile] = frozenset()
 
     def plan(self, symbol: str, missing: Sequence[TimeRange], *, find_listing: bool = False) -> SymbolPlan:
-        """The requests that make the missing ranges conclusive, in time order. ``missing`` is sorted and disjoint.
+        """Returns the requests that make the missing ranges conclusive, in time order.
 
-        Where REST may be asked, the requests are for exactly the missing ranges; where it may not, what lies
-        in no past day is left out.
+        ``missing`` is sorted and disjoint.
+
+        If REST may be used, the requests are for exactly the missing ranges. If not, the minutes of a day that is
+        not over are left out.
         """
         chosen: list[PlannedRequest] = []
         for month, parts in split_ranges(missing, month_of).items():
@@ -121,7 +123,7 @@ class Planner:
         return SymbolPlan(symbol, tuple(self._with_joined_rest(symbol, chosen)), find_listing)
 
     def _options(self, symbol: str, month: TimeRange, parts: list[TimeRange]) -> list[list[PlannedRequest]]:
-        """The ways to bring the missing parts of one month."""
+        """Returns the alternative sets of requests for the missing parts of one month."""
         options: list[list[PlannedRequest]] = []
         if self._may_ask("archive_monthly", symbol, month):
             options.append([self._file("archive_monthly", symbol, month, parts, _reason_for_month(month, parts))])
@@ -131,7 +133,7 @@ class Planner:
         return options
 
     def _by_days(self, symbol: str, parts: list[TimeRange]) -> list[PlannedRequest]:
-        """Daily files where they are cheaper than the same minutes over REST, else REST."""
+        """Returns requests for daily files where they are cheaper than the same minutes over REST, else for REST."""
         requests: list[PlannedRequest] = []
         for day, pieces in split_ranges(parts, day_of).items():
             rest = [self._rest(symbol, joined) for joined in join_for_rest(pieces)] if "rest" in self.sources else []
@@ -196,7 +198,7 @@ class Planner:
         return "fewer requests than a file takes" if wanted.minutes <= PAGE_CANDLES else "cheaper than files"
 
     def _with_joined_rest(self, symbol: str, requests: Iterable[PlannedRequest]) -> list[PlannedRequest]:
-        """The same with REST requests made one where they follow one another or fit into one page."""
+        """Returns the requests, with REST requests joined where they follow one another or fit into one page."""
         joined: list[PlannedRequest] = []
         for request in requests:
             before = joined[-1] if joined else None
@@ -208,7 +210,7 @@ class Planner:
 
 
 def join_for_rest(missing: Iterable[TimeRange]) -> list[list[TimeRange]]:
-    """Ranges grouped for REST: those that one page holds together are asked at once, as that costs nothing."""
+    """Returns ranges grouped for REST: ranges that fit into one page are requested together at no extra cost."""
     groups: list[list[TimeRange]] = []
     for part in missing:
         if groups and _go_together(TimeRange(groups[-1][0].start, groups[-1][-1].end), part):
@@ -223,7 +225,7 @@ def _go_together(before: TimeRange, after: TimeRange) -> bool:
 
 
 def _preference(option: Iterable[PlannedRequest]) -> tuple[int, float]:
-    """What brings more minutes comes first; of equals, what takes less time."""
+    """Sort key: the option that delivers more minutes comes first; among equals, the one that takes less time."""
     requests = list(option)
     brought = sum(part.minutes for request in requests for part in request.missing)
     return -brought, sum(request.seconds for request in requests)

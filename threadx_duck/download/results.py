@@ -1,4 +1,4 @@
-"""What an ingest reports: of each symbol, and while it runs."""
+"""The results of an ingest for each symbol, and the progress that it reports while it runs."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ Status = Literal["ok", "up_to_date", "failed", "planned"]
 
 @dataclass
 class TimeframeResult:
-    """The derived candles of one timeframe in the wanted range, and which values differ from the exchange's.
+    """The derived candles of one timeframe in the wanted range, and the values that differ from the exchange's.
 
-    Compared are those in which this ingest changed minutes, after one repair: so many, and so many of them not,
-    because not all their minutes are stored or known to be absent.
+    Only candles in which this ingest changed minutes are compared; ``mismatches`` are those left after one repair.
+    ``uncompared`` candles could not be compared, because not all their minutes are stored or known to be absent.
     """
 
     candles: int
@@ -30,11 +30,11 @@ class TimeframeResult:
 
 @dataclass
 class SymbolResult:
-    """What became of one symbol.
+    """The result of one symbol.
 
-    ``requests`` counts the exchange's answers, ``seconds`` runs from the first of them to the last commit;
-    ``error`` is the sentence that the command line prints, None unless ``status`` is ``failed``.
-    ``request_ids`` are the ledger rows of what was committed; ``timeframes`` what was validated, by label.
+    ``requests`` is the number of the exchange's answers, ``seconds`` the time from the first of them to the last
+    commit. ``error`` is the sentence that the command line prints, None unless ``status`` is ``failed``.
+    ``request_ids`` are the ledger rows of the commits; ``timeframes`` are the validated timeframes, by label.
     """
 
     symbol: str
@@ -51,33 +51,33 @@ class SymbolResult:
 
 
 class Progress:
-    """Is told how a run goes on. This one does nothing; the command line and the page draw bars.
+    """Receives the progress of a run. This class does nothing; the command line and the page draw bars.
 
     All methods are called from the thread that started the run.
     """
 
     def started(self, plans: list[SymbolPlan]) -> None:
-        """The run begins."""
+        """Called when the run begins."""
 
     def shortened(self, symbol: str, minutes: int) -> None:
-        """So many planned minutes lie before the symbol's first candle and need not be asked for."""
+        """Called when ``minutes`` planned minutes lie before the symbol's first candle and are not requested."""
 
     def received(self, symbol: str, minutes: int, rows: int, calls: int) -> None:
-        """An answer covers so many more minutes; ``calls`` is the number of requests sent in all."""
+        """Called when an answer covers ``minutes`` more minutes; ``calls`` is the number of requests sent in all."""
 
     def finished(self, result: SymbolResult) -> None:
-        """Nothing more will be asked for this symbol."""
+        """Called when all requests for the symbol are done."""
 
     def note(self, text: str) -> None:
-        """Something a person would want to know, such as waiting for another process."""
+        """Called with a message for the user, such as that the run waits for another process."""
 
 
 class Notes(Progress):
-    """Passes on what a person would want to know, and nothing else."""
+    """Passes on the messages for the user, and nothing else."""
 
     def __init__(self, note: Callable[[str], None]) -> None:
         self._note = note
 
     def note(self, text: str) -> None:
-        """Passes it on."""
+        """Passes the message on."""
         self._note(text)

@@ -1,4 +1,4 @@
-"""Carries out plans: downloads symbols side by side and commits what came in few large batches."""
+"""Carries out plans: downloads several symbols at the same time and commits their pages in few large batches."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ logger = logging.getLogger("threadx_duck.ingest")
 
 _COMMIT_SECONDS = 20.0
 
-# What waits between the threads that download and the one that commits, in thousands of candles; a page
-# of fewer counts as one.
+# The room of the queue between the threads that download and the thread that commits, in thousands of candles.
+# A smaller page counts as one thousand.
 _QUEUED_THOUSANDS = 100
 _LEAST_LOOKAHEAD = 2
 
 
 class _Done(NamedTuple):
-    """A symbol will bring no more pages; ``answers`` are those that led to none."""
+    """The end of a symbol's pages; ``answers`` is the number of answers that led to no page."""
 
     symbol: str
     error: DownloadError | None
@@ -42,7 +42,7 @@ class _Done(NamedTuple):
 
 
 class _Queue(queue.Queue[Delivery | _Done]):
-    """A queue that is as full as what it holds is large, because one page may hold a minute or a month."""
+    """A queue whose room is counted in candles, not in pages, because a page may hold one minute or one month."""
 
     def _init(self, maxsize: int) -> None:
         super()._init(maxsize)
@@ -68,7 +68,7 @@ def _thousands(item: Delivery | _Done) -> int:
 
 
 class Downloader:
-    """One run over several symbols. A symbol that fails does not stop the others."""
+    """One run for several symbols. A symbol that fails does not stop the others."""
 
     def __init__(
         self,
@@ -94,25 +94,25 @@ class Downloader:
         self.results: dict[str, SymbolResult] = {}
 
     def run(self, plans: Sequence[SymbolPlan], *, recheck: bool = False) -> None:
-        """Downloads and commits; ``results`` says what became of each symbol, also after an interruption.
+        """Downloads and commits; ``results`` holds the result of each symbol, also after an interruption.
 
-        ``recheck`` compares kept files with the archive's checksums. An interruption commits what has
-        come, then goes on as the ``KeyboardInterrupt`` it is.
+        ``recheck`` compares kept files with the archive's checksums. On a ``KeyboardInterrupt``, commits the pages
+        received so far and raises it again.
         """
         self.results = {plan.symbol: SymbolResult(plan.symbol, plan=plan) for plan in plans}
         self._progress.started(list(plans))
-        # Waits begin on other threads; what is said of them is said on this one.
+        # Other threads wait for the request budget; their messages are shown by this thread.
         said_before, self._sources.rest.budget.say = self._sources.rest.budget.say, self._say
         share = 1 / min(len(plans), self._symbols_at_once)
         pool = ThreadPoolExecutor(self._symbols_at_once, thread_name_prefix="symbol")
         try:
             for plan in plans:
                 pool.submit(self._download, plan, share, recheck)
-            # While the first answers are on their way; with parsers at work it would take five times as long.
+            # Done while the first answers are on their way: once the parsers work it would take five times as long.
             self._store.prepare()
             self._collect(len(plans))
         except BaseException as error:
-            # Also after a failed commit: nothing that still comes could be stored.
+            # Also after a failed commit: later pages could not be stored.
             self._stop.set()
             if isinstance(error, KeyboardInterrupt):
                 self._commit()
@@ -129,7 +129,7 @@ class Downloader:
         self._said.put(text)
 
     def _collect(self, unfinished: int) -> None:
-        """Takes pages from the queue until every symbol is done, committing whenever a batch is due."""
+        """Takes pages from the queue until every symbol is done, and commits whenever a batch is due."""
         while unfinished:
             try:
                 item = self._queue.get(timeout=1.0)
@@ -148,7 +148,7 @@ class Downloader:
 
     def _take(self, delivery: Delivery) -> None:
         if delivery.pages:
-            # A symbol that delivers exists, so the store is no mistake.
+            # A symbol that delivers pages exists, so the store is not created for a mistyped name.
             self._store.make()
         if not self._buffer.requests:
             self._buffered_since = time.monotonic()
@@ -157,8 +157,8 @@ class Downloader:
         self.results[delivery.symbol].requests += delivery.answers
         for note in delivery.notes:
             self._progress.note(note)
-        if delivery.undue:
-            self._progress.shortened(delivery.symbol, delivery.undue)
+        if delivery.before_listing:
+            self._progress.shortened(delivery.symbol, delivery.before_listing)
         rows = sum(page.candles.num_rows for page in delivery.pages)
         calls = sum(result.requests for result in self.results.values())
         self._progress.received(delivery.symbol, delivery.minutes, rows, calls)
@@ -177,12 +177,12 @@ class Downloader:
         self._progress.finished(result)
 
     def _commit(self) -> None:
-        """Stores what is buffered, with its evidence, in one transaction."""
+        """Stores the buffered pages and their evidence in one transaction."""
         requests, self._buffer = self._buffer.requests, Buffer()
         if not requests:
             return
         began = time.monotonic()
-        # DuckDB is about to need as much again as parsing has left behind.
+        # DuckDB is about to need as much memory as parsing has left unused.
         pa.default_memory_pool().release_unused()
         appended = {row.request_id: row for row in append_to_store(self._store, make_batches(requests))}
         for request in requests:
@@ -208,7 +208,7 @@ class Downloader:
         logger.debug("committed %s requests in %.2f s", len(requests), time.monotonic() - began)
 
     def _download(self, plan: SymbolPlan, share: float, recheck: bool) -> None:
-        """Brings one symbol's pages to the queue, in time order; runs on a thread of its own."""
+        """Puts one symbol's pages into the queue, in time order. Runs on a thread of its own."""
         error: DownloadError | None = None
         self._began[plan.symbol] = time.monotonic()
         download = SymbolDownload(
@@ -234,7 +234,7 @@ class Downloader:
         self._queue.put(_Done(plan.symbol, error, download.undelivered))
 
     def _stop_workers(self, pool: ThreadPoolExecutor) -> None:
-        """Waits for every thread; empties the queue meanwhile, because a thread may wait for room in it."""
+        """Waits for every thread, and empties the queue meanwhile, because a thread may wait for room in it."""
         pool.shutdown(wait=False, cancel_futures=True)
         waiter = threading.Thread(target=pool.shutdown)
         waiter.start()

@@ -1,4 +1,4 @@
-"""Verifies, after an ingest, the derived candles in which it changed minutes."""
+"""Verifies the derived candles in which an ingest has changed minutes."""
 
 from __future__ import annotations
 
@@ -25,12 +25,11 @@ def validate_results(
     timeframes: Sequence[Timeframe],
     wanted: TimeRange,
 ) -> None:
-    """Adds to each result what its candles of some timeframes are worth.
+    """Adds a `TimeframeResult` for each timeframe to each result.
 
-    Only candles in which the ingest changed minutes are compared, and nothing without a ``comparer``; how many
-    were, and how many of them could not be, is said.
-    What differs is repaired once; what then still differs is reported. A symbol whose candles cannot be
-    asked for has failed. Raises `StoreError`.
+    Only candles in which the ingest changed minutes are compared, and none without a ``comparer``. The result holds
+    how many were compared and how many could not be compared. A difference is repaired once; if it remains, it is
+    reported. A symbol fails if the exchange's candles for it cannot be fetched. Raises `StoreError`.
     """
     for timeframe in timeframes:
         with store.reading() as session:
@@ -77,11 +76,11 @@ def _fail(results: Mapping[str, SymbolResult], failed: Mapping[str, str], timefr
 
 
 def _changed(store: Store, results: Mapping[str, SymbolResult], timeframe: Timeframe) -> Ranges:
-    """The open times of candles in which requests of this ingest changed minutes."""
+    """Returns the ranges of open times of the candles in which this ingest's requests changed minutes."""
     request_ids = [request_id for result in results.values() for request_id in result.request_ids]
     if not request_ids:
         return {}
-    # Where the exchange has a grid of its own, a candle may open up to its width before ours.
+    # Where the exchange has a grid of its own, its candle may open up to one width before ours.
     reach = timeframe.step - MINUTE if has_own_grid(timeframe) else MINUTE * 0
     changed: Ranges = {}
     with store.reading() as session:

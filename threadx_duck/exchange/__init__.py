@@ -1,1 +1,1 @@
-"""The exchange over REST: its markets, its symbols, its limits and its answers."""
+"""Access to the exchange over REST: its markets, symbols, limits and answers."""

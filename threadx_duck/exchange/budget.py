@@ -1,4 +1,4 @@
-"""The request budget that all threads share: calls per window, the exchange's own counter, its pauses."""
+"""The request budget that all threads share: calls per window, the exchange's own counter, and its pauses."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ logger = logging.getLogger("threadx_duck.sources")
 
 _POLL_SECONDS = 0.2
 
-# A call counts at the exchange when it arrives, not when it is sent; this much later at most.
+# The exchange counts a call when it arrives, at most this long after it was sent.
 _TRAVEL_SECONDS = 0.5
 
-# A pause of so many seconds is said.
+# A pause of at least this many seconds is reported.
 _NOTICED_SECONDS = 5.0
 
 
 class _OneBucket(BucketFactory):
-    """Hands out one bucket and leaks it as it goes, without the library's background thread."""
+    """Serves one bucket and leaks it at every use, without the library's background thread."""
 
     def __init__(self, bucket: InMemoryBucket) -> None:
         self._bucket = bucket
@@ -45,8 +45,8 @@ class _OneBucket(BucketFactory):
 class RequestBudget:
     """At most ``calls`` requests in any ``window`` seconds, and never more weight than the exchange allows.
 
-    The exchange counts within the fixed clock minute; any window of that length holds no more here, so
-    no clock minute does either, whatever its clock says.
+    The exchange counts per clock minute. Here every window of that length stays within the limit, so every clock
+    minute does too, whatever the exchange's clock says.
     """
 
     def __init__(self, calls: int, window: float, stop: threading.Event) -> None:
@@ -64,7 +64,7 @@ class RequestBudget:
 
     @contextmanager
     def call(self) -> Iterator[None]:
-        """Waits until one more call may be sent. Raises `DownloadError` when the run is stopped meanwhile."""
+        """Waits until one more call may be sent. Raises `DownloadError` if the run is stopped meanwhile."""
         self._wait_for_pause()
         while not self._limiter.try_acquire("rest", timeout=_POLL_SECONDS):
             self.raise_if_stopped()
@@ -79,7 +79,7 @@ class RequestBudget:
                 self._in_flight -= 1
 
     def pause(self, seconds: float, why: str = "") -> None:
-        """Holds every thread back for so many seconds from now; ``why`` is said with a pause that a person notices."""
+        """Pauses every thread for ``seconds`` from now. A pause that the user notices is reported with ``why``."""
         with self._lock:
             until = time.monotonic() + seconds
             is_news = until > self._paused_until + _NOTICED_SECONDS
@@ -91,20 +91,20 @@ class RequestBudget:
             )
 
     def observe(self, used_weight: int, second_of_minute: int) -> None:
-        """Takes note of the exchange's own counter; near its limit, holds on until its next clock minute."""
+        """Reads the exchange's own counter; near the limit, pauses until the exchange's next clock minute."""
         with self._lock:
             room = self.weight_limit - used_weight - KLINES_WEIGHT * self._in_flight
         if room < KLINES_WEIGHT:
             self.pause(60 - second_of_minute, f"{used_weight:,} of {self.weight_limit:,} request weight are used.")
 
     def may_learn_limit(self) -> bool:
-        """True for the first to ask; the others need not ask the exchange for its limit again."""
+        """True for the first caller only, so that the exchange is asked for its limit only once."""
         with self._lock:
             first, self._limit_asked = not self._limit_asked, True
         return first
 
     def raise_if_stopped(self) -> None:
-        """Raises `DownloadError` once the run is being stopped."""
+        """Raises `DownloadError` if the run is being stopped."""
         if self._stop.is_set():
             raise DownloadError(STOPPED)
 

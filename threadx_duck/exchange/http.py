@@ -1,4 +1,4 @@
-"""One way to ask a host over HTTP: bounded waits, bounded size, retries, and every status as an error."""
+"""An HTTP client with limits on time and size, with retries, and with errors that name the cause."""
 
 from __future__ import annotations
 
@@ -39,11 +39,11 @@ _LONGEST_BACKOFF = 60.0
 
 @dataclass(frozen=True)
 class Answer:
-    """One HTTP answer, its body whole.
+    """One HTTP answer with its whole body.
 
-    ``url`` is what was asked for, without the user name and password that went with it.
-    ``moment`` is the exchange's clock when it answered (its ``Date`` header, whole seconds, naive UTC),
-    or this machine's if it sent none; ``is_dated`` tells which.
+    ``url`` is the requested address without the user name and password that were sent with it. ``moment`` is the
+    exchange's clock when it answered (its ``Date`` header, whole seconds, naive UTC), or this machine's clock if it
+    sent no such header; ``is_dated`` is True for the former.
     """
 
     url: str
@@ -59,41 +59,41 @@ Content = TypeVar("Content")
 
 
 class _Adapter(HTTPAdapter):
-    """Tells a proxy who asks, so that no address given to the client libraries, and to their messages, does."""
+    """Sends the user name and password to a proxy in a header, so that no address in a library's message has them."""
 
     def __init__(self, user: str | None, **options: Any) -> None:
         self._user = user
         super().__init__(**options)
 
     def init_poolmanager(self, *arguments: Any, **options: Any) -> None:
-        """Connections that the watchdog can shut."""
+        """Makes connections that the watchdog can shut."""
         super().init_poolmanager(*arguments, **options)
         watch_connections(self.poolmanager)
 
     def proxy_manager_for(self, *arguments: Any, **options: Any) -> Any:
-        """The same through a proxy."""
+        """Makes connections through a proxy that the watchdog can shut."""
         manager = super().proxy_manager_for(*arguments, **options)
         watch_connections(manager)
         return manager
 
     def proxy_headers(self, _proxy: str) -> dict[str, str]:
-        """The header that a proxy wants."""
+        """Returns the header with the user name and password for the proxy."""
         return {} if self._user is None else {"Proxy-Authorization": self._user}
 
 
 class _Session(requests.Session):
-    """Knows no redirects: requests would read the whole body of one, and fail where it cannot read the address."""
+    """A session without redirects: requests would read a redirect's whole body, and fail at a malformed address."""
 
     def get_redirect_target(self, resp: requests.Response) -> None:
-        """Nowhere."""
+        """Returns None: no redirect is followed."""
         del resp
 
 
 class HttpClient:
-    """Asks hosts for bodies; one for all threads of a run.
+    """Sends GET requests; all threads of a run share one client.
 
-    Waits end at ``timeout_seconds`` for a connection and between two parts of an answer, and at ``timeout_seconds``
-    times ``patience`` for all of it, header included; a body above ``most_bytes`` is refused.
+    Times out after ``timeout_seconds`` while connecting or between two chunks, and after ``timeout_seconds *
+    patience`` for the whole answer with its header. A body larger than ``most_bytes`` is refused.
     """
 
     def __init__(self, settings: ApiSettings, stop: threading.Event, connections: int) -> None:
@@ -125,10 +125,11 @@ class HttpClient:
         most_bytes: int,
         patience: float = 1.0,
     ) -> Content:
-        """What ``read`` makes of the answer to a GET, asked again as often as the settings say when that may help.
+        """Sends a GET request and returns what ``read`` returns for the answer.
 
-        ``read`` raises `DownloadError` for an answer it cannot use; ``turn`` is entered around each
-        attempt. Raises `DownloadError`.
+        Retries as often as the settings say, if the error is retryable. ``read`` raises `DownloadError` for an answer
+        that it cannot use. The context manager that ``turn`` returns is entered around each attempt. Raises
+        `DownloadError`.
         """
         for attempt in Retrying(
             stop=stop_after_attempt(self._settings.max_retries + 1),
@@ -145,7 +146,7 @@ class HttpClient:
 
     def _wait(self, state: RetryCallState) -> float:
         error = None if state.outcome is None else state.outcome.exception()
-        # All threads wait for as long as the exchange said, in the budget.
+        # The request budget makes all threads wait for as long as the exchange has said.
         if isinstance(error, RateLimitedError):
             return 0.0
         delay = self._settings.retry_delay
@@ -161,7 +162,7 @@ class HttpClient:
                 if not call.is_overdue:
                     raise
             else:
-                # A header that is cut off looks whole.
+                # A header that was cut off looks complete.
                 if not call.is_overdue:
                     return answer
             raise self._too_slow(urlsplit(without_user(url)).netloc)
@@ -191,7 +192,7 @@ class HttpClient:
         except (requests.exceptions.ConnectionError, urllib3.exceptions.HTTPError) as error:
             raise ConnectionFailedError(f"No answer from {host}: {_innermost(error)}.") from error
         except (requests.exceptions.RequestException, OSError) as error:
-            # Such as an address that cannot be parsed: the message, and so a traceback, holds it whole.
+            # Such as an address that cannot be parsed: the error's message, and so a traceback, contains all of it.
             raise DownloadError(f"Cannot ask {host}: {_innermost(error)}.") from None
         seconds = time.monotonic() - began
         logger.debug("GET %s: %s, %s bytes, %.3f s", url, status, len(body), seconds)
@@ -199,7 +200,7 @@ class HttpClient:
         return Answer(url, status, headers, body, dated or utc_now(), dated is not None, seconds)
 
     def _read(self, response: requests.Response, deadline: float, most_bytes: int, host: str) -> bytes:
-        # read1 returns what has arrived; iter_content would wait for a whole chunk from a host that trickles.
+        # read1 returns the bytes that have arrived; iter_content would wait until a slow host has sent a whole chunk.
         chunks: list[bytes] = []
         size = 0
         while chunk := response.raw.read1(_CHUNK, decode_content=True):
@@ -218,7 +219,7 @@ class HttpClient:
 
 
 def _read_date(date: str | None) -> datetime | None:
-    """The time of a ``Date`` header, which is UTC where it names no zone; None where it cannot be one."""
+    """Returns the time of a ``Date`` header, UTC if it names no zone; None if it is missing or implausible."""
     if date is None:
         return None
     try:
@@ -230,7 +231,7 @@ def _read_date(date: str | None) -> datetime | None:
 
 
 def _innermost(error: BaseException) -> str:
-    """The cause at the bottom of requests' and urllib3's wrappers, in one line."""
+    """Returns the text of the innermost cause, inside the wrappers of requests and urllib3, in one line."""
     while True:
         reason = getattr(error, "reason", None)
         inner = reason if isinstance(reason, BaseException) else error.__context__

@@ -1,4 +1,4 @@
-"""The symbols that the exchange lists, as its ``exchangeInfo`` tells them."""
+"""Reads the symbols that the exchange lists in its ``exchangeInfo`` answer."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _KEYS = ("symbol", "status", "baseAsset", "quoteAsset")
 
 
 def read_symbols(answer: Answer) -> list[ExchangeSymbol]:
-    """The symbols of an ``exchangeInfo`` answer, by name. Raises `BadResponseError`."""
+    """Returns the symbols of an ``exchangeInfo`` answer, sorted by name. Raises `BadResponseError`."""
     body: Any = read_json(answer, "its symbols")
     try:
         return listed([[entry[key] for key in _KEYS] for entry in body["symbols"]])

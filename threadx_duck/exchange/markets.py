@@ -7,19 +7,19 @@ from typing import Any, NamedTuple
 # A page of klines holds at most 1000 candles.
 PAGE_CANDLES = 1_000
 
-# What one klines call costs whatever its limit, and the weight allowed in a minute, both since 2023-08-25.
+# The weight of one klines call, whatever its limit, and the weight allowed per minute; both since 2023-08-25.
 KLINES_WEIGHT = 2
 WEIGHT_LIMIT = 6_000
 
-# A candle that has only just closed may still be on its way into the exchange's database; ours to choose.
+# A candle that closed less than this ago may not be in the exchange's database yet. The value is our choice.
 LATE_CANDLES = timedelta(minutes=10)
 
-# REST answers nothing earlier (CHANGELOG of 2024-12-09); the exchange opened half a year later.
+# REST has no earlier candles (CHANGELOG of 2024-12-09); the exchange opened half a year after this.
 FIRST_MINUTE = datetime(2017, 1, 1)
 
 
 class ExchangeSymbol(NamedTuple):
-    """A symbol of the exchange; ``status`` is in its own words, such as ``TRADING`` or ``BREAK`` (delisted)."""
+    """A symbol of the exchange; ``status`` is the exchange's word, such as ``TRADING`` or ``BREAK`` (delisted)."""
 
     symbol: str
     status: str
@@ -27,12 +27,15 @@ class ExchangeSymbol(NamedTuple):
     quote: str
 
 
-# The exchange's longest names have some twenty characters.
+# The exchange's longest names have about twenty characters.
 _LONGEST_NAME = 100
 
 
 def listed(entries: Iterable[Iterable[Any]]) -> list[ExchangeSymbol]:
-    """Symbols from somebody's list, each once, by name. Raises `ValueError` or `TypeError` for one that can be none."""
+    """Returns the symbols of a list, each once, sorted by name.
+
+    Raises `ValueError` or `TypeError` for an entry that cannot be a symbol.
+    """
     symbols: dict[str, ExchangeSymbol] = {}
     for entry in entries:
         if not isinstance(entry, list):

@@ -1,4 +1,4 @@
-"""The exchange's REST interface: its clock, a symbol's first candle, and ranges of candles page by page."""
+"""The exchange's REST interface: its clock, its symbols, a symbol's first candle, and ranges of candles by page."""
 
 from __future__ import annotations
 
@@ -32,25 +32,25 @@ from threadx_duck.ledger.page import Page
 
 logger = logging.getLogger("threadx_duck.sources")
 
-# How many pages are in flight at once, all symbols together.
+# How many pages are in flight at once, for all symbols together.
 REQUESTS_IN_FLIGHT = 24
 
 _MOST_BYTES = 8 << 20
-# The list of all symbols, with their filters, is a hundred times a page of candles.
+# The list of all symbols, with their filters, is a hundred times as large as a page of candles.
 _MOST_LIST_BYTES = 64 << 20
 
-# Rows off the grid share a minute with one on it: a window takes two pages at the most, or the host is odd.
+# An off-grid row shares its minute with a row on the grid, so a window takes at most two pages from a sound host.
 _MOST_PAGES = 4
 
-# By how much the clocks of one host, or that of a header and this machine's, may differ before it is looked into.
+# How far a host's clock and its ``Date`` header, or that header and this machine's clock, may differ unchecked.
 _CLOCKS_DIFFER = timedelta(minutes=5)
-# The running candle, and a header of whole seconds.
+# The candle that is still forming may open this long after a header's time, which is in whole seconds.
 _NEWEST_ROW = timedelta(minutes=2)
 
-# A price that changes by more than this factor from one page to the next is asked for again.
+# If the price changes by more than this factor from one page to the next, both pages are requested again.
 _JUMP = 1.5
 
-# No clock of the exchange shows a time outside these, in milliseconds: it opened in 2017.
+# The exchange's clock is never outside these bounds, in milliseconds: the exchange opened in 2017.
 _FIRST_CLOCK, _LAST_CLOCK = 1_483_228_800_000, 4_102_444_800_000
 
 Content = TypeVar("Content")
@@ -68,7 +68,7 @@ class _Fetched:
 
 
 class RestSource:
-    """Asks one host's klines for all threads of a run, within one budget."""
+    """Fetches klines from one host for all threads of a run, within one request budget."""
 
     def __init__(self, settings: ApiSettings, stop: threading.Event) -> None:
         self._klines_url = settings.base_url.rstrip("/") + settings.klines_endpoint
@@ -83,7 +83,7 @@ class RestSource:
         self._client.close()
 
     def server_time(self) -> datetime:
-        """The exchange's clock, naive UTC. Raises `DownloadError`."""
+        """Returns the exchange's time, naive UTC. Raises `DownloadError`."""
 
         def read(answer: Answer) -> datetime:
             told = read_json(answer, "its clock")
@@ -95,9 +95,9 @@ class RestSource:
         return self._get(self._url("time"), "its clock", read)
 
     def _compare_clocks(self, clock: datetime, answer: Answer) -> datetime:
-        """The exchange's time: its own clock, unless its ``Date`` header and this machine agree on another.
+        """Returns the exchange's clock, or its ``Date`` header if this machine's clock agrees with the header only.
 
-        What was taken where they differ counts from now on.
+        If the two differ, the difference between the returned time and this machine's clock is used from now on.
         """
         dated, now = answer.moment, utc_now()
         if abs(clock - dated) <= _CLOCKS_DIFFER:
@@ -118,10 +118,10 @@ class RestSource:
         return taken
 
     def _timed(self, answer: Answer, last: int) -> Answer:
-        """The answer with the exchange's true time. Raises `DownloadError` for rows of the future.
+        """Returns the answer with the exchange's true time. Raises `DownloadError` for rows in the future.
 
-        A ``Date`` header before its own rows, or ahead of this machine, is compared with the exchange's clock.
-        ``last`` is the last row's time in milliseconds.
+        A ``Date`` header that is earlier than the answer's rows, or ahead of this machine's clock, is compared with
+        the exchange's clock. ``last`` is the last row's time in milliseconds.
         """
         newest = EPOCH + timedelta(milliseconds=last if _FIRST_CLOCK <= last < _LAST_CLOCK else 0)
         is_doubtful = newest > answer.moment + _NEWEST_ROW or answer.moment > utc_now() + _CLOCKS_DIFFER
@@ -138,7 +138,7 @@ class RestSource:
         return answer
 
     def fetch_symbols(self, symbol: str | None = None) -> list[ExchangeSymbol]:
-        """The symbols that the exchange lists, by name; or that one, after checking that there is such a symbol.
+        """Returns the symbols that the exchange lists, sorted by name; or only ``symbol``, if it exists.
 
         Raises `UnknownSymbolError` or another `DownloadError`.
         """
@@ -147,14 +147,14 @@ class RestSource:
         return self._get(url, symbol or "its symbols", read_symbols, most_bytes=_MOST_LIST_BYTES)
 
     def fetch_first(self, symbol: str) -> Page | None:
-        """The symbol's very first minute, conclusive for all before it; None if it has no candle yet.
+        """Returns the symbol's very first minute, conclusive for all time before it; None if it has no candle yet.
 
-        If its first row is none that can be stored, the page is empty and ends before that row's minute.
-        The exchange has no listing date; ``startTime=0&limit=1`` is how its clients find the first candle.
+        If the first row cannot be stored, the page is empty and ends before that row's minute. The exchange
+        publishes no listing date; ``startTime=0&limit=1`` is how its clients find the first candle.
         """
         fetched = self._fetch(symbol, ONE_MINUTE, EVER, limit=1)
         if fetched.last < 0:
-            # An empty answer given once would hide the whole symbol.
+            # A single wrong empty answer would hide the whole symbol.
             fetched = _joined(fetched, self._fetch(symbol, ONE_MINUTE, EVER, limit=1))
         page = _to_page(symbol, ONE_MINUTE, fetched)
         if page.candles.num_rows:
@@ -167,10 +167,10 @@ class RestSource:
         return replace(page, range_end=first, rejected=page.rejected.slice(1))
 
     def fetch_range(self, symbol: str, timeframe: Timeframe, wanted: TimeRange, lookahead: int) -> Iterator[Page]:
-        """The candles that open in a range, in time order, with up to ``lookahead`` pages in flight.
+        """Yields the candles that open in a range, in time order, with up to ``lookahead`` pages in flight.
 
-        The pages' ranges join one another; together they end where the answers stop being conclusive.
-        Raises `DownloadError`; the pages that came before it stand.
+        Each page's range starts where the previous one ends; the last one ends where the answers stop being
+        conclusive. Raises `DownloadError`; earlier pages remain valid.
         """
         held: _Fetched | None = None
         answers = self._fetch_pages(symbol, timeframe, wanted, lookahead)
@@ -182,7 +182,7 @@ class RestSource:
                     yield _to_page(symbol, timeframe, held)
                 raise
             if held is not None and fetched is not None and _is_jump(held, fetched):
-                # Candles of another symbol look like this. So does a crash, and that comes a second time, too.
+                # These may be another symbol's candles. In a real crash, the second answer is the same.
                 held = self._fetch_window(symbol, timeframe, held.window)
                 fetched = self._fetch_window(symbol, timeframe, fetched.window)
             if held is not None:
@@ -203,7 +203,7 @@ class RestSource:
                     cursor = window.end
                 fetched = pending.popleft().result()
                 if fetched.last < 0 and _conclusive_end(timeframe, fetched) > fetched.window.start:
-                    # An empty page is asked for a second time, together with all that follows it.
+                    # An empty page is requested a second time, together with everything after it.
                     _cancel(pending)
                     fetched = self._fetch_across(symbol, timeframe, fetched, wanted.end)
                     cursor = fetched.window.end
@@ -214,7 +214,7 @@ class RestSource:
             _cancel(pending)
 
     def fetch_next(self, symbol: str, timeframe: Timeframe, wanted: TimeRange) -> Page:
-        """The next candle in a range, conclusive up to it; of a range without any, one call tells so."""
+        """Returns the next candle in a range, conclusive up to and including it; an empty page if there is none."""
         fetched = self._fetch(symbol, timeframe, wanted, limit=1)
         if fetched.last < 0:
             fetched = _joined(fetched, self._fetch(symbol, timeframe, wanted, limit=1))
@@ -224,7 +224,7 @@ class RestSource:
         return replace(page, range_end=floor_minute(EPOCH + timedelta(milliseconds=fetched.last)) + timeframe.step)
 
     def _fetch_window(self, symbol: str, timeframe: Timeframe, window: TimeRange) -> _Fetched:
-        """All rows of a window; a full page that ends before its window is asked on from its last row."""
+        """Returns all rows of a window. After a full page that ends before the window does, fetches the rest."""
         fetched = self._fetch(symbol, timeframe, window)
         while fetched.is_full and fetched.last + 1 < _milliseconds(window.end - timeframe.step):
             if len(fetched.answers) >= _MOST_PAGES:
@@ -232,15 +232,15 @@ class RestSource:
                     f"{urlsplit(fetched.answers[0].url).netloc} answers with more than {_MOST_PAGES * PAGE_CANDLES:,} "
                     f"rows for {PAGE_CANDLES:,} {timeframe.label} candles of {symbol}; nothing of it was stored."
                 )
-            # One millisecond on, not one minute: an off-grid row may share its minute with one on the grid.
+            # One millisecond later, not one minute: an off-grid row may share its minute with one on the grid.
             more = self._fetch(symbol, timeframe, window, first=fetched.last + 1)
             fetched = _joined(fetched, more)
         return fetched
 
     def _fetch_across(self, symbol: str, timeframe: Timeframe, empty: _Fetched, end: datetime) -> _Fetched:
-        """The next page of rows after an empty answer, wherever it lies: one request for a hole of any length.
+        """Returns the next page of rows after an empty answer, with one request for a hole of any length.
 
-        What that finds empty, too, and was not asked for before is asked for once more.
+        If that answer is empty too and covers more than the first one, it is requested once more.
         """
         rest = TimeRange(empty.window.start, end)
         fetched = self._fetch(symbol, timeframe, rest)
@@ -249,7 +249,7 @@ class RestSource:
         fetched = replace(_joined(fetched, empty), is_full=fetched.is_full)
         if not fetched.is_full:
             return fetched
-        # The last minute may go on with an off-grid row on the next page: leave it to the next window.
+        # The next page may begin with an off-grid row of the last minute, so the next window includes that minute.
         cut = floor_minute(EPOCH + timedelta(milliseconds=fetched.last))
         candles, rejected = fetched.klines
         klines = Klines(
@@ -267,7 +267,7 @@ class RestSource:
         first: int | None = None,
         limit: int = PAGE_CANDLES,
     ) -> _Fetched:
-        """One request. ``startTime`` and ``endTime`` filter on the open time, both inclusive."""
+        """Sends one request and returns its rows. ``startTime`` and ``endTime`` filter by open time, both inclusive."""
         start = _milliseconds(window.start) if first is None else first
         bounds = {"startTime": start}
         if window.end != EVER.end:
@@ -279,7 +279,7 @@ class RestSource:
                 raise BadResponseError(f"{answer.url} did not answer with a list of candles.")
             klines = read_kline_rows(symbol, rows)
             if window.end != EVER.end:
-                # A first candle that cannot be read is proof of nothing but what lies before it.
+                # The search for the first candle has no end. Even if its row is unreadable, it proves what is before.
                 require_mostly_candles(klines, urlsplit(answer.url).netloc)
             _require_window(klines, TimeRange(EPOCH + timedelta(milliseconds=start), window.end), answer)
             last = _last_time(rows, answer)
@@ -288,7 +288,7 @@ class RestSource:
         url = self._url("", symbol=symbol, interval=timeframe.interval, **bounds, limit=limit)
         fetched = self._get(url, symbol, read)
         if pc.any(pc.equal(fetched.klines.rejected["reason"], text(UNREADABLE))).as_py():
-            # Garbled on its way, or so at the exchange: what it says twice is taken.
+            # The rows were garbled on their way or at the exchange: the second answer is used as it is.
             fetched = self._get(url, symbol, read)
         self._learn_weight_limit(symbol, fetched.answers[0])
         return fetched
@@ -309,7 +309,7 @@ class RestSource:
         return self._client.get(url, read_good, turn=self.budget.call, most_bytes=most_bytes)
 
     def _learn_weight_limit(self, symbol: str, answer: Answer) -> None:
-        """Asks the exchange for its own limit, once, as soon as it may matter."""
+        """Fetches the exchange's weight limit, once, as soon as it may matter."""
         if used_weight(answer) < MATTERS_FROM or not self.budget.may_learn_limit():
             return
 
@@ -317,25 +317,25 @@ class RestSource:
             try:
                 return read_weight_limit(read_json(answer, "its limits"))
             except ValueError as error:
-                # Not to be asked again: this is no answer that was cut on its way.
+                # Not retryable: the answer is complete, so a second one would be the same.
                 raise DownloadError(f"{answer.url} tells {error}.") from error
 
         try:
             self.budget.weight_limit = self._get(self._url("exchangeInfo", symbol=symbol), "its limits", read)
         except DownloadError as error:
-            # The candles in hand are good, and the usual limit stands.
+            # The fetched candles are good, and the usual limit stays in force.
             if error.stops_run:
                 raise
             logger.warning("the usual weight limit is assumed: %s", error)
 
     def _url(self, sibling: str, **parameters: Any) -> str:
-        """The address of the klines, or of a sibling of theirs, with its query percent-encoded."""
+        """Returns the URL of the klines, or of another endpoint beside them, with a percent-encoded query."""
         path = self._klines_url.rpartition("/")[0] + "/" + sibling if sibling else self._klines_url
         return f"{path}?{urlencode(parameters, quote_via=quote)}" if parameters else path
 
 
 def _to_page(symbol: str, timeframe: Timeframe, fetched: _Fetched) -> Page:
-    """Closed candles only, and the range that the answers are conclusive for."""
+    """Returns a page of the closed candles, with the range that the answers are conclusive for."""
     moment = min(answer.moment for answer in fetched.answers)
     newest = time(_newest_closed(timeframe, moment))
     candles, rejected = fetched.klines
@@ -357,7 +357,10 @@ def _to_page(symbol: str, timeframe: Timeframe, fetched: _Fetched) -> Page:
 
 
 def _conclusive_end(timeframe: Timeframe, fetched: _Fetched) -> datetime:
-    """Where the range ends that the answers are conclusive for: lately after the last candle, which may be late."""
+    """Returns the end of the range that the answers are conclusive for.
+
+    In the last `LATE_CANDLES` that is the end of the last received candle, because later ones may still be missing.
+    """
     moment = min(answer.moment for answer in fetched.answers)
     start, end = fetched.window
     settled = floor_minute(moment - LATE_CANDLES)
@@ -370,7 +373,7 @@ def _conclusive_end(timeframe: Timeframe, fetched: _Fetched) -> datetime:
 
 
 def _is_jump(before: _Fetched, after: _Fetched) -> bool:
-    """Whether the price changes from one answer to the next as it hardly does within a minute."""
+    """Whether the price changes from one answer to the next by more than it normally does within a minute."""
     earlier, later = before.klines.candles, after.klines.candles
     if not earlier.num_rows or not later.num_rows:
         return False
@@ -379,7 +382,7 @@ def _is_jump(before: _Fetched, after: _Fetched) -> bool:
 
 
 def _newest_closed(timeframe: Timeframe, moment: datetime) -> datetime:
-    """The latest open time of a candle that is closed at a moment of the exchange's clock."""
+    """Returns the latest open time of a candle that is closed at a moment of the exchange's clock."""
     if timeframe.minutes is None:
         return month_of(moment).start - MINUTE
     return moment - timedelta(minutes=timeframe.minutes)

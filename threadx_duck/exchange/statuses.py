@@ -1,4 +1,4 @@
-"""What each status and error code of the exchange means for the one who asked.
+"""Turns the statuses and error codes of the exchange into errors.
 
 Statuses and codes: binance-spot-api-docs, rest-api.md and errors.md. Codes are stable, messages vary.
 """
@@ -26,11 +26,12 @@ from threadx_duck.errors import (
 from threadx_duck.exchange.http import Answer
 from threadx_duck.texts.urls import without_user
 
-# The exchange says with every 429 and 418 how long to wait; this is for an answer without a usable header.
+# Every 429 and 418 of the exchange says how long to wait. This is the wait if an answer has no usable header.
 _DEFAULT_RETRY_AFTER = 60
 _LONGEST_RETRY_AFTER = 7  # digits: the longest ban is three days
 
-# The exchange counts within a clock minute. Whoever asks for more than this has a reason that no waiting cures.
+# The exchange counts per clock minute. A host that asks to wait longer than this has a reason that waiting does not
+# remove.
 _MOST_PATIENCE = 15 * 60
 
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
@@ -43,7 +44,7 @@ _OTHER_HOST = 'Another host may serve you: [data.api] base_url = "https://data-a
 
 
 def raise_for_status(answer: Answer, what: str) -> None:
-    """Raises the `DownloadError` that an answer other than 200 stands for; ``what`` is what was asked for."""
+    """Raises the `DownloadError` for an answer with another status than 200; ``what`` names what was requested."""
     if answer.status == 200:
         return
     refuse_redirect(answer, "[data.api] base_url")
@@ -51,7 +52,7 @@ def raise_for_status(answer: Answer, what: str) -> None:
 
 
 def refuse_redirect(answer: Answer, setting: str) -> None:
-    """Raises `DownloadError` for an answer that names another address; ``setting`` is where a person may enter it."""
+    """Raises `DownloadError` for a redirect; ``setting`` is the setting in which the user can enter its address."""
     where = answer.headers.get("Location")
     if answer.status in _REDIRECTS and where is not None:
         raise DownloadError(
@@ -104,7 +105,7 @@ def _error_of(answer: Answer, what: str) -> DownloadError:
 
 
 def _code_and_message(answer: Answer) -> tuple[int, str]:
-    """The exchange's own error code and text; 0 and nothing where the body is not of its form."""
+    """Returns the exchange's own error code and text; 0 and an empty text if the body does not have that form."""
     try:
         body: Any = orjson.loads(answer.body)
     except orjson.JSONDecodeError:
@@ -120,7 +121,7 @@ def _detail(code: int, message: str) -> str:
 
 
 def _retry_after(answer: Answer, default: int = _DEFAULT_RETRY_AFTER) -> int:
-    """How many seconds an answer asks to wait, in either form of the header: a number, or a time."""
+    """Returns how many seconds an answer asks to wait. The header holds a number of seconds or a time."""
     value = answer.headers.get("Retry-After", "")
     if value.isascii() and value.isdecimal():
         return int(value[:_LONGEST_RETRY_AFTER]) if len(value) <= _LONGEST_RETRY_AFTER else 10**_LONGEST_RETRY_AFTER
@@ -142,7 +143,7 @@ def _wants_too_long(host: str, status: int, answer: Answer, wait: int) -> HostRe
 
 
 def read_json(answer: Answer, what: str) -> Any:
-    """The body as JSON. Raises `BadResponseError` if it is none, such as a proxy's page with status 200."""
+    """Returns the parsed JSON body. Raises `BadResponseError` for anything else, such as a proxy's page with 200."""
     try:
         return orjson.loads(answer.body)
     except orjson.JSONDecodeError as error:

@@ -1,4 +1,4 @@
-"""The list of the exchange's symbols, kept on disk for a day so that asking for it twice costs nothing."""
+"""The list of the exchange's symbols, kept on disk for a day so that it is not requested twice."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ _FRESH = DAY
 
 @dataclass(frozen=True)
 class SymbolList:
-    """Symbols by name; ``asked_at`` is when the exchange told them, by this machine's clock, UTC.
+    """Symbols sorted by name; ``asked_at`` is when they were fetched, by this machine's clock, UTC.
 
-    ``error`` says why an old list was not renewed; None if it needed not, or was.
+    ``error`` says why an old list was not renewed; None if it was renewed or did not need to be.
     """
 
     symbols: tuple[ExchangeSymbol, ...]
@@ -36,11 +36,11 @@ class SymbolList:
 
     @property
     def age(self) -> timedelta:
-        """How old the list is."""
+        """The age of the list."""
         return utc_now() - self.asked_at
 
     def select(self, *, quote: str | None = None, status: str | None = None) -> SymbolList:
-        """Those of a quote asset, a status, or both; neither minds upper or lower case."""
+        """Returns a list of the symbols with a quote asset, a status, or both, in upper or lower case."""
         chosen = (
             entry
             for entry in self.symbols
@@ -50,17 +50,17 @@ class SymbolList:
 
 
 class SymbolCache:
-    """The last list a host gave, in a file of the data folder."""
+    """The last list that a host sent, in a file of the data folder."""
 
     def __init__(self, folder: Path, host: str) -> None:
         self._file = folder / CACHE_FILE
         self._host = host
 
     def list(self, fetch: Callable[[], list[ExchangeSymbol]], *, refresh: bool = False) -> SymbolList:
-        """The kept list if it is no older than a day, else what ``fetch`` brings.
+        """Returns the kept list if it is at most a day old, else a new list from ``fetch``.
 
-        An older list serves while the exchange cannot be asked, and says so. Raises `DownloadError` if
-        there is none at all.
+        If ``fetch`` fails, returns an older list, with the reason in ``error``. Raises `DownloadError` if there is
+        no list at all.
         """
         kept = self.read()
         if kept is not None and not refresh and timedelta() <= kept.age <= _FRESH:
@@ -75,7 +75,7 @@ class SymbolCache:
         return made
 
     def read(self) -> SymbolList | None:
-        """The kept list, however old; None if there is none of this host that can be read."""
+        """Returns the kept list, however old; None if there is no readable list of this host."""
         try:
             kept = orjson.loads(self._file.read_bytes())
             if kept["host"] != self._host:
@@ -86,7 +86,7 @@ class SymbolCache:
             return None
 
     def _keep(self, made: SymbolList) -> None:
-        """Writes the list in one step; a folder that cannot be written to only costs the next asking."""
+        """Writes the list in one step. If the folder is not writable, the list is fetched again next time."""
         document = {"host": self._host, "asked_at": made.asked_at, "symbols": [list(entry) for entry in made.symbols]}
         try:
             write_whole(self._file, orjson.dumps(document, option=orjson.OPT_NAIVE_UTC | orjson.OPT_UTC_Z))

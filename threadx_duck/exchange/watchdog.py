@@ -1,7 +1,7 @@
-"""One deadline for a whole answer: a thread shuts the connection of a request that is overdue.
+"""Sets one deadline for a whole answer: a thread shuts the connection of a request that is overdue.
 
-A socket's own time limit starts anew with every byte, so a host that trickles its header, or sends ``100 Continue``
-without end, would hold a request for ever; requests and urllib3 have no limit for all of it.
+A socket's own time limit starts again with every byte, so a request would never end if the host sends its header
+byte by byte, or ``100 Continue`` without end. requests and urllib3 have no limit for the whole answer.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ import urllib3
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.poolmanager import PoolManager
 
-# How often the connection of an overdue request is shut until the request ends: one that was still being made or
-# encrypted at its deadline had nothing to shut, and would be waited for without an end.
+# The interval at which the connection of an overdue request is shut again until the request ends. A connection that
+# was still being made or encrypted at the deadline could not be shut, and the request would never end.
 _AGAIN_SECONDS = 0.2
 
 _here = threading.local()
 
 
 class Call:
-    """A request on its way; ``is_overdue`` once the watchdog has shut its connection."""
+    """A request in flight; ``is_overdue`` is True once the watchdog has shut its connection."""
 
     def __init__(self, deadline: float) -> None:
         self.deadline = deadline
@@ -34,23 +34,23 @@ class Call:
         self._lock = threading.Lock()
 
     def holds(self, connection: Any) -> None:
-        """Takes note of the connection that the request goes over."""
+        """Stores the connection that the request uses."""
         with self._lock:
             self._connection = connection
 
     def shut(self) -> None:
-        """Ends whatever the request waits for."""
+        """Shuts the connection, so that the request stops waiting."""
         with self._lock:
             self.is_overdue = True
             connected = getattr(self._connection, "sock", None)
         if connected is not None:
-            # The plain socket's own method: that of an encrypted one forgets what its reader still needs.
+            # The plain socket's method: that of an encrypted socket drops state that its reader still needs.
             with suppress(OSError, ValueError):
                 socket.socket.shutdown(connected, socket.SHUT_RDWR)
 
 
 class Watchdog:
-    """Shuts the connections of overdue requests, on one thread that runs while there are any."""
+    """Shuts the connections of overdue requests, on one thread that starts with the first request."""
 
     def __init__(self) -> None:
         self._calls: set[Call] = set()
@@ -60,7 +60,7 @@ class Watchdog:
 
     @contextmanager
     def watching(self, seconds: float) -> Iterator[Call]:
-        """Watches the request that this thread makes inside."""
+        """Watches the request that this thread makes inside the ``with`` block."""
         call = Call(time.monotonic() + seconds)
         _here.call = call
         with self._changed:
@@ -98,7 +98,7 @@ class Watchdog:
 
 
 class _Watched:
-    """Tells the request of this thread which connection it goes over, before it waits for anything."""
+    """A connection that registers itself with this thread's request before it waits for anything."""
 
     def connect(self) -> None:
         self._tell()
@@ -112,7 +112,7 @@ class _Watched:
         super()._tunnel()  # type: ignore[misc]
         call: Call | None = getattr(_here, "call", None)
         if call is not None and call.is_overdue:
-            # A proxy's header that is cut off looks whole; nothing may be encrypted over what is shut.
+            # A proxy's header that was cut off looks complete; a shut connection must not be encrypted.
             raise TimeoutError("the proxy took too long")
 
     def _tell(self) -> None:
@@ -138,5 +138,5 @@ class _SecurePool(HTTPSConnectionPool):
 
 
 def watch_connections(manager: PoolManager) -> None:
-    """Has a manager of connections, direct ones or through a proxy, make connections that can be watched."""
+    """Makes a pool manager, direct or through a proxy, create connections that can be watched."""
     manager.pool_classes_by_scheme = {"http": _Pool, "https": _SecurePool}

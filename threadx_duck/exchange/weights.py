@@ -1,4 +1,4 @@
-"""What the exchange tells of request weight: how much a minute allows, and how much of it is used."""
+"""Reads the exchange's request weight: how much a minute allows, and how much of it is used."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ from typing import Any
 from threadx_duck.exchange.http import Answer
 from threadx_duck.exchange.markets import WEIGHT_LIMIT
 
-# From this part of the usual limit on, it matters what the limit is.
+# Once this part of the usual limit is used, the exact limit matters.
 MATTERS_FROM = WEIGHT_LIMIT // 10
-# No address is allowed so much: such a number is a mistake, and would have every request wait or none.
+# The exchange allows nobody this much: such a number is a mistake, and would make every request wait or none.
 _MOST_WEIGHT = WEIGHT_LIMIT * 100
 _MOST_DIGITS = 9
 
 
 def read_weight_limit(told: Any) -> int:
-    """The weight that exchangeInfo allows in a minute. Raises `ValueError` where it tells none that can be.
+    """Returns the weight that ``exchangeInfo`` allows per minute. Raises `ValueError` if it has no plausible limit.
 
-    Nor can one that is below `MATTERS_FROM` of usual: it would have every request wait for the next minute.
+    A limit below `MATTERS_FROM` is not plausible: it would make every request wait for the next minute.
     """
     entries = told.get("rateLimits") if isinstance(told, dict) else None
     for entry in entries if isinstance(entries, list) else []:
@@ -30,7 +30,7 @@ def read_weight_limit(told: Any) -> int:
 
 
 def used_weight(answer: Answer) -> int:
-    """The exchange's own counter of this minute; 0 where an answer has none that can be."""
+    """Returns the exchange's own counter of this minute; 0 if an answer has no plausible counter."""
     used = answer.headers.get("X-MBX-USED-WEIGHT-1M", "")
     number = int(used) if used.isascii() and used.isdecimal() and len(used) <= _MOST_DIGITS else 0
     return number if number <= _MOST_WEIGHT else 0

@@ -1,1 +1,1 @@
-"""Files on disk that candles come from and go to: import and export."""
+"""Imports candles from files on disk and exports them to files."""

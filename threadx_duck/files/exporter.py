@@ -1,7 +1,7 @@
-"""Writes candles to a folder in formats that others read; a second export rewrites only what changed.
+"""Writes candles to a folder in formats that other programs read; a second export rewrites only what changed.
 
-A file of the folder, ``threadx-export.json``, notes of each file from which 1-minute candles it was made,
-by their fingerprint: as long as these are the same, and the file is there, it is left alone.
+The folder's file ``threadx-export.json`` stores for each exported file the fingerprint of the 1-minute candles from
+which it was made. A file is not written again while it exists and these candles are the same.
 """
 
 from __future__ import annotations
@@ -30,14 +30,14 @@ from threadx_duck.storage.store import Store
 
 MANIFEST = "threadx-export.json"
 
-# Part of every fingerprint: what was written by other rules is written again.
+# Part of every fingerprint, so that files written by other rules are written again.
 _RULES = 1
 
 _DAY_MINUTES = 1_440
 
 
 class ExportedFile(NamedTuple):
-    """One file of an export: its path below the folder, and what became of it."""
+    """One file of an export: its path below the folder, and what the export did with it."""
 
     path: str
     symbol: str
@@ -48,9 +48,9 @@ class ExportedFile(NamedTuple):
 
 @dataclass(frozen=True)
 class ExportRequest:
-    """What to export: no symbols for all; candles that open in ``[start, end)``; ``partition`` for hive folders.
+    """What to export: the candles of ``symbols`` that open in ``[start, end)``; no symbols means all.
 
-    ``assets`` are the base and quote assets of symbols, as far as they are known.
+    ``partition`` writes hive folders. ``assets`` maps symbols to their base and quote assets, as far as known.
     """
 
     form: Format = "parquet"
@@ -68,7 +68,7 @@ class ExportRequest:
 
 
 class _Planned(NamedTuple):
-    """A file to be made, unless it is there: the months whose minutes it is made from."""
+    """A file to write unless it is up to date; ``source`` is the fingerprint of the minutes that it is made from."""
 
     path: str
     symbol: str
@@ -87,9 +87,9 @@ class Exporter:
         self._manifest = _read_manifest(folder)
 
     def run(self) -> list[ExportedFile]:
-        """Writes what changed, removes what is no more. Raises `UsageError`, `StoreError`.
+        """Writes the files that changed and removes those that no longer apply. Raises `UsageError`, `StoreError`.
 
-        Each file is replaced in one step; an export that was interrupted is completed by the next.
+        Each file is replaced in one step. If an export is interrupted, the next one completes it.
         """
         symbols = list(dict.fromkeys(self._request.symbols)) or self._stored()
         done: list[ExportedFile] = []
@@ -109,7 +109,7 @@ class Exporter:
         return done
 
     def _require_own(self, planned: _Planned, done: Sequence[ExportedFile]) -> None:
-        """Raises `UsageError` if another symbol has the same file: the exchange gives both the same assets."""
+        """Raises `UsageError` if another symbol has the same file, because the exchange gives both the same assets."""
         for file in done:
             if file.path == planned.path:
                 raise UsageError(
@@ -123,7 +123,7 @@ class Exporter:
 
     def _plan(self, symbol: str, timeframe: Timeframe) -> Iterator[_Planned]:
         start, end = self._request.start, self._request.end
-        # A candle that opens before the end reaches beyond it.
+        # A candle that opens before the end also contains minutes after it.
         until = None if end is None else end + timeframe.step - MINUTE
         months = compute_fingerprint(self._store, [symbol], start, until).months
         if not self._request.is_monthly:
@@ -180,7 +180,7 @@ class Exporter:
         return ExportedFile(planned.path, planned.symbol, planned.timeframe.label, candles, "written")
 
     def _tables(self, planned: _Planned) -> Iterator[pa.Table]:
-        """The candles of a file a year at a time, in time order; at least one table."""
+        """Yields the candles of a file in time order, one table per year; at least one table."""
         name = "read/candles_1m" if planned.timeframe is ONE_MINUTE else "read/candles"
         width = {} if planned.timeframe is ONE_MINUTE else {"width": planned.timeframe.width}
         with self._store.reading() as session:
@@ -195,12 +195,12 @@ class Exporter:
 
     def _shaped(self, table: pa.Table, timeframe: Timeframe, stored_until: datetime) -> pa.Table:
         if self._request.form in {"archive", "freqtrade"}:
-            # These know no is_complete: a candle that is still forming would pass for a whole one.
+            # These formats have no is_complete: a candle that is still forming would look like a whole one.
             table = table.filter(pc.field("open_time") <= pa.scalar(_newest_whole(timeframe, stored_until)))
         return table.drop_columns("symbol") if self._request.partition else table
 
     def _remove_outdated(self, symbols: Sequence[str], made: set[str]) -> Iterator[ExportedFile]:
-        """Removes files of earlier exports like this one whose candles are no longer stored."""
+        """Removes files of earlier exports of this kind whose candles are no longer stored; yields what it removed."""
         if self._request.start is not None or self._request.end is not None:
             return
         labels = {timeframe.label for timeframe in self._request.timeframes}
@@ -222,7 +222,7 @@ class Exporter:
 
 
 def _read_manifest(folder: Path) -> dict[str, dict[str, Any]]:
-    """What earlier exports noted; nothing if that cannot be read, so that everything is written anew."""
+    """Returns the entries of earlier exports; none if they are unreadable, so that everything is written again."""
     try:
         noted = orjson.loads((folder / MANIFEST).read_bytes())["files"]
         wanted = {"symbol", "timeframe", "kind", "candles", "bytes", "source"}
@@ -241,7 +241,7 @@ def _crosses_months(timeframe: Timeframe) -> bool:
 
 
 def _newest_whole(timeframe: Timeframe, until: datetime) -> datetime:
-    """The latest open time of a candle that is over at a moment."""
+    """Returns the latest open time of a candle that is over at ``until``."""
     if timeframe.minutes is None:
         return month_of(until).start - MINUTE
     return until - timeframe.step

@@ -1,4 +1,4 @@
-"""How exported candles look on disk: one writer a format, each given tables of candles in time order."""
+"""Writes exported candles: one writer per format, each of which takes tables of candles in time order."""
 
 from __future__ import annotations
 
@@ -21,37 +21,38 @@ from threadx_duck.errors import UsageError
 Format = Literal["parquet", "csv", "archive", "freqtrade"]
 Writer = Callable[[Path, Iterable[pa.Table], Timeframe], int]
 
-# A row group of DuckDB's: what is read back in one piece.
+# The size of DuckDB's row groups, each of which is read in one piece.
 _ROW_GROUP = 122_880
 
 # Spot files of the archive hold microseconds from 2025 on, milliseconds before (binance-public-data, README).
 _MICROSECONDS_SINCE = datetime(2025, 1, 1)
 
-# What separates values and lines of CSV.
+# The characters that separate values and lines of CSV.
 _STRUCTURE = set('",\r\n')
 
-# The longest first: BTCFDUSD is not quoted in USD.
+# Longer names come first: BTCFDUSD is not quoted in USD.
 _QUOTES = ("FDUSD", "USDC", "USDT", "TUSD", "BUSD", "USDP", "DAI", "EUR", "GBP", "TRY", "BRL", "JPY", "ARS", "MXN",
-           "PLN", "RON", "UAH", "ZAR", "CZK", "COP", "IDR", "AUD", "RUB", "NGN", "BIDR", "BTC", "ETH", "BNB", "XRP",
+           "PLN", "RON", "UAH", "ZAR", "CZK", "COP", "BIDR", "IDR", "AUD", "RUB", "NGN", "BTC", "ETH", "BNB", "XRP",
            "DOGE", "SOL", "USD")  # fmt: skip
 
 
 def file_name(symbol: str, timeframe: str, ending: str) -> str:
-    """``BTCUSDC-1h.parquet``; whatever a symbol contains, it cannot lead to another folder."""
+    """Returns a name such as ``BTCUSDC-1h.parquet``. It never leads to another folder, whatever the symbol contains."""
     return f"{quote(symbol, safe='')}-{timeframe}{ending}"
 
 
 def freqtrade_name(symbol: str, timeframe: str, assets: tuple[str, str] | None) -> str:
-    """``BTC_USDC-1h.feather``, as freqtrade names the file of a pair; ``assets`` are its base and quote, if known.
+    """Returns freqtrade's file name of a pair, such as ``BTC_USDC-1h.feather``.
 
-    Whatever the assets are called, their names cannot lead to another folder.
+    ``assets`` are the base and the quote asset, if known. The name never leads to another folder, whatever
+    characters the assets contain.
     """
     base, quoted = (quote(asset, safe="") for asset in assets or _split(symbol))
     return f"{base}_{quoted}-{'1Mo' if timeframe == '1mo' else timeframe}.feather"
 
 
 def write_parquet(path: Path, tables: Iterable[pa.Table], _: Timeframe) -> int:
-    """All columns, compressed by zstd, sorted as given."""
+    """Writes all columns, compressed by zstd, in the given order. Returns the number of rows."""
     writer: pq.ParquetWriter | None = None
     rows = 0
     try:
@@ -66,7 +67,7 @@ def write_parquet(path: Path, tables: Iterable[pa.Table], _: Timeframe) -> int:
 
 
 def write_csv(path: Path, tables: Iterable[pa.Table], _: Timeframe) -> int:
-    """A header, then all columns; times are text such as ``2024-01-01T00:00:00Z``."""
+    """Writes a header, then all columns, with times as text such as ``2024-01-01T00:00:00Z``. Returns the row count."""
     rows = 0
     with path.open("wb") as file:
         for table in tables:
@@ -82,7 +83,7 @@ def write_csv(path: Path, tables: Iterable[pa.Table], _: Timeframe) -> int:
 
 
 def write_archive_csv(path: Path, tables: Iterable[pa.Table], timeframe: Timeframe) -> int:
-    """The twelve columns of the exchange's bulk archive, without a header."""
+    """Writes the twelve columns of the exchange's bulk archive, without a header. Returns the number of rows."""
     rows = 0
     with path.open("wb") as file:
         for table in tables:
@@ -93,7 +94,7 @@ def write_archive_csv(path: Path, tables: Iterable[pa.Table], timeframe: Timefra
 
 
 def write_freqtrade(path: Path, tables: Iterable[pa.Table], _: Timeframe) -> int:
-    """The columns of freqtrade's feather files: ``date`` in milliseconds of UTC, prices, volume."""
+    """Writes freqtrade's feather columns: ``date`` (milliseconds, UTC), prices, volume. Returns the row count."""
     table = pa.concat_tables(tables)
     date = table["open_time"].cast(pa.timestamp("ms")).cast(pa.timestamp("ms", "UTC"))
     values = {name: table[name] for name in ("open", "high", "low", "close", "volume")}
@@ -110,7 +111,7 @@ WRITERS: dict[str, Writer] = {
 
 
 def _quoting(table: pa.Table) -> str:
-    """Quotes only where a symbol cannot be written without: readers of the usual ones meet none."""
+    """Returns ``needed`` if a symbol cannot be written without quotes, else ``none``: usual files have no quotes."""
     symbols = pc.unique(table["symbol"]).to_pylist() if "symbol" in table.column_names else []
     return "needed" if any(set(symbol) & _STRUCTURE for symbol in symbols) else "none"
 

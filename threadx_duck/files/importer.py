@@ -1,4 +1,4 @@
-"""Ingests files that lie on disk: archive zips and CSV, tables that others wrote, and other stores."""
+"""Imports files on disk: zips and CSV of the archive, tables of other programs, and other stores."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ logger = logging.getLogger("threadx_duck.ingest")
 
 @dataclass
 class ImportResult:
-    """What became of one file; ``source`` is ``archive_monthly`` or ``archive_daily`` for a verified archive zip.
+    """The result of one file; ``source`` is ``archive_monthly`` or ``archive_daily`` for a verified archive zip.
 
-    ``rows_differing`` counts candles that the exchange told otherwise, ``rows_absent`` those of minutes that
-    it is known to lack: neither was stored. The former are listed in ``revisions``. ``notes`` say what a person
-    should know of how the file was read.
+    ``rows_differing`` is the number of candles that differ from the exchange's, ``rows_absent`` the number of
+    candles in minutes that the exchange is known to lack. Neither are stored; the former are listed in
+    ``revisions``. ``notes`` tell the user how the file was read.
     """
 
     file: str
@@ -53,7 +53,7 @@ class ImportResult:
 
 
 class Importer:
-    """Reads files one by one and commits them in large batches, each file with its hash and name as evidence."""
+    """Reads files one by one and commits them in large batches, with the hash and name of each file as evidence."""
 
     def __init__(self, store: Store, settings: StoreSettings) -> None:
         self._store = store
@@ -64,9 +64,10 @@ class Importer:
     def run(
         self, paths: Sequence[Path], symbol: str | None, columns: Mapping[str, str] | None = None
     ) -> dict[str, ImportResult]:
-        """Imports files; ``symbol`` is that of each file that holds one, ``columns`` their columns by ours.
+        """Imports files and returns the result of each by path.
 
-        A bad file does not stop the others. Raises `UsageError` for what cannot be a symbol.
+        ``symbol`` is the symbol of every file with only one; ``columns`` maps our column names to those of the files.
+        A bad file does not stop the others. Raises `UsageError` for text that cannot be a symbol.
         """
         given = require_spot(normalise(symbol), "--symbol") if symbol is not None else None
         results = {str(path): ImportResult(str(path)) for path in paths}
@@ -76,10 +77,10 @@ class Importer:
         return results
 
     def _import(self, path: Path, given: str | None, columns: Mapping[str, str], result: ImportResult) -> None:
-        """Reads and examines one file, and buffers it. Whatever happens is that file's error alone."""
+        """Reads and examines one file, and buffers its pages. Any error affects this file only."""
         try:
             for pages in self._read(path, given, columns, result):
-                # All of a file is examined before any of it is taken.
+                # The whole file is examined before any of it is buffered.
                 for page in [self._examined(page, result) for page in pages]:
                     self._add(page, result)
         except ThreadxDuckError as error:
@@ -87,14 +88,17 @@ class Importer:
         except OSError as error:
             _fail(result, f"Cannot read {path}: {error.strerror or error}.")
         except Exception as error:
-            # One file of a kind that nobody thought of must not cost the others.
+            # A file of an unforeseen kind must not prevent the import of the others.
             logger.debug("%s", path.name, exc_info=True)
             _fail(result, f"{path.name} could not be read ({type(error).__name__}: {first_line(error)}).")
 
     def _read(
         self, path: Path, given: str | None, columns: Mapping[str, str], result: ImportResult
     ) -> Iterator[list[Page]]:
-        """The pages of one file at once, of a store a year at a time. Raises `UsageError` or `BadResponseError`."""
+        """Yields all pages of one file at once, of a store one year at a time.
+
+        Raises `UsageError` or `BadResponseError`.
+        """
         if not path.name.lower().endswith(KINDS):
             raise UsageError(f"{path.name} is of no kind that can be imported. The kinds are {', '.join(KINDS)}.")
         if path.suffix.lower() == ".duckdb":
@@ -106,7 +110,7 @@ class Importer:
         yield read.pages
 
     def _read_store(self, path: Path) -> Iterator[Page]:
-        """The candles of another store. Where they came from stays its own affair: here they are an import."""
+        """Yields the candles of another store. Their source there is not kept: here they are an import."""
         if self._store.lies_at(path):
             raise UsageError(f"{path} is the store itself.")
         sha256 = hash_file(path)
@@ -121,7 +125,10 @@ class Importer:
                     yield replace(page, bodies=(), sha256=sha256)
 
     def _examined(self, page: Page, result: ImportResult) -> Page:
-        """The page without what the exchange is known to lack. Raises `BadResponseError` for shifted times."""
+        """Returns the page without the candles that the exchange is known to lack.
+
+        Raises `BadResponseError` for shifted times.
+        """
         if page.source != "import" or not self._store.exists:
             return page
         with self._store.reading() as session:
@@ -162,7 +169,7 @@ class Importer:
 
 
 def _order(path: Path) -> tuple[str, str]:
-    """Archive files of a symbol in time order, whatever the order in which they were named."""
+    """Sort key: puts archive files of a symbol into time order, in whatever order they were given."""
     return ("", path.name) if ArchiveFile.of_name(path.name) is None else (path.name.partition("-")[0], path.name)
 
 
@@ -172,7 +179,7 @@ def _fail(result: ImportResult, error: str) -> None:
 
 
 def _of_store(path: Path, symbol: str, candles: pa.Table) -> tuple[str, Klines]:
-    """A store's candles under the symbol as the exchange writes it; older versions kept what a file said."""
+    """Returns a store's candles with the exchange's spelling of the symbol; older versions stored the file's."""
     wanted = require_spot(normalise(symbol), path.name)
     if wanted != symbol:
         candles = candles.set_column(0, "symbol", pa.repeat(text(wanted), candles.num_rows))

@@ -1,4 +1,4 @@
-"""What speaks against a file that is to be imported: another timeframe, times of another zone, proven absences."""
+"""Finds faults of a file to be imported: another timeframe, times of another zone, minutes proven to be absent."""
 
 from __future__ import annotations
 
@@ -13,15 +13,16 @@ from threadx_duck.errors import BadResponseError
 from threadx_duck.ledger.page import Page
 from threadx_duck.storage.store import Session
 
-# A file of at least so many candles of which no two are a minute apart holds another timeframe.
+# If a file has at least this many candles and no two of them are a minute apart, it holds another timeframe.
 _ENOUGH_TO_TELL = 3
 
-# So many candles must equal the stored ones at another time, and so many times more than at their own.
+# Times are shifted if at least this many candles equal the stored ones at another time, and this many times more
+# than at their own time.
 _ENOUGH_SHIFTED = 30
 _TIMES_MORE = 5
 
-# More than one in so many of the candles that could be compared; of a year in local time half equal at each of its
-# two offsets.
+# They must also be more than one in this many of the candles that could be compared: in a year of local time, half
+# of the candles are equal at each of its two offsets.
 _SHARE = 2.5
 
 _MINUTE = 60_000_000
@@ -47,7 +48,7 @@ def require_minutes(name: str, klines: Klines) -> None:
 
 
 def require_unshifted(session: Session, page: Page) -> None:
-    """Raises `BadResponseError` for candles that equal the stored ones, only at another time."""
+    """Raises `BadResponseError` for candles that equal the stored ones but have other times."""
     if not page.candles.num_rows:
         return
     first, last = page.candles["open_time"][0].as_py(), page.candles["open_time"][-1].as_py()
@@ -58,7 +59,7 @@ def require_unshifted(session: Session, page: Page) -> None:
         return
     shift, (equal, compared) = max(counts.items(), key=lambda entry: entry[1][0])
     here, _ = counts.get(timedelta(), (0, 0))
-    # Where prices move by a coarse tick many candles equal others by chance, but never most of them.
+    # If prices move by a coarse tick, many candles equal others by chance, but never most of them.
     is_most = equal * _SHARE > compared
     if shift and is_most and equal >= _ENOUGH_SHIFTED and equal > _TIMES_MORE * here:
         raise BadResponseError(
@@ -69,9 +70,9 @@ def require_unshifted(session: Session, page: Page) -> None:
 
 
 def without_absent(session: Session, page: Page) -> tuple[Page, int]:
-    """The page without candles of minutes that the exchange is known to lack, and how many these were.
+    """Returns the page without candles of minutes that the exchange is known to lack, and the number of these.
 
-    Some programs fill what is missing with candles of their own.
+    Some programs fill gaps with candles of their own.
     """
     if not page.candles.num_rows:
         return page, 0

@@ -1,4 +1,4 @@
-"""Turns one file on disk into the pages that an import commits: all of its candles, or the reason to refuse it."""
+"""Turns one file on disk into the pages that an import commits, or refuses the file with the reason."""
 
 from __future__ import annotations
 
@@ -41,16 +41,17 @@ _SHOWN = 120
 
 
 class FilePages(NamedTuple):
-    """A page for each symbol of a file, and what a person should know of how it was read."""
+    """A page for each symbol of a file, and notes that tell the user how the file was read."""
 
     pages: list[Page]
     notes: list[str]
 
 
 def read_pages(path: Path, given: str | None, mapping: Mapping[str, str]) -> FilePages:
-    """The pages of one file. ``given`` is its symbol if a person named it. Raises `UsageError` or `BadResponseError`.
+    """Returns the pages of one file. ``given`` is its symbol if the user named it.
 
-    All of a file at once: what is wrong with its last candle speaks against the first.
+    The whole file is read at once, because a fault in its last candle makes the first doubtful too. Raises
+    `UsageError` or `BadResponseError`.
     """
     named = read_name(path.name)
     if named.timeframe not in {None, "1m"}:
@@ -75,7 +76,10 @@ def read_pages(path: Path, given: str | None, mapping: Mapping[str, str]) -> Fil
 
 
 def to_import(path: Path, symbol: str, klines: Klines, body: bytes) -> Page:
-    """A page that is conclusive for nothing; of repeats one, nothing that is not over by this machine's clock."""
+    """Returns a page that is conclusive for nothing.
+
+    Of repeated candles it holds one, and it holds none that is not over by this machine's clock.
+    """
     klines = _within_life(klines._replace(candles=in_time_order(klines.candles, path.name)))
     require_minutes(path.name, klines)
     candles = klines.candles
@@ -96,7 +100,7 @@ def to_import(path: Path, symbol: str, klines: Klines, body: bytes) -> Page:
 
 
 def _verified(path: Path, given: str | None) -> Page:
-    """The archive file that a zip is, by the checksum beside it."""
+    """Returns the page of a zip that the checksum file beside it verifies as the archive's."""
     began = time.monotonic()
     verified = read_verified(path)
     if verified is None:
@@ -126,7 +130,7 @@ def _unpacked(name: str, packed: bytes) -> bytes:
 
 
 def _archive_rows(symbol: str, name: str, body: bytes) -> Klines | None:
-    """The candles of the archive's rows, read in a third of the time; None for any file that is not wholly these."""
+    """Returns the candles of a file with the archive's rows, in a third of the time; None if it has other rows."""
     line = body[:4096].partition(b"\n")[0].strip()
     if b'"' in line or line.count(b",") != 11 or not (line[:1].isdigit() or has_archive_order(line)):
         return None
@@ -138,7 +142,7 @@ def _archive_rows(symbol: str, name: str, body: bytes) -> Klines | None:
 
 
 def _within_life(klines: Klines) -> Klines:
-    """The same with candles that are not over yet, or older than the exchange, among the rejected rows."""
+    """Returns the candles, with those that are not over yet or older than the exchange among the rejected rows."""
     last = utc_now() - MINUTE
     for reason, is_within in (
         ("not_closed", pc.less_equal(klines.candles["open_time"], pa.scalar(last))),
@@ -163,7 +167,7 @@ def _rejecting(klines: Klines, is_within: pa.ChunkedArray, reason: str) -> Kline
 
 
 def _require_candles(name: str, found: list[Klines]) -> list[str]:
-    """What to say of rejected rows. Raises `BadResponseError` if they are more than the candles."""
+    """Returns the notes on rejected rows. Raises `BadResponseError` if there are more of them than candles."""
     reasons = Counter[str]()
     for klines in found:
         reasons.update(klines.rejected["reason"].to_pylist())

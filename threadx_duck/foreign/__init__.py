@@ -1,5 +1,5 @@
-"""Reads candles that other programs wrote, each question in a room of its own.
+"""Reads candles that other programs wrote.
 
-`csv_files`, `json_shapes` and `tables` find the columns in a file's bytes, `columns` tells which is which, `times` and
-`numbers` read their cells, `names` says whose they are, `archive_signs` of which market; `reading` asks them all.
+`csv_files`, `json_shapes` and `tables` find the columns in a file's bytes; `columns` finds the role of each column;
+`times` and `numbers` read the cells; `names` finds the symbol and `archive_signs` the market; `reading` uses them all.
 """

@@ -1,4 +1,4 @@
-"""Tells files of the archive's other markets, which are named as spot's: by folder, header line and unit of time."""
+"""Recognises files of the archive's other markets, whose names are like spot's, by folder, header and time unit."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from threadx_duck.foreign.columns import ARCHIVE_COLUMNS
 
 _FOLDERS = {("futures", "um"): "USD-M futures", ("futures", "cm"): "COIN-M futures", ("data", "option"): "options"}
 
-# Spot's files have microseconds from 2025 on, those of futures milliseconds (thirteen digits until 2286).
+# Spot files have microseconds from 2025 on, futures files have milliseconds (thirteen digits until 2286).
 _MILLIS_2025 = 1_735_689_600_000
 _MILLIS_END = 10**13
 
 
 def require_spot_file(path: Path, begin: bytes) -> None:
-    """Raises `UsageError` for a file in the archive's form of another market. ``begin`` holds its first line.
+    """Raises `UsageError` for an archive file of another market. ``begin`` contains the file's first line.
 
-    These signs say nothing of any other file: people's own tables have headers and milliseconds in every market.
+    Other files are not examined, because people's own tables have headers and milliseconds in every market.
     """
     line = begin.partition(b"\n")[0]
     if ArchiveFile.of_name(path.name.removesuffix(".gz")) is None or line.count(b",") != len(ARCHIVE_COLUMNS) - 1:

@@ -1,4 +1,4 @@
-"""Which column of a file is which of ours: by our names, others' usual ones, or those that were given."""
+"""Finds which column of a file is which of ours: by our names, by common other names, or by names that were given."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from threadx_duck.errors import UsageError
 
 REQUIRED = ("open_time", "open", "high", "low", "close", "volume")
 
-# The columns of the archive's files and of the exchange's rows of twelve; the unused last one holds anything.
+# The columns of the archive's files and of the exchange's rows of twelve; the last one is unused and may hold anything.
 ARCHIVE_COLUMNS = (
     *REQUIRED,
     "close_time",
@@ -25,10 +25,10 @@ ARCHIVE_COLUMNS = (
     "ignore",
 )
 
-# Names are compared by their letters and digits alone. Of several that may name a time all are read and compared.
+# Only letters and digits of names are compared. If several columns may be the time, all are read and compared.
 _TIMES = ("opentime", "timestamp", "date", "datetime", "time", "ts", "unix", "unixtime", "t")
 
-# The index of a pandas frame, as its CSV and Parquet files call it: a time if no other column is.
+# The names of a pandas index in CSV and Parquet files; it is the time if no other column is.
 _INDEXES = ("", "index", "unnamed0", "indexlevel0")
 
 _ALIASES: dict[str, tuple[str, ...]] = {
@@ -52,11 +52,11 @@ _MOST_SHOWN = 16
 
 @dataclass
 class Columns:
-    """What a file holds: columns of equal length under the file's own names, which may repeat.
+    """The columns of a file: all of equal length, under the file's own names, which may repeat.
 
-    ``symbol`` and ``timeframe`` are what the document says outside its rows; ``malformed`` the texts of rows that
-    have another number of cells; ``notes`` what a person should know of how it was read. ``is_text`` says that all
-    cells are the texts of a CSV file.
+    ``symbol`` and ``timeframe`` are those that the document names outside its rows. ``malformed`` holds the text of
+    rows with another number of cells. ``notes`` tell the user how the file was read. ``is_text`` says that all cells
+    are text from a CSV file.
     """
 
     names: list[str]
@@ -69,7 +69,7 @@ class Columns:
 
 
 class Roles(NamedTuple):
-    """Positions in a file's columns: ``values`` by our names, ``times`` of all that may be the open time."""
+    """Positions of columns in a file: ``values`` by our names, ``times`` of every column that may be the open time."""
 
     values: dict[str, int]
     times: list[int]
@@ -77,9 +77,10 @@ class Roles(NamedTuple):
 
 
 def find_roles(name: str, names: Sequence[str], mapping: Mapping[str, str], symbol: str | None) -> Roles:
-    """Which column is which. ``mapping`` names theirs by ours; ``symbol`` tells the base from the quote volume.
+    """Returns the role of each column. ``mapping`` maps our column names to the file's.
 
-    Raises `UsageError` for columns that are missing, that two names fit, or that a mapping invents.
+    ``symbol`` helps to distinguish the base volume from the quote volume. Raises `UsageError` for a column that is
+    missing, that two names fit, or that exists only in ``mapping``.
     """
     given = {ours: _position(name, names, theirs) for ours, theirs in _checked(mapping).items()}
     keys = [_key(column) for column in names]
@@ -111,18 +112,18 @@ def has_archive_order(line: bytes) -> bool:
 
 
 def has_prices(names: Sequence[str]) -> bool:
-    """Whether names are those of a candle's columns."""
+    """Whether the names include those of all four prices of a candle."""
     keys = set(map(_key, names))
     return all(keys & set(_ALIASES[price]) for price in ("open", "high", "low", "close"))
 
 
 def has_time(names: Sequence[str]) -> bool:
-    """Whether one of the names is that of a time."""
+    """Whether one of the names is a name of a time column."""
     return not {_key(name) for name in names}.isdisjoint(_TIMES)
 
 
 def shown(names: Sequence[str]) -> str:
-    """Some column names in one line."""
+    """Returns the first column names in one line of text."""
     listed = [repr(name) if not name.isprintable() or not name.strip() else name for name in names[:_MOST_SHOWN]]
     return ", ".join(listed + ["…"] * (len(names) > _MOST_SHOWN)) or "none"
 
@@ -137,7 +138,7 @@ def _checked(mapping: Mapping[str, str]) -> Mapping[str, str]:
 
 
 def _position(name: str, names: Sequence[str], theirs: str) -> int:
-    """Where a column stands whose name was given: just so, or but for blanks around it."""
+    """Returns the position of the column with a given name; if there is none, blanks around the names are ignored."""
     places = [place for place, column in enumerate(names) if column == theirs] or [
         place for place, column in enumerate(names) if column.strip() == theirs
     ]

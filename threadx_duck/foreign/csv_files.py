@@ -1,4 +1,4 @@
-"""Reads a CSV file as columns of text, with the names of its header or, without one, of candles in the usual order."""
+"""Reads a CSV file as columns of text. Without a header, the columns are named by the usual order of candles."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from threadx_duck.texts.visible import visible
 _MARK = b"\xef\xbb\xbf"
 _NUMBER = re.compile(r"\s*[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d{1,3})?\s*", re.ASCII)
 
-# A byte above ASCII that stands alone: in GBK both bytes of a common character do, in cp1252 a letter with an accent.
+# A single byte above ASCII: a letter with an accent in cp1252. In GBK, both bytes of a common character are above it.
 _LONE = re.compile(rb"(?<![\xa1-\xfe])([\xa1-\xfe]{2})*[\x80-\xff](?![\xa1-\xfe])")
 
-# So much of a file shows how it begins: a few lines that a site or a program wrote above, the header, a row.
+# How many bytes show how a file begins: a few lines that a site or a program wrote above, the header, a row.
 _BEGIN = 1 << 16
 _MOST_ABOVE = 5
 _BLOCK = 4 << 20
 
 
 class _Layout(NamedTuple):
-    """How a file is laid out: the lines before its rows, its delimiter, and the names of its columns."""
+    """The layout of a file: the number of lines before its rows, its delimiter, and the names of its columns."""
 
     skip: int
     delimiter: str
@@ -35,12 +35,12 @@ class _Layout(NamedTuple):
 
 
 def without_mark(body: bytes) -> bytes:
-    """The bytes without the mark that some editors write before UTF-8."""
+    """Returns the bytes without the byte order mark that some editors write before UTF-8."""
     return body.removeprefix(_MARK)
 
 
 def read_csv(name: str, body: bytes) -> Columns:
-    """The columns of a CSV file. Raises `BadResponseError` for what is none."""
+    """Returns the columns of a CSV file. Raises `BadResponseError` if it is not readable CSV."""
     body, encoding = _decoded(name, without_mark(body))
     layout = _layout(name, body)
     if encoding:
@@ -69,13 +69,13 @@ def read_csv(name: str, body: bytes) -> Columns:
 
 
 def first_line(error: Exception) -> str:
-    """What an error says, in one short line."""
+    """Returns the message of an error in one short line."""
     text = visible(str(error).strip().partition("\n")[0].rstrip(". ")) or type(error).__name__
     return text if len(text) <= 200 else text[:200] + "…"
 
 
 def _decoded(name: str, body: bytes) -> tuple[bytes, str]:
-    """The bytes as UTF-8, and what they were if they were not."""
+    """Returns the bytes as UTF-8, and the name of their encoding if it was another; else an empty text."""
     if body[:2] in {b"\xff\xfe", b"\xfe\xff"}:
         encoding = "utf-16"
     else:
@@ -113,12 +113,12 @@ def _layout(name: str, body: bytes) -> _Layout:
     cells = next(lines_of.reader([first]), [])
     if any(map(_NUMBER.fullmatch, cells)):
         _usual(name, cells)
-    # A header of too few columns, or one whose rest --map names: what is lacking is said by name.
+    # The header has too few columns, or --map names the others: a later error names the columns that are missing.
     return _Layout(begin.index(first) + 1, ",", cells, notes)
 
 
 def _usual(name: str, cells: list[str]) -> list[str]:
-    """The names of a row's cells where the file has no header."""
+    """Returns the column names of a file without a header, from the number of cells in a row."""
     if len(cells) in {len(REQUIRED), len(ARCHIVE_COLUMNS)}:
         return list((REQUIRED, ARCHIVE_COLUMNS)[len(cells) == len(ARCHIVE_COLUMNS)])
     raise BadResponseError(

@@ -1,4 +1,4 @@
-"""Reads a JSON document as columns: rows by name or place, pandas' to_json, or either within an answer."""
+"""Reads a JSON document as columns: rows with names or by position, pandas' to_json, or either inside an answer."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from threadx_duck.texts.visible import visible
 _SYMBOLS = ("symbol", "pair")
 _TIMEFRAMES = ("interval", "timeframe")
 
-# The index of a pandas frame whose times stand there and nowhere else.
+# The name for the index of a pandas frame that has its times in the index only.
 _INDEX = "index"
 
 
 def read_json(name: str, body: bytes) -> Columns:
-    """The columns of a JSON document. Raises `BadResponseError` for one that holds no candles."""
+    """Returns the columns of a JSON document. Raises `BadResponseError` if it holds no candles."""
     try:
         document = orjson.loads(body)
     except orjson.JSONDecodeError as error:
@@ -52,7 +52,7 @@ def _of_object(document: dict[str, Any]) -> Columns:
 
 
 def _may_be_candles(value: list[Any] | dict[str, Any]) -> bool:
-    """Whether rows or columns of candles lie in a part of a document, however deep."""
+    """Whether a part of a document contains rows or columns of candles, at any depth."""
     if isinstance(value, dict):
         return has_prices(list(value)) or any(map(_may_be_candles, _parts(value.values())))
     first = value[0] if value else None
@@ -68,7 +68,7 @@ def _told(document: Mapping[str, Any], keys: Sequence[str]) -> str | None:
 
 
 def _of_columns(document: dict[str, Any]) -> Columns:
-    """Columns by name: lists, or pandas' objects from index to value, which all have the same index."""
+    """Reads columns by name: lists, or pandas' objects that map an index to values and share the same index."""
     columns = {key: value for key, value in document.items() if isinstance(value, dict | list)}
     first = next(iter(columns.values()), None)
     if first is None or {type(value) for value in columns.values()} != {type(first)}:
@@ -92,7 +92,7 @@ def _of_columns(document: dict[str, Any]) -> Columns:
 
 
 def _of_rows(rows: Any) -> Columns:
-    """Rows by name, or by place: lists of six are ccxt's and freqtrade's candles, lists of twelve the exchange's."""
+    """Reads rows with names, or by position: six cells are ccxt's and freqtrade's candles, twelve the exchange's."""
     if not isinstance(rows, list) or not rows:
         raise ValueError("it holds no list of candles")
     kinds = set(map(type, rows))
@@ -122,7 +122,7 @@ def _with_index(names: list[str], rows: Sequence[Sequence[Any]], index: list[Any
 
 
 def _array(values: Sequence[Any]) -> pa.ChunkedArray:
-    """Cells as a column; of different kinds, as the texts that they were."""
+    """Returns cells as a column; as text if they are of different kinds."""
     try:
         made = pa.array(values)
     except (pa.ArrowException, OverflowError):

@@ -1,4 +1,4 @@
-"""What the name of a file says of its candles: their symbol and timeframe."""
+"""Reads the symbol and timeframe of candles from the name of their file."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ _NAME = re.compile(
     re.ASCII,
 )
 
-# What this store's archive calls contracts of the futures markets, such as BTCUSD_PERP and BTCUSDT_240628.
+# The archive's names of futures contracts, such as BTCUSD_PERP and BTCUSDT_240628.
 _CONTRACT = re.compile(r"(?P<pair>[^_]+)_(PERP|\d{6})")
 
-# With which the names of most symbols end.
+# The names of most symbols end with one of these.
 _QUOTES = ("USDT", "USDC", "FDUSD", "BUSD", "TUSD", "BTC", "ETH", "BNB", "EUR", "TRY")
 
 
 class FileName(NamedTuple):
-    """What a file's name says of its candles; None for what it does not say."""
+    """The symbol and timeframe in a file's name; None for each that the name does not contain."""
 
     symbol: str | None
     timeframe: str | None
 
 
 def read_name(name: str) -> FileName:
-    """The symbol and timeframe of a name such as ``BTC_USDC-1m.feather``. Raises `UsageError` for futures."""
+    """Returns the symbol and timeframe in a name such as ``BTC_USDC-1m.feather``. Raises `UsageError` for futures."""
     found = _NAME.fullmatch(name)
     if found is None:
         return FileName(None, None)
@@ -43,7 +43,7 @@ def read_name(name: str) -> FileName:
 
 
 def require_spot(symbol: str, name: str) -> str:
-    """The symbol. Raises `UsageError` for one that only futures have: with ``_``, ``PERP`` or ``SETTLED``."""
+    """Returns the symbol. Raises `UsageError` for a symbol of futures, which has ``_``, ``PERP`` or ``SETTLED``."""
     # PERPUSDT, the token of a protocol, was a spot symbol.
     if "_" not in symbol and "SETTLED" not in symbol and not symbol.endswith("PERP"):
         return symbol
@@ -53,7 +53,7 @@ def require_spot(symbol: str, name: str) -> str:
 
 
 def require_symbol(name: str, symbol: str | None) -> str:
-    """The symbol. Raises `UsageError` that says how to name it if there is none."""
+    """Returns the symbol. If there is none, raises `UsageError` that says how to name it."""
     if symbol is None:
         stem = likely_symbol(name.partition(".")[0]) or ""
         example = stem if stem.endswith(_QUOTES) and stem not in _QUOTES else "BTCUSDC"

@@ -1,4 +1,4 @@
-"""Reads a file's prices and amounts as doubles, exactly or not at all."""
+"""Reads a file's prices and amounts as doubles. A number that cannot be read exactly is refused."""
 
 from __future__ import annotations
 
@@ -22,7 +22,11 @@ _LARGEST_WHOLE = 2**53
 
 
 class Numbers(NamedTuple):
-    """Cells as numbers: null where there is none; ``unreadable`` marks cells that hold something else, or is None."""
+    """Cells as numbers, null where a cell has none.
+
+    ``unreadable`` marks the cells that hold something else; None if there are none. ``is_single`` says that the
+    numbers were in single precision.
+    """
 
     values: pa.ChunkedArray
     unreadable: pa.ChunkedArray | None
@@ -30,7 +34,7 @@ class Numbers(NamedTuple):
 
 
 def plain(values: pa.ChunkedArray) -> pa.ChunkedArray:
-    """The same with texts as plain strings, whatever way they are kept, and categories as their values."""
+    """Returns the values with all kinds of text as plain strings, and categories as their values."""
     kind = values.type
     if pa.types.is_dictionary(kind):
         return plain(values.cast(kind.value_type))
@@ -41,12 +45,12 @@ def plain(values: pa.ChunkedArray) -> pa.ChunkedArray:
 
 
 def trimmed(texts: pa.ChunkedArray) -> pa.ChunkedArray:
-    """Texts without blanks and quotes around them."""
+    """Returns texts without the blanks and quotes around them."""
     return pc.utf8_trim(texts, " \t\r\"'\u00a0\ufeff")
 
 
 def as_text(micros: int | None) -> str:
-    """Microseconds since 1970 as a time that a person reads."""
+    """Returns microseconds since 1970 as a readable time."""
     if micros is None:
         return "none"
     try:
@@ -57,11 +61,14 @@ def as_text(micros: int | None) -> str:
 
 
 def read_numbers(name: str, column: str, values: pa.ChunkedArray) -> Numbers:
-    """A column as doubles. Raises `UsageError` if it holds no numbers, or single ones that tell too little."""
+    """Returns a column as doubles.
+
+    Raises `UsageError` for a column of another type, or in single precision that has lost digits.
+    """
     values = plain(values)
     kind = values.type
     if pa.types.is_decimal(kind):
-        # By way of text: the direct way may miss the nearest double.
+        # Converted through text, because a direct conversion may miss the nearest double.
         return Numbers(values.cast(pa.string()).cast(pa.float64()), None)
     if pa.types.is_float16(kind) or pa.types.is_float32(kind):
         return Numbers(_from_single(name, column, values.cast(pa.float32())), None, is_single=True)
@@ -70,7 +77,7 @@ def read_numbers(name: str, column: str, values: pa.ChunkedArray) -> Numbers:
             return Numbers(_from_single(name, column, values.cast(pa.float32())), None, is_single=True)
         return Numbers(values, None)
     if pa.types.is_integer(kind):
-        # A whole number that no double holds is out of every candle's range, and rejected as such.
+        # A whole number that no double can hold is out of range for a candle, and is rejected for that.
         return Numbers(values.cast(pa.float64(), safe=False), None)
     if pa.types.is_string(kind):
         return _from_text(values)
@@ -78,7 +85,7 @@ def read_numbers(name: str, column: str, values: pa.ChunkedArray) -> Numbers:
 
 
 def whole(numbers: Numbers) -> Numbers:
-    """The same as whole numbers; what has a fraction counts as unreadable."""
+    """Returns the numbers as whole numbers; a number with a fraction counts as unreadable."""
     values = numbers.values
     is_whole = pc.and_(pc.equal(pc.round(values), values), pc.less(pc.abs(values), float(_LARGEST_WHOLE)))
     if pc.all(is_whole).as_py() is not False:
@@ -90,7 +97,7 @@ def whole(numbers: Numbers) -> Numbers:
 
 
 def without_nan(numbers: Numbers) -> Numbers:
-    """The same with no value where a frame has none and its program wrote "not a number"."""
+    """Returns the numbers with null for NaN, which programs write where a frame has no value."""
     is_nan = pc.is_nan(numbers.values)
     if not pc.any(is_nan).as_py():
         return numbers
@@ -121,9 +128,10 @@ def _shortest(single: pa.ChunkedArray) -> pa.ChunkedArray:
 
 
 def _from_single(name: str, column: str, single: pa.ChunkedArray) -> pa.ChunkedArray:
-    """The decimals that single-precision numbers stand for.
+    """Returns the decimals that single-precision numbers stand for.
 
-    They are certain if all lie on one decimal grid whose steps the numbers still tell apart. Raises `UsageError`.
+    They are certain if all of them are on one decimal grid whose steps single precision can distinguish. Raises
+    `UsageError` if not.
     """
     wide = single.cast(pa.float64())
     finite = wide.filter(pc.fill_null(pc.is_finite(wide), False))
@@ -142,7 +150,7 @@ def _from_single(name: str, column: str, single: pa.ChunkedArray) -> pa.ChunkedA
 
 
 def _decimals(texts: pa.ChunkedArray) -> int:
-    """How many digits after the point the longest of some decimals has."""
+    """Returns the largest number of digits after the point."""
     fraction = pc.utf8_length(pc.replace_substring_regex(texts, r"^-?\d+\.?|\.?0*([eE].*)?$", ""))
     exponents = pc.replace_substring_regex(texts, r"^[^eE]*[eE]?", "")
     exponent = pc.if_else(pc.equal(exponents, ""), "0", exponents).cast(pa.int64())

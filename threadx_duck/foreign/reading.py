@@ -1,4 +1,4 @@
-"""Reads a file's candles by symbol: which columns, whose, and what their cells hold."""
+"""Reads a file's candles by symbol: finds the columns, the symbols, and the values of the cells."""
 
 from __future__ import annotations
 
@@ -27,17 +27,17 @@ _NO_NUMBER = pa.scalar(None, pa.float64())
 
 
 class Reading(NamedTuple):
-    """The candles of a file by symbol, and what a person should know of how they were read."""
+    """The candles of a file by symbol, and notes that tell the user how they were read."""
 
     found: list[tuple[str, Klines]]
     notes: list[str]
 
 
 def read_foreign(name: str, body: bytes, given: str | None, named: str | None, mapping: Mapping[str, str]) -> Reading:
-    """The candles of an unpacked file. ``mapping`` names the file's columns by ours where they differ.
+    """Returns the candles of an unpacked file. ``mapping`` maps our column names to the file's where they differ.
 
-    ``given`` is the symbol that a person named, ``named`` that of the file's name. Raises `UsageError` for columns
-    that are missing or hold something else, `BadResponseError` for a file that is not of its kind.
+    ``given`` is the symbol that the user named, ``named`` the symbol in the file's name. Raises `UsageError` for
+    columns that are missing or hold something else, `BadResponseError` for a file that is not of its kind.
     """
     columns = _columns_of(name, body)
     if columns.timeframe not in {None, "1m", "1min", "1"}:
@@ -70,7 +70,7 @@ def _columns_of(name: str, body: bytes) -> Columns:
 
 
 def _only_symbol(columns: Columns) -> str | None:
-    """The symbol of all rows, where the file has a column of that name and it holds but one."""
+    """Returns the symbol of all rows if the file has a column ``symbol`` with only one value, else None."""
     for column, array in zip(columns.names, columns.arrays, strict=True):
         if column.strip().lower() == "symbol" and pa.types.is_string(plain(array).type):
             distinct = pc.unique(plain(array).drop_null()).to_pylist()
@@ -81,7 +81,7 @@ def _only_symbol(columns: Columns) -> str | None:
 def _owners(
     name: str, columns: Columns, roles: Roles, given: str | None, named: str | None
 ) -> list[tuple[str, pa.ChunkedArray | None]]:
-    """The symbols of a file, each with a mask of its rows, or None for all."""
+    """Returns the symbols of a file, each with a mask of its rows, or None if all rows belong to it."""
     if roles.symbol is None:
         return [(require_symbol(name, given or named), None)]
     symbols = plain(columns.arrays[roles.symbol])
@@ -99,7 +99,7 @@ def _owners(
         )
     if given or len(distinct) == 0:
         return [(require_symbol(name, given or named), None)]
-    # Rows of no symbol belong to the only one; among several they belong to none.
+    # Rows without a symbol belong to the file's only symbol; if it has several, they belong to none.
     if len(distinct) > 1 and not pc.all(is_named).as_py():
         raise UsageError(f"{name} has rows without a symbol.")
     by_symbol: dict[str, list[str]] = {}
@@ -111,7 +111,7 @@ def _owners(
 
 
 def _values(name: str, columns: Columns, roles: Roles) -> tuple[dict[str, pa.ChunkedArray], list[str], list[str]]:
-    """The value columns as our types, and the names of those with cells that are no numbers, or of single precision."""
+    """Returns the value columns in our types, the names of those with unreadable cells, and of single precision."""
     rows = len(columns.arrays[0]) if columns.arrays else 0
     read: dict[str, pa.ChunkedArray] = {}
     unreadable, singles = [], []
@@ -132,7 +132,7 @@ def _values(name: str, columns: Columns, roles: Roles) -> tuple[dict[str, pa.Chu
             unreadable.append(columns.names[place])
             is_bad = numbers.unreadable if is_bad is None else pc.or_(is_bad, numbers.unreadable)
     if is_bad is not None:
-        # A row without a price is one that cannot be read, whichever cell of it could not.
+        # Without an open price a row counts as unreadable, whichever of its cells is unreadable.
         read["open"] = pc.if_else(is_bad, _NO_NUMBER, read["open"])
     return read, unreadable, singles
 
@@ -142,7 +142,7 @@ def _has_unreadable(numbers: Numbers) -> bool:
 
 
 def _raw(columns: Columns, mask: pa.ChunkedArray | None, positions: list[int]) -> list[str]:
-    """The rows at some positions of a symbol as they were received."""
+    """Returns the rows at some positions of a symbol as text, as they were in the file."""
     places = pa.array(positions, pa.int64())
     if mask is not None:
         places = pc.indices_nonzero(mask).take(places)
@@ -156,7 +156,7 @@ def _raw(columns: Columns, mask: pa.ChunkedArray | None, positions: list[int]) -
 
 
 def _with_malformed(symbol: str, klines: Klines, malformed: list[str]) -> Klines:
-    """The same with rows that have another number of cells among the rejected ones."""
+    """Returns the candles, with the rows of another number of cells among the rejected rows."""
     if not malformed:
         return klines
     count = len(malformed)

@@ -13,7 +13,7 @@ from threadx_duck.foreign.numbers import plain
 
 
 def read_table(name: str, body: bytes, *, is_parquet: bool) -> Columns:
-    """The columns of a file. Raises `BadResponseError` for what is none."""
+    """Returns the columns of a file. Raises `BadResponseError` if the file is not readable."""
     source = pa.BufferReader(body)
     try:
         table = pq.ParquetFile(source).read() if is_parquet else feather.read_table(source)

@@ -1,4 +1,4 @@
-"""Reads a file's times: epochs of any unit, timestamps, and ISO text, as microseconds since 1970 in UTC."""
+"""Reads a file's times (epochs of any unit, timestamps, ISO text) as microseconds since 1970 in UTC."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from threadx_duck.candles.arrays import integer
 from threadx_duck.errors import UsageError
 from threadx_duck.foreign.numbers import as_text, plain, trimmed
 
-# Each number's unit is told by its own magnitude: 1e11 seconds are the year 5138, and no other unit is as small for
-# any candle of an exchange. Then milliseconds, microseconds, nanoseconds.
+# Each number's magnitude shows its unit: 1e11 seconds are the year 5138, and in any other unit a candle's time is
+# larger. Above that follow milliseconds, microseconds, nanoseconds.
 _SECONDS_BELOW, _MILLIS_BELOW, _MICROS_BELOW = 10**11, 10**14, 10**17
 
 _NONE = pa.scalar(None, pa.int64())
@@ -32,10 +32,10 @@ _DATE_ONLY = r"^\d{4}-\d{2}-\d{2}$"
 
 
 def read_open_times(name: str, columns: Sequence[tuple[str, pa.ChunkedArray]]) -> tuple[pa.ChunkedArray, list[str]]:
-    """The open times of columns that all may be them, and what a person should know of it.
+    """Returns the open times of the first readable column of ``columns``, and notes for the user.
 
-    Null where a cell is no time. Raises `UsageError` for times that cannot be read, that a spreadsheet rounded, or
-    that two columns tell differently.
+    A time is null if its cell holds none. Raises `UsageError` for times that cannot be read, that a spreadsheet
+    rounded, or that differ between two columns.
     """
     read, notes, failed = [], [], None
     for column, values in columns:
@@ -54,7 +54,7 @@ def read_open_times(name: str, columns: Sequence[tuple[str, pa.ChunkedArray]]) -
 
 
 def read_times(name: str, times: pa.ChunkedArray) -> pa.ChunkedArray:
-    """Times as microseconds since 1970, null where a cell holds none. Whatever has no zone is UTC.
+    """Returns times as microseconds since 1970, null where a cell holds none. Times without a zone are UTC.
 
     Raises `UsageError` if no cell can be read.
     """
@@ -63,7 +63,7 @@ def read_times(name: str, times: pa.ChunkedArray) -> pa.ChunkedArray:
     if pa.types.is_date(kind):
         read = times.cast(pa.timestamp("us")).cast(pa.int64())
     elif pa.types.is_timestamp(kind):
-        # With a zone or without: what is stored is UTC, or taken for it.
+        # With a zone the stored value is UTC; without one it is taken as UTC.
         read = _micros(times.cast(pa.int64()), kind.unit)
     elif pa.types.is_integer(kind):
         read = _epochs(times)
@@ -82,7 +82,7 @@ def read_times(name: str, times: pa.ChunkedArray) -> pa.ChunkedArray:
 
 
 def _from_text(name: str, times: pa.ChunkedArray) -> pa.ChunkedArray:
-    """Each text as what it is: a whole number, or a date with or without time, fraction and offset."""
+    """Reads each text by its own form: a number, or a date with or without time, fraction and offset."""
     try:
         return _epochs(times.cast(pa.int64()))
     except pa.ArrowInvalid:
@@ -106,13 +106,13 @@ def _from_text(name: str, times: pa.ChunkedArray) -> pa.ChunkedArray:
 def _from_iso(name: str, texts: pa.ChunkedArray) -> pa.ChunkedArray:
     for kind in (pa.timestamp("us"), pa.timestamp("us", "UTC")):
         try:
-            # All of one usual form: a tenth of the time.
+            # If all texts have one usual form, this takes a tenth of the time.
             return texts.cast(kind).cast(pa.int64())
         except pa.ArrowInvalid:
             pass
     texts = pc.replace_substring_regex(texts, r"^(\d{4})/(\d{2})/(\d{2})", r"\1-\2-\3")
     texts = pc.replace_substring_regex(texts, r" ?UTC$", "Z")
-    # Zeros at the end of a fraction: pandas writes nine digits of one.
+    # Removes zeros at the end of a fraction: pandas writes nine digits.
     texts = pc.replace_substring_regex(texts, r"(\.\d*?)0+(Z|[+-]\d{2}:?\d{2})?$", r"\1\2")
     texts = pc.replace_substring_regex(texts, r"\.(Z|[+-]\d{2}:?\d{2})?$", r"\1")
     texts = pc.replace_substring_regex(texts, r" ([+-]\d{2}:?\d{2})$", r"\1")
@@ -122,13 +122,13 @@ def _from_iso(name: str, texts: pa.ChunkedArray) -> pa.ChunkedArray:
         zoned = pc.if_else(has_offset, texts, _NO_TEXT).cast(pa.timestamp("us", "UTC")).cast(pa.int64())
         naive = pc.if_else(is_naive, texts, _NO_TEXT).cast(pa.timestamp("us")).cast(pa.int64())
     except pa.ArrowInvalid as error:
-        # Such as the 31st of February.
+        # For example, the 31st of February.
         raise UsageError(f"{name} has a time that no calendar has: {error}.") from error
     return pc.coalesce(zoned, naive)
 
 
 def _epochs(numbers: pa.ChunkedArray) -> pa.ChunkedArray:
-    """Whole numbers as microseconds, each by its own magnitude."""
+    """Returns whole numbers as microseconds, each by its magnitude; null if a number cannot be a time."""
     numbers = numbers.cast(pa.int64(), safe=False) if pa.types.is_unsigned_integer(numbers.type) else numbers
     numbers = numbers.cast(pa.int64())
     is_time = pc.greater_equal(numbers, integer(0))
@@ -157,7 +157,7 @@ def _epochs(numbers: pa.ChunkedArray) -> pa.ChunkedArray:
 
 def _micros(numbers: pa.ChunkedArray, unit: str) -> pa.ChunkedArray:
     if unit == "ns":
-        # Rounded up, so that a time between two microseconds is not taken for a whole minute.
+        # Rounded up, so that a time just after a whole minute is not read as the whole minute.
         return pc.negate(pc.divide(pc.negate(numbers), integer(1_000))) if _is_whole(numbers) else _ceiling(numbers)
     return pc.multiply(numbers, integer({"s": 1_000_000, "ms": 1_000, "us": 1}[unit]))
 
@@ -171,7 +171,7 @@ def _ceiling(numbers: pa.ChunkedArray) -> pa.ChunkedArray:
 
 
 def _fractions(numbers: pa.ChunkedArray) -> pa.ChunkedArray:
-    """Numbers with a fraction as microseconds, each by its own magnitude; null for what no calendar has."""
+    """Returns numbers with a fraction as microseconds, each by its magnitude; null if a number cannot be a time."""
     is_time = pc.and_(pc.is_finite(numbers), pc.and_(pc.greater_equal(numbers, 0.0), pc.less(numbers, 9.2e18)))
     numbers = pc.if_else(is_time, numbers, pa.scalar(None, pa.float64()))
     by = pc.if_else(
@@ -185,7 +185,7 @@ def _fractions(numbers: pa.ChunkedArray) -> pa.ChunkedArray:
 
 
 def _require_unrounded(name: str, texts: pa.ChunkedArray) -> None:
-    """Raises for numbers such as 1.7096E+12 unless they tell minutes apart: a spreadsheet shows too few digits."""
+    """Raises `UsageError` for numbers that a spreadsheet rounded, such as 1.7096E+12, unless minutes stay distinct."""
     micros = _fractions(texts.cast(pa.float64())).sort()
     steps = pc.subtract(micros[1:], micros[:-1])
     is_on_grid = pc.equal(pc.multiply(pc.divide(micros, integer(_MINUTE)), integer(_MINUTE)), micros)
@@ -198,7 +198,7 @@ def _require_unrounded(name: str, texts: pa.ChunkedArray) -> None:
 
 
 def _are_dates(values: pa.ChunkedArray) -> bool:
-    """Whether times are plain dates, which agree with any time of their day."""
+    """Whether times are plain dates, which agree with any time of the same day."""
     if pa.types.is_date(values.type):
         return True
     values = plain(values)

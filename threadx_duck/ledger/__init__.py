@@ -1,1 +1,1 @@
-"""The evidence: answers become requests with their candles, and are appended, sorted and removed."""
+"""The evidence for candles: turns answers into requests with their candles; appends, sorts and removes them."""

@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Appended:
-    """What became of one request's candles: how many were new, how many replaced or removed stored ones.
+    """The result for one request: how many candles were new, and how many replaced or removed stored ones.
 
-    An answer that goes on where a stored one ends has become part of that one's row in the ledger.
+    If an answer starts where a stored one ends, the ledger has merged it into the row of that one.
     """
 
     request_id: int
@@ -31,8 +31,8 @@ class Appended:
 def append_to_store(store: Store, batches: Sequence[Batch]) -> list[Appended]:
     """Commits answers with all their evidence in one transaction: everything or nothing.
 
-    Where an answer differs from what is stored, the source of higher or equal rank holds and the
-    difference is recorded in ``revisions``. Makes the store where needed; raises `StoreError`.
+    If an answer differs from the stored candles, the source of higher or equal rank wins, and the difference
+    is recorded in ``revisions``. Creates the store if needed. Raises `StoreError`.
     """
     symbols = symbols_of(batches)
     if store.keeps_order:
@@ -42,7 +42,7 @@ def append_to_store(store: Store, batches: Sequence[Batch]) -> list[Appended]:
 
 
 def _prepare_order(session: Session, batches: Sequence[Batch]) -> None:
-    """Sorts what is whole, outside the transaction, and has the rows inserted in their order."""
+    """Sorts finished days and weeks, outside the transaction, and keeps the inserted rows in order."""
     bounds = [_bounds(batch) for batch in batches]
     if bounds:
         sort_finished(session, min(first for first, _ in bounds), max(end for _, end in bounds))
@@ -52,13 +52,13 @@ def _prepare_order(session: Session, batches: Sequence[Batch]) -> None:
 def append_batches(session: Session, batches: Sequence[Batch], *, spare_memory: bool = False) -> list[Appended]:
     """Appends inside the transaction of the caller; see `append_to_store`.
 
-    ``spare_memory`` leaves to parsers the memory that they need meanwhile.
+    ``spare_memory`` limits DuckDB's memory, to leave enough for the parsers that run meanwhile.
     """
     return [row for batch in batches for row in _append(session, batch, spare_memory=spare_memory)]
 
 
 def symbols_of(batches: Sequence[Batch]) -> set[str]:
-    """The symbols that batches speak of."""
+    """Returns the symbols of the requests in some batches."""
     return {symbol for batch in batches for symbol in batch.requests["symbol"].to_pylist()}
 
 
@@ -67,7 +67,7 @@ def _append(session: Session, batch: Batch, *, spare_memory: bool) -> list[Appen
     with session.tables(incoming=batch.candles, incoming_rejected=batch.rejected, incoming_requests=batch.requests):
         stored = session.run("append/find_stored", first=first, last=last)[0][0]
         if spare_memory:
-            # What is written is not held in memory as well, while the parsers need it; joins with what is stored are.
+            # A plain insert needs little memory, so leave it to the parsers; joins with stored rows need the default.
             session.limit_memory(None if stored else "80MB")
         if stored:
             session.run("append/record_revisions")
@@ -80,7 +80,7 @@ def _append(session: Session, batch: Batch, *, spare_memory: bool) -> list[Appen
         session.run("append/insert_requests")
         appended = [Appended(*row) for row in session.run("append/outcomes")]
     if session.run("append/count_continued")[0][0]:
-        # Whoever follows the market adds a minute a time: a row a day is evidence enough, a row a minute a burden.
+        # Following the market adds one minute per append; one ledger row per day is enough evidence.
         session.run("append/continue_candles", first=first, last=last)
         session.run("append/continue_rejected")
         session.run("append/continue_revisions")

@@ -1,4 +1,4 @@
-"""What a source hands over: one answer as candles, with the evidence the ledger keeps of it."""
+"""One answer of a source: its candles, with the evidence that the ledger keeps."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from threadx_duck.candles.ranges import TimeRange
 class Page:
     """One answer for one symbol.
 
-    ``[range_start, range_end)`` is what it is conclusive for: empty if for nothing. ``candles`` has the
-    columns of `threadx_duck.candles.klines.CANDLE_SCHEMA`, ascending, ``rejected`` those of ``REJECTED_SCHEMA``.
-    ``bodies`` are the bytes received, in order; of a file, instead, ``sha256`` is known already.
-    ``requested_at`` is the exchange's clock.
+    The answer is conclusive for ``[range_start, range_end)``; if that is empty, for nothing. ``candles`` has
+    the columns of `threadx_duck.candles.klines.CANDLE_SCHEMA`, ascending by time, ``rejected`` those of
+    ``REJECTED_SCHEMA``. ``bodies`` are the bytes received, in order; for a file, ``sha256`` is given instead.
+    ``requested_at`` is a time of the exchange's clock.
     """
 
     symbol: str
@@ -37,15 +37,15 @@ class Page:
 
     @property
     def rows_received(self) -> int:
-        """Every row of the answer, the rejected ones included."""
+        """The number of rows in the answer, including the rejected ones."""
         return int(self.candles.num_rows + self.rejected.num_rows)
 
     def without_bodies(self) -> Page:
-        """The same page once its bodies have been hashed, so that they need not be kept in memory."""
+        """Returns the page without its bodies, which need no memory once they are hashed."""
         return replace(self, bodies=())
 
     def clipped(self, wanted: TimeRange, conclusive: TimeRange | None) -> Page:
-        """What the page holds of a range; conclusive for another, None for nothing."""
+        """Returns the part of the page in ``wanted``, conclusive for the given range; for nothing if that is None."""
         start, end = wanted
         times = self.candles["open_time"]
         is_inside = not len(times) or start <= times[0].as_py() <= times[-1].as_py() < end

@@ -1,4 +1,4 @@
-"""Deletes candles with their evidence, so that the ledger stays true: what is removed counts as never asked for."""
+"""Deletes candles with their evidence, so that the ledger stays true: a removed range counts as never requested."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from threadx_duck.texts.symbols import not_stored, read_symbols
 
 
 def count_candles(store: Store, symbol: str, span: TimeRange | None = None) -> int:
-    """How many candles of a symbol a removal would delete. Raises `UsageError` if the symbol is not stored."""
+    """Returns how many candles a removal would delete. Raises `UsageError` if the symbol is not stored."""
     start, end = span or EVER
     with store.reading() as session:
         stored = [row[0] for row in session.run("read/symbol_spans")]
@@ -19,7 +19,7 @@ def count_candles(store: Store, symbol: str, span: TimeRange | None = None) -> i
 
 
 def remove_candles(store: Store, symbol: str, span: TimeRange | None = None) -> int:
-    """Deletes a symbol's candles in a range, or all of it, in one transaction; returns how many there were.
+    """Deletes a symbol's candles in a range, or all, in one transaction. Returns the number of deleted candles.
 
     Requests that reach beyond the range are cut at its edges.
     """

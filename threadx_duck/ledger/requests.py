@@ -1,4 +1,4 @@
-"""Turns what a source handed over into a batch for the store: candles, rejected rows, ledger rows."""
+"""Turns the pages of a source into a batch for the store: candles, rejected rows, ledger rows."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from threadx_duck.candles.klines import CANDLE_SCHEMA, REJECTED_SCHEMA, require_
 from threadx_duck.candles.times import EPOCH, MINUTE
 from threadx_duck.ledger.page import Page
 
-# Four row groups: commits of this size write compressed blocks past the log, at about 32 bytes a candle
-# where commits of one symbol-month take 37, and three times as fast.
+# Four row groups. Commits of this size write compressed blocks past the log: about 32 bytes per candle, where
+# commits of one symbol-month take 37, and three times as fast.
 COMMIT_ROWS = 4 * 122_880
 
 REQUEST_SCHEMA: pa.Schema = pa.schema(
@@ -45,8 +45,8 @@ _REQUEST_ID = pa.field("request_id", pa.int64())
 class Batch(NamedTuple):
     """Tables that are committed together.
 
-    ``candles`` and ``rejected`` carry the ``request_id`` of their row in ``requests``, whose
-    ``first_minute`` and ``last_minute`` bound all that the answer speaks of.
+    Rows of ``candles`` and ``rejected`` carry the ``request_id`` of their row in ``requests``; its
+    ``first_minute`` and ``last_minute`` bound all minutes that the answer covers.
     """
 
     candles: pa.Table
@@ -56,7 +56,7 @@ class Batch(NamedTuple):
 
 @dataclass
 class OpenRequest:
-    """Pages of one symbol that join one another and become one row of the ledger."""
+    """Adjacent pages of one symbol, which become one row of the ledger."""
 
     first: Page
     request_id: int = field(default_factory=lambda: secrets.randbits(63))
@@ -71,15 +71,15 @@ class OpenRequest:
 
     @property
     def range_end(self) -> datetime:
-        """Where the next page must begin to join."""
+        """The time at which the next page must begin to join this request."""
         return self.pages[-1].range_end
 
     def joins(self, page: Page) -> bool:
-        """Whether a page goes on where this request ends; every file stands for itself."""
+        """Returns True if a page starts where this request ends. A file never joins: it is a request alone."""
         if page.source != "rest":
             return False
         mine = (self.first.symbol, self.first.timeframe, self.first.source)
-        # The request that found the listing stays a row of its own: nothing else proves where a symbol begins.
+        # The request that found the listing keeps its own row: nothing else proves where a symbol begins.
         return (
             mine == (page.symbol, page.timeframe, page.source)
             and self.range_end == page.range_start
@@ -87,7 +87,7 @@ class OpenRequest:
         )
 
     def add(self, page: Page) -> None:
-        """Takes the next page; its bodies are hashed and let go."""
+        """Adds the next page, hashes its bodies and drops them."""
         for body in page.bodies:
             self._hash.update(body)
         self.answers += 1 if page.sha256 else len(page.bodies)
@@ -95,17 +95,17 @@ class OpenRequest:
         self.pages.append(page.without_bodies())
 
     def candles(self) -> pa.Table:
-        """All candles of the request, each naming it. Raises `BadResponseError` if one comes twice."""
+        """Returns all candles, with the request's id. Raises `BadResponseError` if one occurs twice or out of order."""
         table = _tagged([page.candles for page in self.pages], CANDLE_SCHEMA, self.request_id)
         require_ascending(table["open_time"], self.first.url)
         return table
 
     def rejected(self) -> pa.Table:
-        """All rejected rows of the request, each naming it."""
+        """Returns all rejected rows, with the request's id."""
         return _tagged([page.rejected for page in self.pages], REJECTED_SCHEMA, self.request_id)
 
     def ledger_row(self) -> dict[str, Any]:
-        """The request as a row of `REQUEST_SCHEMA`."""
+        """Returns the request as a row of `REQUEST_SCHEMA`."""
         opens = [page.candles["open_time"] for page in self.pages if page.candles.num_rows]
         firsts = [self.first.range_start] * (self.first.range_start < self.range_end) + [
             t[0].as_py() for t in opens[:1]
@@ -132,13 +132,13 @@ class OpenRequest:
 
 @dataclass
 class Buffer:
-    """Answers that wait for their commit, in the order they came; of each symbol in time order."""
+    """Answers that wait for their commit, in order of arrival; those of one symbol are in time order."""
 
     requests: list[OpenRequest] = field(default_factory=list)
     rows: int = 0
 
     def add(self, page: Page) -> None:
-        """Takes a page; one that goes on where its symbol's last request ends becomes part of that."""
+        """Adds a page: to its symbol's last request if it starts where that ends, else as a new request."""
         last = next((request for request in reversed(self.requests) if request.first.symbol == page.symbol), None)
         if last is not None and last.joins(page):
             last.add(page)
@@ -148,7 +148,7 @@ class Buffer:
 
 
 def make_batches(requests: Sequence[OpenRequest]) -> list[Batch]:
-    """The tables of several requests; requests that speak of the same minutes go to different batches, in order."""
+    """Returns the tables of several requests. Requests that overlap in time go to different batches, in order."""
     rounds: list[list[tuple[OpenRequest, dict[str, Any]]]] = []
     for request in requests:
         row = request.ledger_row()

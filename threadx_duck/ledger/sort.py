@@ -1,6 +1,6 @@
-"""Keeps the candles of a file in order: sorts the days and weeks that small appends have mixed.
+"""Keeps the candles of a file in order: sorts the days and weeks in which small appends have mixed symbols.
 
-Mixed symbols take twice the space. Only the order in the file changes, never what is stored.
+Mixed symbols take twice the space. Sorting changes only the order of rows in the file, never their content.
 """
 
 from __future__ import annotations
@@ -15,19 +15,19 @@ from threadx_duck.candles.times import DAY
 if TYPE_CHECKING:
     from threadx_duck.storage.session import Session
 
-# About four seconds' work.
+# Sorting so few rows takes about four seconds.
 _SORTED_ROWS = 5_000_000
 
 _SORTED_WEEKS = 16
 
 
 def sort_finished(session: Session, first: datetime, end: datetime) -> None:
-    """Brings the weeks and the day before an append's first minute into order of symbol and time, once a day.
+    """Sorts the weeks and the day before an append's first minute by symbol and time, once per day.
 
-    ``first`` and ``end`` bound what is about to be appended. Every second week is sorted together with the one
-    before, every fourth with three, and so on: that is nearly as tight as sorting all, and sorts a candle six times
-    at most. Of very many symbols only days are sorted, the rest is left to ``compact``: it would hold the file for
-    too long. Raises `StoreError`; each candle is then where it was, or in its place.
+    ``first`` and ``end`` bound the candles to append. Every second week is sorted together with the one before,
+    every fourth with three, and so on. That packs candles nearly as tightly as sorting all of them, and sorts a
+    candle at most six times. With very many symbols only days are sorted, because more would hold the file for too
+    long; ``compact`` does the rest. Raises `StoreError`; each candle is then in its old place or in its new one.
     """
     last = session.run("sort/last_open_time")[0][0]
     if last is None or end <= day_of(last).end:
@@ -41,7 +41,7 @@ def sort_finished(session: Session, first: datetime, end: datetime) -> None:
 
 
 def _sort_before(session: Session, until: datetime, lengths: Iterable[int]) -> None:
-    """Sorts as many days as may be, of the numbers given."""
+    """Sorts the longest of the given numbers of days that does not exceed the row limit."""
     for days in lengths:
         start = until - days * DAY
         first_row, last_row = session.run("sort/sorted_span", start=start, end=until)[0]
@@ -55,19 +55,19 @@ def _sort_before(session: Session, until: datetime, lengths: Iterable[int]) -> N
 
 def _is_mixed(session: Session, start: datetime, end: datetime) -> bool:
     symbols, chunks, pairs = session.run("sort/count_chunks", start=start, end=end)[0]
-    # A chunk that more than one symbol lies in is where one follows another. The months that a backfill leaves one
-    # after the other are long enough.
+    # A chunk with more than one symbol is where one symbol follows another. Months that a backfill stores one after
+    # the other are long enough, so they do not count as mixed.
     follows = pairs - chunks
     return bool(follows > symbols * (2 + (end - start) / (28 * DAY)))
 
 
 def _sort(session: Session, start: datetime, end: datetime) -> None:
-    # Lets a sort of five million candles spill to disk: half the memory for a third more time.
+    # With this limit a sort of five million candles spills to disk: half the memory, a third more time.
     session.limit_memory("500MB")
     blocks = _file_blocks(session)
     _move_sorted(session, start, end)
     if _file_blocks(session) > blocks:
-        # Moved once more, the candles take the place that they have left, and the file ends where it did.
+        # A second move puts the candles into the space that the first one freed, and the file keeps its size.
         _move_sorted(session, start, end)
     session.limit_memory(None)
 
@@ -77,7 +77,7 @@ def _move_sorted(session: Session, start: datetime, end: datetime) -> None:
         first_row, last_row = session.run("sort/sorted_span", start=start, end=end)[0]
         session.run("sort/insert_sorted", first_row=first_row, last_row=last_row)
         session.run("sort/delete_mixed", first_row=first_row, last_row=last_row)
-    # With the append behind it, the former place would stay taken until the next sorting.
+    # Without a checkpoint before the append, the old space would stay in use until the next sort.
     session.checkpoint()
     session.run("sort/find_row_groups")
 

@@ -1,1 +1,1 @@
-"""Where candles lie: one DuckDB file, or a lake; everything that talks to DuckDB."""
+"""The storage of candles: one DuckDB file, or a lake. All code that talks to DuckDB is here."""

@@ -1,4 +1,4 @@
-"""What a store needs of the place where it lies: the interface that the file and the lake share."""
+"""The interface that the database file and the lake share: what a store needs from either."""
 
 from __future__ import annotations
 
@@ -21,79 +21,79 @@ Result = TypeVar("Result")
 
 
 class Backend(Protocol):
-    """Where a store lies. What only one kind can do is reached by `as_file` or `as_lake`, which refuse the other."""
+    """A file or a lake. `as_file` and `as_lake` give access to what only one kind can do, and refuse the other."""
 
     @property
     def kind(self) -> Kind:
-        """Which of both it is."""
+        """``file`` or ``lake``."""
 
     @property
     def keeps_order(self) -> bool:
-        """Whether rows stay as they were inserted, so that whoever inserts them has to sort."""
+        """True if rows stay in the order of insertion, so that the caller has to insert them sorted."""
 
     @property
     def is_near(self) -> bool:
-        """Whether it is on this machine: asking it waits for no network."""
+        """True if the store is on this machine, so that a query waits for no network."""
 
     @property
     def exists(self) -> bool:
-        """Whether there is a store. Raises `StoreError` if that cannot be found out."""
+        """True if the store exists. Raises `StoreError` if that cannot be determined."""
 
     def as_file(self, purpose: Purpose) -> Database:
-        """Itself, if it is a file. Raises `UsageError` that says what to do instead."""
+        """Returns this object if it is a file. Otherwise raises a `UsageError` that says what to do instead."""
 
     def as_lake(self, purpose: Purpose) -> Lake:
-        """Itself, if it is a lake. Raises `UsageError` that says what to do instead."""
+        """Returns this object if it is a lake. Otherwise raises a `UsageError` that says what to do instead."""
 
     def lies_at(self, path: Path, /) -> bool:
-        """Whether the store is the file at a path."""
+        """Returns True if the store is the file at ``path``."""
 
     def folders(self) -> list[Path]:
-        """The folders of this machine in which files of a store may be left by a killed process."""
+        """Returns the folders on this machine in which a killed process may have left files of the store."""
 
     def room(self) -> tuple[Path | None, int]:
-        """The folder whose disk has to hold the store, None if it is on no disk of this machine; and its bytes."""
+        """Returns the folder whose disk holds the store, None if no disk of this machine does; and the bytes used."""
 
     def ensure(self, fill: Callable[[Session], None]) -> None:
-        """Makes the store if it is not there; ``fill`` puts into it what it is never without."""
+        """Creates the store if it does not exist; ``fill`` writes the content of a new store."""
 
     def prepare(self, fill: Callable[[Session], None], /) -> None:
-        """Does ahead of time what makes `ensure` or the first session slow; puts nothing into its place."""
+        """Does the slow part of `ensure` or of the first session in advance. Does not create the store."""
 
     def connected(self, *, read_only: bool) -> AbstractContextManager[Session]:
-        """A session; a reading one sees one state of the store. Raises `StoreError` if it cannot be opened."""
+        """Returns a session; a reading one sees one state of the store. Raises `StoreError` if it cannot be opened."""
 
     def alone(self) -> AbstractContextManager[Session]:
-        """A reading session; what is set in it or attached to it reaches no other session."""
+        """Returns a reading session; its settings and attached databases affect no other session."""
 
     def change(
         self, symbols: Collection[str], work: Callable[[Session], Result], before: Callable[[Session], None], /
     ) -> Result:
-        """Runs ``before``, then ``work`` in one transaction, while nobody else changes these symbols."""
+        """Runs ``before``, then ``work`` in one transaction, while no other process changes these symbols."""
 
     def upgrading(self) -> AbstractContextManager[None]:
         """Keeps every other process from changing the schema."""
 
     def define_schema(self, session: Session) -> None:
-        """Makes every table, macro and view."""
+        """Creates every table, macro and view."""
 
     def sandboxed(self) -> AbstractContextManager[Session]:
-        """A session that may be shut in by `Session.shut_in` and reads the store all the same."""
+        """Returns a session that can still read the store after `Session.shut_in`."""
 
     def files(self) -> tuple[int, int]:
-        """The files that hold the current state: how many, and their bytes."""
+        """Returns the number of files that hold the current state, and their size in bytes."""
 
     def size(self) -> int:
-        """Bytes of the files that hold the current state."""
+        """Returns the size in bytes of the files that hold the current state."""
 
     def modified(self) -> float:
-        """A number that changes when the store is written to, by whomever; 0 if there is none."""
+        """Returns a number that changes when any process writes to the store; 0 if the store does not exist."""
 
 
 def open_backend(settings: StoreSettings, on_wait: Callable[[str], None]) -> Backend:
-    """The file or lake that settings name. Nothing is opened yet."""
+    """Returns the file or lake that the settings name. Opens nothing yet."""
     if isinstance(settings.database, LakeAddress):
-        # Imported here: it takes 40 ms that no command on a file need wait for.
+        # Imported here, because it takes 40 ms and commands on a file do not need it.
         from threadx_duck.storage.lake import Lake
 
         return Lake(settings.database, settings.lock_timeout_seconds, on_wait)

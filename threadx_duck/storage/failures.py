@@ -1,6 +1,6 @@
-"""What went wrong with the database, as a sentence that says what state it is in and what to do.
+"""Turns errors of the database into sentences that say what state it is in and what to do.
 
-DuckDB tells its failures apart by text only; the texts are those of 1.5 and 2.0.
+DuckDB distinguishes its errors by text only; the texts are those of 1.5 and 2.0.
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ from threadx_duck.storage.lake_failures import lake_error
 _LOCK_HOLDER = re.compile(r"Conflicting lock is held in (?P<program>.+?) \(PID (?P<pid>\d+)\)")
 _RESTORE = "Put a backup in its place (threadx backup --help), or move it away and ingest again."
 
-# What DuckDB or the operating system says, and what that means for the file at {path}. The first that fits counts.
+# Pattern of the error text of DuckDB or the operating system, and its meaning for the file at {path}. The first
+# match counts.
 _MEANINGS: list[tuple[str, str]] = [
     (
         r"No space left on device|File too large|Disk quota exceeded|max_temp_directory_size",
@@ -69,11 +70,11 @@ _MEANINGS: list[tuple[str, str]] = [
 
 
 def store_error(path: Address, error: Exception, *, version: str = "") -> StoreError | None:
-    """The error that a failure of DuckDB or the operating system stands for; None if it is not about the store."""
+    """Returns the error for a failure of DuckDB or the operating system; None if it is not about the store."""
     if isinstance(path, LakeAddress):
         return lake_error(path, error)
     text = str(error)
-    # The second is what Windows says.
+    # The second text is that of Windows.
     if "Could not set lock" in text or "used by another process" in text:
         holder = _LOCK_HOLDER.search(text)
         who = f"{holder['program']} (process {holder['pid']})" if holder else "another process"
@@ -85,7 +86,7 @@ def store_error(path: Address, error: Exception, *, version: str = "") -> StoreE
 
 
 def open_error(path: Address, error: Exception, version: str = "") -> StoreError:
-    """Why the file or lake cannot be opened, copied or replaced."""
+    """Returns an error that says why the file or lake cannot be opened, copied or replaced."""
     reason = error.strerror or str(error) if isinstance(error, OSError) else one_line(error)
     if isinstance(path, LakeAddress):
         reason = path.scrub(reason)
@@ -93,7 +94,7 @@ def open_error(path: Address, error: Exception, version: str = "") -> StoreError
 
 
 def moved_error(path: Path) -> StoreError:
-    """The file was moved, deleted or replaced by another while this process wrote to it."""
+    """Returns the error for a file that was moved, deleted or replaced while this process wrote to it."""
     return StoreError(
         f"{path} was moved, deleted or replaced while it was open here: the last batch went to the file that "
         "was moved, not to the one that lies there now. Put the right file there; the same command continues."
@@ -101,5 +102,5 @@ def moved_error(path: Path) -> StoreError:
 
 
 def one_line(error: Exception) -> str:
-    """DuckDB's own words without the picture of the statement below them."""
+    """Returns DuckDB's message on one line, without the excerpt of the statement below it."""
     return " ".join(str(error).partition("\n\nLINE ")[0].split())

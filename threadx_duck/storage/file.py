@@ -1,4 +1,4 @@
-"""The database file: opened for a moment, waited for, and handed out as bytes while nobody writes to it."""
+"""The database file: opens it for a moment, waits for it, and hands out its bytes while nobody writes to it."""
 
 from __future__ import annotations
 
@@ -36,18 +36,19 @@ from threadx_duck.storage.failures import moved_error, open_error
 from threadx_duck.storage.session import Session, prepare
 from threadx_duck.storage.sqlfiles import list_definitions, literal
 
-# Storage v1.0.0 is readable by every client since DuckDB 1.0, at no cost in size or speed; DuckDB 2.0's
-# own default is readable by no client before 2.0.
+# Every client since DuckDB 1.0 can read storage v1.0.0, at no cost in size or speed; no client before 2.0 can
+# read the default of DuckDB 2.0.
 _STORAGE: dict[str, Any] = {"storage_compatibility_version": "v1.0.0"}
 
-# One turn for each file in this process, whoever made the `Database`: connections of different modes to one file
-# exclude each other, and copying the file while one is open would drop DuckDB's lock.
+# One lock per file in this process, shared by every `Database` of that file: connections of different modes to one
+# file exclude each other, and copying the file while a connection is open would drop DuckDB's lock.
 _turns: defaultdict[Path, threading.RLock] = defaultdict(threading.RLock)
 
-# Seconds between two looks at a file that another process holds: of who has just come, of who has waited long.
+# Seconds between two looks at a file that another process holds: for a process that has just begun to wait, and
+# for one that has waited long.
 _LONGEST_PAUSE, _SHORTEST_PAUSE = 0.4, 0.002
 
-# When this process last let go of a file that it had written to, by `time.monotonic`.
+# When this process last closed a file that it had written to, by `time.monotonic`.
 _written: defaultdict[Path, float] = defaultdict(lambda: -math.inf)
 
 Opened = TypeVar("Opened")
@@ -55,9 +56,9 @@ Result = TypeVar("Result")
 
 
 class Database:
-    """One DuckDB file, open only while a session lasts, so that other processes get in between.
+    """One DuckDB file. It is open only while a session lasts, so that other processes can use it in between.
 
-    ``on_wait`` is told, once per wait, that another process holds the file.
+    ``on_wait`` is called once per wait, with a message that another process holds the file.
     """
 
     kind: Literal["file"] = "file"
@@ -65,7 +66,7 @@ class Database:
     is_near = True
 
     def __init__(self, path: Path, lock_timeout: float, on_wait: Callable[[str], None]) -> None:
-        # Not a link to it: what replaces the file would replace the link, and DuckDB's log lies beside the file.
+        # Links are resolved: replacing a link would leave the file, and DuckDB's log lies beside the file.
         self.path = resolved(path)
         self._lock_timeout = lock_timeout
         self.on_wait = on_wait
@@ -74,7 +75,7 @@ class Database:
 
     @property
     def exists(self) -> bool:
-        """Whether there is a file. Raises `StoreError` if its folder may not be looked into, or for a pipe."""
+        """True if the file exists. Raises `StoreError` if its folder cannot be read, or if it is a pipe."""
         self._require_ordinary()
         try:
             return self.path.exists()
@@ -82,36 +83,36 @@ class Database:
             raise open_error(self.path, error, duckdb.__version__) from error
 
     def as_file(self, _purpose: str) -> Database:
-        """Itself."""
+        """Returns this object."""
         return self
 
     def as_lake(self, purpose: str) -> NoReturn:
-        """Raises `UsageError`: a file is no lake."""
+        """Always raises `UsageError`: a file is not a lake."""
         advice = "--give-up-lost is for a lake; {} is one file. Put a backup in its place."
         raise UsageError((advice if purpose == "give up lost files" else "{} is a file, not a lake.").format(self.path))
 
     def lies_at(self, path: Path, /) -> bool:
-        """Whether this is the file at a path, also by way of a link."""
+        """Returns True if this is the file at ``path``, directly or through a link."""
         return self.exists and path.samefile(self.path)
 
     def folders(self) -> list[Path]:
-        """The folder of the file."""
+        """Returns the folder of the file, as a list of one."""
         return [self.path.parent]
 
     def room(self) -> tuple[Path, int]:
-        """The folder of the file, and its bytes; 0 if there is none yet."""
+        """Returns the folder of the file, and the size of the file in bytes; 0 if the file does not exist yet."""
         return self.path.parent, self.size() if self.exists else 0
 
     @property
     def log(self) -> Path:
-        """DuckDB's write-ahead log: beside the file while commits are not in it yet, as after a kill."""
+        """The path of DuckDB's write-ahead log, which exists while commits are not in the file yet, as after a kill."""
         return self.path.with_name(f"{self.path.name}.wal")
 
     def ensure(self, fill: Callable[[Session], None]) -> None:
-        """Makes the file if it is not there, and its folder; ``fill`` puts into it what it is never without.
+        """Creates the file, and its folder, if it does not exist; ``fill`` writes the content of a new file.
 
-        It appears whole or not at all, so that a kill leaves no half-made file. Raises `StoreError`, and `UsageError`
-        where another database has its log.
+        The file appears whole or not at all, so that a kill leaves no half-made file. Raises `StoreError`, and
+        `UsageError` if another database uses this path for its log.
         """
         if self.exists:
             return
@@ -126,7 +127,7 @@ class Database:
                     self._make(temporary, fill)
                 else:
                     temporary.write_bytes(self._new)
-                # Unless another process was faster.
+                # Another process may have created it first.
                 with suppress(FileExistsError):
                     link_file(temporary, self.path)
         except (OSError, duckdb.Error) as error:
@@ -135,15 +136,15 @@ class Database:
     def change(
         self, _symbols: Collection[str], work: Callable[[Session], Result], before: Callable[[Session], None], /
     ) -> Result:
-        """Runs ``before``, then ``work`` in one transaction. Nobody else gets in between, whatever the symbols."""
+        """Runs ``before``, then ``work`` in one transaction. No other process can use the file between the two."""
         with self.connected(read_only=False) as session:
             before(session)
             with session.transaction():
                 return work(session)
 
     def prepare(self, fill: Callable[[Session], None], /) -> None:
-        """Has the content of a new file ready for `ensure`, if there is none: filling takes a tenth of a second."""
-        # What fails here fails again, and is told, when the file is made.
+        """Prepares the content of a new file for `ensure`, which takes 0.1 s. Does nothing if the file exists."""
+        # An error here occurs again, and is reported, when `ensure` makes the file.
         with suppress(OSError, duckdb.Error, StoreError), TemporaryDirectory() as folder:
             if self._new is None and not self.exists:
                 aside = Path(folder) / self.path.name
@@ -151,46 +152,46 @@ class Database:
                 self._new = aside.read_bytes()
 
     def alone(self) -> AbstractContextManager[Session]:
-        """A reading session; what is set in it or attached to it ends with it, as in every session on a file."""
+        """Returns a reading session; its settings and attached databases end with it, as in every session on a file."""
         return self.connected(read_only=True)
 
     def sandboxed(self) -> AbstractContextManager[Session]:
-        """A session for `Session.query_user_sql`."""
+        """Returns a session for `Session.query_user_sql`."""
         return self.connected(read_only=True)
 
     @contextmanager
     def upgrading(self) -> Iterator[None]:
-        """Keeps others out while the schema changes: whoever writes to a file does so already."""
+        """Does nothing: a process that writes to a file keeps all others out already."""
         yield
 
     @staticmethod
     def define_schema(session: Session) -> None:
-        """Makes every table, macro and view."""
+        """Creates every table, macro and view."""
         for file in list_definitions():
             session.define(file)
 
     def files(self) -> tuple[int, int]:
-        """One, and its bytes."""
+        """Returns the number of files, which is 1, and their size in bytes."""
         return 1, self.size()
 
     def size(self) -> int:
-        """Bytes of the file."""
+        """Returns the size of the file in bytes."""
         return self.path.stat().st_size
 
     def modified(self) -> float:
-        """A number that changes when the file is written to; 0 if there is none."""
+        """Returns a number that changes when the file is written to; 0 if the file does not exist."""
         try:
             return self.path.stat().st_mtime
         except OSError:
             return 0.0
 
     def state(self) -> FileState:
-        """Tells the file from what it was before."""
+        """Returns the state of the file, which differs after the file was written or replaced."""
         return state_of(self.path)
 
     @contextmanager
     def connected(self, *, read_only: bool) -> Iterator[Session]:
-        """A session on the file. Raises `StoreError` if it cannot be opened, or was moved while it was written."""
+        """Yields a session on the file. Raises `StoreError` if it cannot be opened, or was moved during a write."""
         with self._turn:
             connection = self._patiently(lambda: self._open(read_only=read_only), shared=read_only)
             opened = identity(self.path)
@@ -205,7 +206,7 @@ class Database:
 
     @contextmanager
     def closed(self) -> Iterator[BinaryIO]:
-        """The bytes of the closed file, its log written into it, with every writer kept out meanwhile."""
+        """Yields the bytes of the closed file, with its log merged into it, and keeps every writer out meanwhile."""
         with self._turn:
             self._require_closed_here()
             stack, stream = self._patiently(self._hold, shared=True)
@@ -213,7 +214,7 @@ class Database:
                 yield stream
 
     def holder(self) -> str | None:
-        """The other process that has the file open, in words; None if there is none, or no telling."""
+        """Describes the other process that holds the file. None if no process holds it or this platform cannot say."""
         with self._turn:
             self._require_closed_here()
             try:
@@ -223,7 +224,7 @@ class Database:
 
     @contextmanager
     def attached(self, target: Path) -> Iterator[Session]:
-        """A session in memory on this file as ``old``, read-only and so held, and a new file as ``new``."""
+        """Yields a session in memory with this file as ``old``, read-only and locked, and a new file as ``new``."""
         with self._turn:
             self._require_closed_here()
             connection = self._patiently(lambda: self._attach_old(target), shared=True)
@@ -236,7 +237,7 @@ class Database:
                 connection.close()
 
     def _patiently(self, open_file: Callable[[], Opened], *, shared: bool) -> Opened:
-        """Opens the file, waiting for another process that holds it. Raises `StoreLockedError` in the end."""
+        """Opens the file; waits while another process holds it. Raises `StoreLockedError` after the lock timeout."""
         self._require_ordinary()
         self._let_others_in()
         try:
@@ -257,20 +258,20 @@ class Database:
             raise StoreLockedError(f"{error} Gave up after {self._lock_timeout:g} seconds. {CONTINUES}") from error
 
     def _let_others_in(self) -> None:
-        """Stays away from a file that was just written here for as long as whoever waits longest looks away."""
+        """Waits, after this process wrote to the file, until the process that has waited longest has looked again."""
         time.sleep(max(0.0, _written[self.path] + 2 * _SHORTEST_PAUSE - time.monotonic()))
 
     def _make(self, file: Path, fill: Callable[[Session], None]) -> None:
         with duckdb.connect(str(file), config=_STORAGE) as connection:
             session = _prepared(connection, self.path)
             fill(session)
-            # Closing does it too, but swallows a failure: the file would lie there without what is in the log.
+            # Closing would do it too, but would hide an error: the file would lack the commits in the log.
             session.checkpoint()
 
     def _open(self, *, read_only: bool) -> duckdb.DuckDBPyConnection:
         before = identity(self.path)
         if before is None and not self.exists:
-            # DuckDB would make an empty database of it.
+            # DuckDB would create an empty database.
             raise open_error(self.path, FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT)))
         try:
             connection = duckdb.connect(str(self.path), read_only=read_only, config=_STORAGE)
@@ -279,7 +280,7 @@ class Database:
                 raise StoreError(f"{self.path} is an empty file, not a store. Delete it, or name another.") from error
             raise open_error(self.path, error, duckdb.__version__) from error
         if before not in {None, identity(self.path)}:
-            # Replaced, by a compaction, between being found and being locked: what was opened lies nowhere.
+            # A compaction replaced the file between the look and the lock: the opened file has no name any more.
             connection.close()
             raise StoreLockedError(f"{self.path} was just being replaced by another process.")
         return connection
@@ -297,12 +298,12 @@ class Database:
         if identity(self.path) != before or state_of(self.log) != log:
             connection.close()
             raise StoreLockedError(f"{self.path} was just written by another process.")
-        # What is still there after a checkpoint holds nothing, and must not lie beside the new file.
+        # A log that remains after a checkpoint is empty, and must not lie beside the new file.
         self.log.unlink(missing_ok=True)
         return connection
 
     def _hold(self) -> tuple[ExitStack, BinaryIO]:
-        """The closed file, locked against writers; the lock goes with the stack."""
+        """Returns the closed file, locked against writers; closing the stack releases the lock."""
         self._apply_log()
         log = state_of(self.log)
         stack = ExitStack()
@@ -320,7 +321,7 @@ class Database:
         return stack, stream
 
     def _apply_log(self) -> None:
-        """Writes what a killed process left in the log into the file."""
+        """Writes the commits that a killed process left in the log into the file."""
         if self.log.exists():
             connection = self._open(read_only=False)
             try:
@@ -346,9 +347,9 @@ def _prepared(connection: duckdb.DuckDBPyConnection, path: Path) -> Session:
 
 
 def _pause(waited: float) -> float:
-    """How long to wait before asking again for a file, in seconds, after so many.
+    """Returns the seconds to wait before the next look at a file, after ``waited`` seconds of waiting.
 
-    Who has waited longer asks more often, and so is the first to find the file free: whoever comes later cannot pass
-    by for long, however many they are. Nothing needs to be written for it, nor agreed upon between machines.
+    A process that has waited longer looks more often, so it is the first to find the file free. Processes that come
+    later cannot overtake it for long, even if there are many. The processes need not exchange anything for this.
     """
     return random.uniform(0.5, 1.0) * max(_SHORTEST_PAUSE, _LONGEST_PAUSE * math.exp(-waited / 2))

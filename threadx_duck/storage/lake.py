@@ -1,7 +1,7 @@
 """The lake: a DuckLake behind the same interface as the database file, for many processes on many machines.
 
-Readers and writers are let in at any time. Two inserts into a lake never conflict, so what would store a
-minute twice is kept out by locks in PostgreSQL, one for each symbol, held while a transaction changes it.
+Readers and writers can use it at any time. DuckLake detects no conflict between two inserts, so two processes could
+store the same minute twice. Locks in PostgreSQL prevent that: one per symbol, held while a transaction changes it.
 """
 
 from __future__ import annotations
@@ -29,24 +29,24 @@ from threadx_duck.storage.sqlfiles import list_definitions
 
 logger = logging.getLogger("threadx_duck.lake")
 
-# Whoever began to read before a compaction reads on from files that it has replaced.
+# Keep replaced files this long, for readers that started before the compaction.
 RETENTION = timedelta(days=1)
 
 _LEAST_TRIES = 5
 
-# What the lake is called in a connection, by whether it is attached for reading only. Both may be at once.
+# Name of the lake in a connection, by whether it is attached read-only. Both may be attached at once.
 _NAMES = {False: LAKE, True: "reader"}
 
-# What whoever makes or compacts a lake holds; no symbol is called so.
+# Key of the lock for work on the whole lake, such as creating or compacting it; no symbol has this name.
 _WHOLE = ""
 
 Result = TypeVar("Result")
 
 
 class Lake:
-    """One DuckLake. The connection to it stays open, because it keeps nobody out; sessions are short.
+    """One DuckLake. The connection stays open, because it blocks no other process; sessions are short.
 
-    ``on_wait`` is told, once per wait, that another process changes the same symbols.
+    ``on_wait`` is called once per wait, with a message that another process changes the same symbols.
     """
 
     kind: Literal["lake"] = "lake"
@@ -64,7 +64,7 @@ class Lake:
 
     @property
     def exists(self) -> bool:
-        """Whether there is a lake, complete with its tables. Raises `StoreError` if PostgreSQL cannot be asked."""
+        """True if the lake exists and has its tables. Raises `StoreError` if PostgreSQL cannot be asked."""
         if not self._found:
             try:
                 with self.connected(read_only=True) as session:
@@ -74,7 +74,7 @@ class Lake:
         return self._found
 
     def as_file(self, purpose: str) -> NoReturn:
-        """Raises `UsageError` that says what to do instead."""
+        """Always raises a `UsageError` that says what to do instead."""
         if purpose == "publish":
             raise UsageError(
                 f"{self.address} needs no read copy: its readers keep nobody waiting. "
@@ -88,36 +88,36 @@ class Lake:
         raise UsageError(f"{self.address} is a lake, not a file: this cannot be done to it.")
 
     def as_lake(self, _purpose: str) -> Lake:
-        """Itself."""
+        """Returns this object."""
         return self
 
     def lies_at(self, _path: Path, /) -> bool:
-        """No: a lake is not one file."""
+        """Returns False: a lake is not one file."""
         return False
 
     def folders(self) -> list[Path]:
-        """None: what failed commits leave lies below the data path, where `compact` deletes it."""
+        """Returns an empty list: failed commits leave files below the data path, where `compact` deletes them."""
         return []
 
     def room(self) -> tuple[Path | None, int]:
-        """The folder of the data path if it is one, and 0: a compaction writes files anew one after the other."""
+        """Returns the data path, or None in object storage; and 0, because a compaction rewrites one file at a time."""
         path = self.data_path()
         return (None if is_remote(path) else Path(path)), 0
 
     def ensure(self, fill: Callable[[Session], None]) -> None:
-        """Makes the lake if it is not there; ``fill`` puts into it what it is never without. Raises `StoreError`.
+        """Creates the lake if it does not exist; ``fill`` writes the content of a new lake. Raises `StoreError`.
 
-        A kill may leave a lake without tables; the next one who writes adds them.
+        A kill may leave a lake without tables; the next process that writes adds them.
         """
         if self.exists:
             return
-        # DuckLake has no protection of its own against two processes that make the same lake.
+        # DuckLake does not stop two processes from creating the same lake at once.
         with self._catalog() as catalog, self._locked(catalog, (_WHOLE,)):
             if not self._is_made():
                 self._require_free_path(catalog)
             self._cursor(read_only=False, make=True).close()
             with self.connected(read_only=False) as session:
-                # Before the views are there: with one in the lake DuckLake 1.0 (DuckDB 1.5.5) crashes here.
+                # Set options before the views exist: with a view in the lake, DuckLake 1.0 (DuckDB 1.5.5) crashes here.
                 if not session.run("lake/count_views")[0][0]:
                     session.run("lake/inline_small_commits", lake=LAKE)
                     session.run("lake/compress_files", lake=LAKE)
@@ -125,24 +125,24 @@ class Lake:
 
     @contextmanager
     def upgrading(self) -> Iterator[None]:
-        """Keeps every other process from changing the schema, or from compacting."""
+        """Keeps every other process from changing the schema and from compacting, while the block runs."""
         with self.connected(read_only=False) as holder, self._locked(holder, (_WHOLE,)):
             yield
 
     def prepare(self, _fill: Callable[[Session], None], /) -> None:
-        """Has the extensions loaded, which takes a while. Whether there is a lake is found out later."""
+        """Loads the extensions, which takes a while. Does not check whether the lake exists."""
         with suppress(StoreError):
             self._loaded()
 
     @contextmanager
     def connected(self, *, read_only: bool) -> Iterator[Session]:
-        """A session on the lake; a reading one sees one state of it. Raises `StoreError` if it cannot be opened."""
+        """Yields a session; a reading one sees one state of the lake. Raises `StoreError` if it cannot be opened."""
         with self._cursor(read_only=read_only) as cursor, self._session(cursor, read_only=read_only) as session:
             yield session
 
     @contextmanager
     def alone(self) -> Iterator[Session]:
-        """A reading session on a connection of its own."""
+        """Yields a reading session on a new connection."""
         with self._open() as connection:
             attach_lake(connection, self.address, _NAMES[True], read_only=True)
             with self._session(connection, read_only=True) as session:
@@ -151,7 +151,8 @@ class Lake:
     @contextmanager
     def _session(self, cursor: duckdb.DuckDBPyConnection, *, read_only: bool) -> Iterator[Session]:
         with ExitStack() as stack:
-            # If PostgreSQL is gone, DuckDB aborts the process that closes a connection with its transaction open.
+            # Roll back before closing: if PostgreSQL is gone, DuckDB aborts a process that closes a connection whose
+            # transaction is open.
             stack.callback(_roll_back, cursor)
             try:
                 cursor.execute(f"use {_NAMES[read_only]}")
@@ -165,14 +166,14 @@ class Lake:
     def change(
         self, symbols: Collection[str], work: Callable[[Session], Result], before: Callable[[Session], None], /
     ) -> Result:
-        """Runs ``before``, then ``work`` in one transaction, while nobody else changes these symbols.
+        """Runs ``before``, then ``work`` in one transaction, while no other process changes these symbols.
 
-        Both run again after a conflict. Raises `StoreLockedError` if another process changes the symbols for
-        too long, `StoreConflictError`.
+        Both run again after a conflict. Raises `StoreLockedError` if another process changes the symbols for longer
+        than the lock timeout, and `StoreConflictError` if the conflicts do not end.
         """
 
         def attempt() -> Result:
-            # Locks are held on a connection of their own: what changes candles must begin once they are held.
+            # A separate connection holds the locks: the transaction that changes candles must begin after the locking.
             with (
                 self.connected(read_only=False) as holder,
                 self._locked(holder, symbols),
@@ -185,44 +186,44 @@ class Lake:
         return self._repeatedly(attempt)
 
     def size(self) -> int:
-        """Bytes of the files that hold the current state; rows that lie in the catalog are not counted."""
+        """Returns the size in bytes of the files that hold the current state, without the rows in the catalog."""
         return self.files()[1]
 
     def files(self) -> tuple[int, int]:
-        """The files that hold the current state: how many, and their bytes."""
+        """Returns the number of files that hold the current state, and their size in bytes."""
         with self.connected(read_only=True) as session:
             count, size = session.run("lake/data_size")[0]
         return int(count), int(size)
 
     def data_path(self) -> str:
-        """Where the lake keeps its files."""
+        """Returns the folder or address where the lake keeps its files."""
         with self._cursor(read_only=True) as cursor:
             return data_path(cursor, self.address, _NAMES[True])
 
     def file_pattern(self) -> str:
-        """What all Parquet files fit that lie where the lake keeps its own."""
+        """Returns a glob pattern that matches every Parquet file below the data path."""
         return _pattern(self.data_path())
 
     def modified(self) -> float:
-        """A number that changes with every commit; 0 if there is no lake."""
+        """Returns a number that changes with every commit; 0 if the lake does not exist."""
         if not self.exists:
             return 0.0
         with self.connected(read_only=True) as session:
             return float(session.run("lake/current_snapshot")[0][0])
 
     def define_schema(self, session: Session) -> None:
-        """Makes every table, macro and view, and lays the candles out by symbol and month."""
+        """Creates every table, macro and view, and partitions the candles by symbol and month."""
         for file in list_definitions():
-            # A lake holds comments on tables and their columns and on views, on nothing else.
+            # A lake can store comments only on tables, their columns, and views.
             session.define(file, comment=file.folder != "macros", columns=file.folder == "schema")
         session.run("lake/partition_candles")
         session.run("lake/sort_candles")
 
     def compact(self) -> None:
-        """Writes rows out of the catalog, joins small files, forgets old states and deletes their files.
+        """Moves rows from the catalog into files, joins small files, drops old states and deletes their files.
 
-        So go files that failed or killed commits have left, once they are as old. Readers and writers go on; what
-        was current within `RETENTION` stays readable.
+        Also deletes files that failed or killed commits left, once they are older than `RETENTION`. Readers and
+        writers can continue meanwhile; every state that was current within `RETENTION` stays readable.
         """
         with (
             self.connected(read_only=False) as holder,
@@ -233,12 +234,12 @@ class Lake:
                 self._repeatedly(partial(session.run, name, lake=LAKE))
             for name in ("lake/expire_snapshots", "lake/delete_files"):
                 session.run(name, lake=LAKE, kept=RETENTION)
-            # DuckLake deletes whatever Parquet lies there, also what somebody else has put beside the lake's files.
+            # DuckLake would delete every unlisted Parquet file there, even one that does not come from this lake.
             if all(is_own for _, _, is_own in session.run("lake/unlisted_files", files=self.file_pattern())):
                 session.run("lake/delete_orphans", lake=LAKE, kept=RETENTION)
 
     def forget(self, numbers: list[int]) -> None:
-        """Takes files of rows that are lost out of the catalog; the ledger is not true until their range is removed.
+        """Removes lost data files from the catalog. The ledger is wrong until the caller removes their range.
 
         Raises `StoreError`.
         """
@@ -247,13 +248,13 @@ class Lake:
 
     @contextmanager
     def sandboxed(self) -> Iterator[Session]:
-        """A session that may read the lake's files and no others, once `Session.query_user_sql` has shut the rest."""
+        """Yields a session that can read only the lake's files after `Session.query_user_sql` has blocked the rest."""
         with self.alone() as session:
             session.allow_folder(self.data_path())
             yield session
 
     def _is_made(self) -> bool:
-        """Whether there is a lake, its tables or not."""
+        """Returns True if the lake exists, with or without its tables."""
         try:
             self._cursor(read_only=True).close()
         except NoLakeError:
@@ -261,7 +262,7 @@ class Lake:
         return True
 
     def _require_free_path(self, catalog: Session) -> None:
-        """Raises `StoreError` if a new lake's files would lie among those of another, which deletes what it lacks."""
+        """Raises `StoreError` if Parquet files lie at the data path: their lake would delete files of the new one."""
         path = self.address.data_path
         if not path:
             return
@@ -275,7 +276,7 @@ class Lake:
             )
 
     def _cursor(self, *, read_only: bool, make: bool = False) -> duckdb.DuckDBPyConnection:
-        """A connection of its own on the one that stays open; only the first takes long."""
+        """Returns a new cursor on the open connection; only the first call takes long."""
         name = _NAMES[read_only]
         with self._turn:
             instance = self._loaded()
@@ -302,14 +303,14 @@ class Lake:
 
     @contextmanager
     def _catalog(self) -> Iterator[Session]:
-        """A session on the database of the catalog, whether there is a lake in it or not."""
+        """Yields a session on the database of the catalog, even if it contains no lake."""
         with self._open() as connection:
             attach_catalog(connection, self.address)
             yield Session(connection, self.address)
 
     @contextmanager
     def _locked(self, holder: Session, symbols: Collection[str]) -> Iterator[None]:
-        """Holds PostgreSQL's locks on symbols. They end with the process, however it ends."""
+        """Holds PostgreSQL's locks on symbols. PostgreSQL releases them when the process ends, even by a kill."""
         keys = sorted({_key(symbol) for symbol in symbols})
         if not keys:
             yield
@@ -333,7 +334,7 @@ class Lake:
             raise StoreLockedError(f"{text} Gave up after {self._lock_timeout:g} seconds. {CONTINUES}") from error
 
     def _repeatedly(self, work: Callable[[], Result]) -> Result:
-        """Does it again where another process was faster, for as long as a lock would be waited for."""
+        """Repeats ``work`` after a conflict, for as long as the lock timeout, with at least five attempts."""
         patience: Retrying = Retrying(
             retry=retry_if_exception_type(StoreConflictError),
             stop=stop_after_delay(self._lock_timeout) & stop_after_attempt(_LEAST_TRIES),
@@ -351,7 +352,7 @@ def _warn_of_secrets(address: LakeAddress) -> None:
 
 
 def _pattern(folder: str) -> str:
-    # In brackets a character stands for itself.
+    # A character in brackets matches itself.
     return re.sub(r"[*?\[]", r"[\g<0>]", folder.rstrip("/")) + "/**/*.parquet"
 
 
@@ -361,6 +362,6 @@ def _roll_back(cursor: duckdb.DuckDBPyConnection) -> None:
 
 
 def _key(symbol: str) -> int:
-    """The number under which PostgreSQL knows the lock of a symbol: the same on every machine."""
+    """Returns PostgreSQL's number for the lock of a symbol; it is the same on every machine."""
     digest = hashlib.blake2b(f"threadx_duck {symbol}".encode(), digest_size=8).digest()
     return int.from_bytes(digest, "big", signed=True)

@@ -1,4 +1,4 @@
-"""Gives a DuckDB connection what a lake needs: the extensions, the password, the lake itself under a name."""
+"""Prepares a DuckDB connection for a lake: loads the extensions, passes the password, attaches the lake."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from threadx_duck.storage.failures import one_line, open_error
 from threadx_duck.storage.lake_failures import INSTALL
 from threadx_duck.storage.sqlfiles import literal
 
-# Names in the connection. DuckLake calls a lake's catalog after the lake.
+# Names in the connection. DuckLake derives the catalog's name from the lake's name.
 LAKE = "store"
 CATALOG = f"__ducklake_metadata_{LAKE}"
 
 logger = logging.getLogger("threadx_duck.lake")
 
-# DuckDB's name of each extension, and the package that brings it where DuckDB cannot fetch it.
+# DuckDB's name of each extension, and the package that contains it, for machines where DuckDB cannot fetch it.
 _EXTENSIONS = {"ducklake": "ducklake", "postgres": "postgres_scanner", "httpfs": "httpfs"}
 
 
 def load_extensions(connection: duckdb.DuckDBPyConnection, *names: str) -> None:
-    """Loads what every lake needs, or the extensions named. Raises `StoreError` naming what to install."""
+    """Loads the named extensions, by default those of every lake. Raises `StoreError` that says what to install."""
     for name in names or ("ducklake", "postgres"):
         _load(connection, name)
 
@@ -32,7 +32,7 @@ def load_extensions(connection: duckdb.DuckDBPyConnection, *names: str) -> None:
 def attach_lake(
     connection: duckdb.DuckDBPyConnection, address: LakeAddress, name: str, *, read_only: bool, make: bool = False
 ) -> None:
-    """Attaches a lake under a name; ``make`` makes it if it is not there. Raises `StoreError`."""
+    """Attaches a lake under a name; ``make`` creates it if it does not exist. Raises `StoreError`."""
     if is_remote(address.data_path):
         _load(connection, "httpfs")
     options = []
@@ -51,14 +51,14 @@ def attach_lake(
 
 
 def attach_catalog(connection: duckdb.DuckDBPyConnection, address: LakeAddress) -> None:
-    """Attaches the database of the catalog alone, by the name it has beside a lake. Raises `StoreError`."""
+    """Attaches only the database of the catalog, under the name it has beside a lake. Raises `StoreError`."""
     secret = f", secret {_keep_password(connection, address, LAKE)}" if address.password else ""
     text = address.connection.removeprefix("ducklake:postgres:")
     _do(connection, address, f"attach {literal(text)} as {CATALOG} (type postgres{secret})")
 
 
 def _keep_password(connection: duckdb.DuckDBPyConnection, address: LakeAddress, name: str) -> str:
-    """Puts the password into a secret, because DuckDB shows the text that is attached to everybody who asks."""
+    """Stores the password in a DuckDB secret and returns its name: any query can show the text that is attached."""
     secret = f"catalog_of_{name}"
     password = literal(address.password)
     _do(connection, address, f"create or replace temporary secret {secret} (type postgres, password {password})")
@@ -66,7 +66,7 @@ def _keep_password(connection: duckdb.DuckDBPyConnection, address: LakeAddress, 
 
 
 def data_path(connection: duckdb.DuckDBPyConnection, address: LakeAddress, name: str) -> str:
-    """Where an attached lake keeps its files."""
+    """Returns the folder or address where an attached lake keeps its files."""
     rows = _do(connection, address, f"select data_path from ducklake_settings({literal(name)})")  # noqa: S608
     return str(rows[0][0])
 
@@ -95,5 +95,5 @@ def _do(connection: duckdb.DuckDBPyConnection, address: LakeAddress, statement: 
     try:
         return connection.execute(statement).fetchall()
     except duckdb.Error as error:
-        # The statement holds the password, and DuckDB quotes it.
+        # No cause: the statement contains the password, and DuckDB quotes the statement.
         raise open_error(address, error) from None

@@ -1,6 +1,6 @@
-"""What went wrong with a lake, as a sentence that says what state it is in and what to do.
+"""Turns errors of a lake into sentences that say what state it is in and what to do.
 
-DuckDB, its extensions and PostgreSQL tell their failures apart by text only; the texts are those of 1.5.
+DuckDB, its extensions and PostgreSQL distinguish their errors by text only; the texts are those of 1.5.
 """
 
 from __future__ import annotations
@@ -12,15 +12,15 @@ from threadx_duck.errors import CONTINUES, NoLakeError, StoreConflictError, Stor
 
 INSTALL = "pip install 'threadx_duck[lake]'"
 
-# Of two transactions that begin at once the later one may fail so; it succeeds when it is repeated.
+# When two transactions begin at once, the later one may fail with this text; it succeeds when repeated.
 _CONFLICT = re.compile(
     r"Transaction conflict|TransactionContext Error.*conflict|could not serialize access"
     r"|deadlock detected",
     re.DOTALL,
 )
 
-# What is said, and what that means for the lake {lake} whose catalog is the database {database} at {host} for {user}.
-# The first that fits counts.
+# Pattern of the error text, and its meaning for the lake {lake}, whose catalog is the database {database} at {host}
+# for {user}. The first match counts.
 _MEANINGS: list[tuple[str, str]] = [
     (
         r"data_path is not set",
@@ -102,7 +102,7 @@ _MEANINGS: list[tuple[str, str]] = [
 
 
 def lake_error(address: LakeAddress, error: Exception) -> StoreError | None:
-    """The error that a failure stands for; None if it is not about the lake itself."""
+    """Returns the error for a failure; None if the failure is not about the lake itself."""
     text = address.scrub(str(error))
     if _CONFLICT.search(text):
         return StoreConflictError(f"{address} was changed by another process at the same time. {CONTINUES}")

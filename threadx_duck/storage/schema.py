@@ -1,9 +1,10 @@
-"""The version of a store's tables, macros and views, and how a store of an earlier one gets there.
+"""The version of a store's tables, macros and views, and the upgrade of a store of an earlier version.
 
-Whatever changes tables, macros or views raises `SCHEMA_VERSION` by one. What is defined by a file of its own, such as
-a new table or a changed view, comes with that. What a definition cannot bring, such as a new column of an existing
-table, is a statement in ``sql/upgrades/`` that `STEPS` names under the version it leads to. Upgrades take nothing
-away but secrets: candles and evidence stay, and so does whatever people have put into the store.
+Every change of tables, macros or views raises `SCHEMA_VERSION` by one. An upgrade runs all definition files again,
+which adds a new table and replaces a changed view. A change that a definition cannot make, such as a new column of
+an existing table, needs a statement in ``sql/upgrades/``; `STEPS` lists it under the version it leads to. Upgrades
+remove nothing but secrets and native candles off their grid: candles, their evidence and everything that people have
+added to the store stay.
 """
 
 from __future__ import annotations
@@ -18,14 +19,16 @@ if TYPE_CHECKING:
 
 SCHEMA_VERSION = 3
 
-# Names of statements by the version they lead to; they run before everything is defined anew.
-STEPS: dict[int, tuple[str, ...]] = {3: ("upgrades/forget_users",)}
+# Names of statements by the version they lead to; they run before the definition files.
+STEPS: dict[int, tuple[str, ...]] = {
+    3: ("upgrades/forget_users", "upgrades/forget_off_grid_requests", "upgrades/forget_off_grid_natives"),
+}
 
 
 def bring_up_to_date(
     session: Session, version: int | None, market: str, define_schema: Callable[[Session], None]
 ) -> None:
-    """Makes a new store's schema, or leads that of any earlier version to this one: everything or nothing."""
+    """Creates the schema of a new store, or upgrades that of any earlier version, in one transaction."""
     with session.transaction():
         if version is not None:
             for step in range(version + 1, SCHEMA_VERSION + 1):

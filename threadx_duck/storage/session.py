@@ -1,4 +1,4 @@
-"""An open connection to a database: runs the files of ``sql/`` by name, and SQL that somebody typed."""
+"""An open connection to a database: runs the files of ``sql/`` by name, and SQL that a user typed."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 _READING = {duckdb.StatementType.SELECT}
-# What is wrong with a statement itself, never with the catalog or the files of a lake.
+# Errors of the statement itself, never of the catalog or the files of a lake.
 _OWN_FAULTS = (duckdb.ParserException, duckdb.BinderException, duckdb.CatalogException, duckdb.DataError)
 _READ_ONLY_BYTES = 2_000_000_000
 _INTERRUPTED = "Query interrupted"
@@ -31,7 +31,7 @@ _INTERRUPTED = "Query interrupted"
 
 @dataclass(frozen=True)
 class StoreInfo:
-    """What a store says of itself; the ``published_`` fields only of a read copy."""
+    """What a store records about itself; only a read copy has the ``published_`` fields."""
 
     schema_version: int
     market: str
@@ -52,13 +52,13 @@ class Session:
             _open.add(self)
 
     def interrupt(self) -> None:
-        """Ends the statement that runs, if one does, with `KeyboardInterrupt`; called from another thread."""
-        # A connection that was closed meanwhile runs nothing.
+        """Ends the running statement, if any, with `KeyboardInterrupt`; another thread calls this."""
+        # The connection may be closed by now.
         with suppress(duckdb.Error):
             self._connection.interrupt()
 
     def query(self, name: str, **parameters: Any) -> pa.Table:
-        """The rows that ``sql/<name>.sql`` returns. Raises `StoreError` naming the file."""
+        """Returns the rows of ``sql/<name>.sql``. Raises `StoreError` that names the file."""
         file = read_sql(name)
         try:
             with self._interruptible():
@@ -68,7 +68,7 @@ class Session:
             raise self._error(file, error) from self._cause(error)
 
     def check(self, file: SqlFile, symbols: Sequence[str] = ()) -> pa.Table:
-        """The rows that a check finds, of some symbols only if any are named. Raises `StoreError` naming the file."""
+        """Returns the rows that a check finds, for some or all symbols. Raises `StoreError` that names the file."""
         try:
             with self._interruptible():
                 if self._is_shut_in:
@@ -82,11 +82,11 @@ class Session:
             raise self._error(file, error) from self._cause(error)
 
     def run(self, name: str, **parameters: Any) -> list[tuple[Any, ...]]:
-        """Runs ``sql/<name>.sql`` and returns its few rows, if it has any. Raises `StoreError` naming the file."""
+        """Runs ``sql/<name>.sql`` and returns its few rows, if any. Raises `StoreError` that names the file."""
         return self._execute(read_sql(name), parameters)
 
     def define(self, file: SqlFile, *, comment: bool = True, columns: bool = True) -> None:
-        """Makes what a schema, macro or view file defines, and comments it, and its columns, from the header."""
+        """Creates the table, macro or view of a file, and stores the header as comments on it and on its columns."""
         self._execute(file, {})
         if not comment:
             return
@@ -97,18 +97,18 @@ class Session:
                 f"comment on column {file.relation}.{column} is {literal(text)}"
                 for column, text in file.columns.items()
             ]
-        # At once: each call into DuckDB waits for the interpreter if other threads are at work.
+        # In one call: each call into DuckDB waits for the interpreter while other threads work.
         self._control(";".join(comments))
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        """Everything inside or nothing. Raises `StoreError` if it cannot begin or be committed."""
+        """Runs the block as one transaction: everything or nothing. Raises `StoreError` if begin or commit fails."""
         self._control("begin transaction")
         try:
             yield
             self._connection.execute("commit")
         except BaseException as error:
-            # Where a failed commit has ended the transaction itself, there is nothing to roll back.
+            # A failed commit may have ended the transaction already; then the rollback fails.
             with suppress(duckdb.Error):
                 self._connection.execute("rollback")
             if isinstance(error, duckdb.Error):
@@ -117,7 +117,7 @@ class Session:
 
     @contextmanager
     def rolled_back(self) -> Iterator[None]:
-        """A transaction that changes nothing, whatever runs in it. Raises `StoreError` if it cannot begin."""
+        """Runs the block as a transaction that is always rolled back. Raises `StoreError` if it cannot begin."""
         self._control("begin transaction")
         try:
             yield
@@ -127,25 +127,25 @@ class Session:
 
     @contextmanager
     def tables(self, **tables: pa.Table) -> Iterator[None]:
-        """Lets statements read Arrow tables by name; after a failure until the session ends."""
+        """Lets statements in the block read Arrow tables by name; after an error, until the session ends."""
         try:
             for name, table in tables.items():
                 self._connection.register(name, table)
         except duckdb.Error as error:
             raise self._error(None, error) from self._cause(error)
         yield
-        # Not after a failure: DuckDB refuses everything but the rollback then.
+        # Not after an error: DuckDB then refuses everything but the rollback.
         for name in tables:
             self._connection.unregister(name)
 
     def allow_folder(self, folder: str) -> None:
-        """Lets `query_user_sql` read a folder in which the store's own files lie."""
+        """Lets `query_user_sql` read a folder that contains the store's own files."""
         self._allowed_folders.append(folder)
 
     def shut_in(self) -> None:
-        """Keeps every statement from here on from files, network, extensions and settings; it cannot be undone.
+        """Blocks files, network, extensions and settings for every later statement; this cannot be undone.
 
-        They get two gigabytes of memory at most, or what the machine has for DuckDB if that is less.
+        Later statements get at most two gigabytes of memory, or DuckDB's limit on this machine if that is less.
         """
         for setting in (
             f"memory_limit = '{self._memory()}B'",
@@ -157,7 +157,7 @@ class Session:
             try:
                 self._connection.execute(f"set {setting}")
             except duckdb.NotImplementedException:
-                # The folder of this connection's own statements is in use already, and no select reaches it.
+                # DuckDB refuses a new temp_directory once it has used the old one; no select can reach that folder.
                 if not setting.startswith("temp_directory"):
                     raise
             except duckdb.Error as error:
@@ -165,7 +165,7 @@ class Session:
         self._is_shut_in = True
 
     def query_user_sql(self, statement: str) -> pa.Table:
-        """The rows of a statement that somebody typed, run as `shut_in` says. Raises `QueryError`."""
+        """Returns the rows of a statement that a user typed, run after `shut_in`. Raises `QueryError`, `StoreError`."""
         self.shut_in()
         try:
             if isinstance(self._address, LakeAddress):
@@ -184,17 +184,17 @@ class Session:
 
     @contextmanager
     def _interruptible(self) -> Iterator[None]:
-        """Raises `KeyboardInterrupt` for a statement that was interrupted, in whichever words DuckDB says so."""
+        """Raises `KeyboardInterrupt` for an interrupted statement, for every way in which DuckDB reports it."""
         try:
             yield
         except duckdb.InterruptException as error:
             raise KeyboardInterrupt from error
         except KeyboardInterrupt:
-            # DuckDB's own threads may still be at the statement, and closing the connection waits for them.
+            # DuckDB's threads may still run the statement, and closing the connection would wait for them.
             self.interrupt()
             raise
         except RuntimeError as error:
-            # DuckDB's client saw the signal itself and lost what Python's handler had raised.
+            # DuckDB's client handled the signal itself and lost the exception of Python's handler.
             if str(error) != _INTERRUPTED:
                 raise
             self.interrupt()
@@ -205,12 +205,12 @@ class Session:
         return {part.type for part in duckdb.extract_statements(statement)} == _READING
 
     def _memory(self) -> int:
-        """How many bytes a statement that somebody else wrote may take."""
+        """Returns the memory limit in bytes for a statement that a user wrote."""
         own = self._connection.execute("select parse_formatted_bytes(current_setting('memory_limit'))").fetchall()
         return min(_READ_ONLY_BYTES, int(own[0][0]))
 
     def _require_check(self, file: SqlFile) -> None:
-        """Raises `StoreError` for a check of somebody's own that is more than one select, or that could write."""
+        """Raises `StoreError` for a user's check that is more than one select, or that could write."""
         if not self._only_reads(file.statement):
             raise StoreError(f"{file.shown}: a check is one select.")
         if isinstance(self._address, LakeAddress):
@@ -222,8 +222,8 @@ class Session:
     def _require_reading(self, statement: str) -> None:
         """Raises `QueryError` unless a statement for a lake is one select that can only read.
 
-        DuckDB lets whoever may read a folder write to it too, and functions of its extensions write to a lake
-        that is attached for reading only.
+        DuckDB allows writing to every folder that a session may read, and functions of its extensions can write
+        to a lake that is attached read-only.
         """
         if not self._only_reads(statement):
             raise QueryError("A lake takes one select here; to write a file: threadx query -o FILE.")
@@ -234,7 +234,7 @@ class Session:
             )
 
     def attach(self, other: Address, name: str) -> None:
-        """Lets statements read another store under a name. Raises `StoreError` if it cannot be opened."""
+        """Attaches another store, read-only, under a name. Raises `StoreError` if it cannot be opened."""
         if isinstance(other, LakeAddress):
             load_extensions(self._connection)
             attach_lake(self._connection, other, name, read_only=True)
@@ -242,25 +242,25 @@ class Session:
         self._do(f"attach {literal(str(other))} as {name} (read_only)", other)
 
     def detach(self, name: str) -> None:
-        """Closes another store that `attach` opened. Raises `StoreError`."""
+        """Closes a store that `attach` opened. Raises `StoreError`."""
         self._control(f"detach {name}")
 
     def limit_memory(self, size: str | None) -> None:
-        """Holds the next statements to some memory, such as ``80MB``; None gives back what DuckDB takes by itself."""
+        """Limits the memory of the next statements, such as ``80MB``; None restores DuckDB's default."""
         self._control("reset memory_limit" if size is None else f"set memory_limit = {literal(size)}")
 
     def use_one_thread(self) -> None:
-        """Keeps inserted candles in their order: two threads mix it, for 8 % more bytes and no less time."""
+        """Keeps inserted candles in order. Two threads would mix them, which takes 8 % more bytes and saves no time."""
         self._control("set threads = 1")
 
     def load(self, extension: str) -> None:
-        """Loads one of DuckDB's extensions. Raises `StoreError` naming what to install."""
+        """Loads one of DuckDB's extensions. Raises `StoreError` that says what to install."""
         load_extensions(self._connection, extension)
 
     def copy_table(self, schema: str, table: str, columns: Sequence[tuple[str, str | None]], order: str) -> None:
-        """Copies the rows of a table from the database ``old`` to ``new``, in order of some columns if any.
+        """Copies the rows of a table from the database ``old`` to ``new``, sorted by ``order`` unless it is empty.
 
-        ``columns`` are its columns with their defaults; one that is computed from others is computed anew.
+        ``columns`` are its columns with their defaults; generated columns are not copied but computed again.
         """
         name = f"{identifier(schema)}.{identifier(table)}"
         kept = [
@@ -273,7 +273,7 @@ class Session:
         self._do(statement + (f" order by {order}" if order else ""), self._address)
 
     def _is_generated(self, table: str, column: str) -> bool:
-        # DuckDB 1.5 tells it nowhere but in the text of the table's definition.
+        # DuckDB 1.5 shows this nowhere but in the text of the table's definition.
         try:
             statement = f"insert into new.{table} ({column}) select {column} from old.{table} limit 0"  # noqa: S608
             self._connection.execute(f"explain {statement}")
@@ -282,31 +282,31 @@ class Session:
         return False
 
     def digest(self, database: str, schema: str, table: str) -> tuple[int, int]:
-        """How many rows a table has, and a number that is equal for equal rows in any order."""
+        """Returns the number of rows of a table, and a checksum that does not depend on their order."""
         name = f"{database}.{identifier(schema)}.{identifier(table)}"
         rows = self._do(f"select count(*), coalesce(sum(hash(row)), 0) from {name} as row", self._address)  # noqa: S608
         return rows[0][0], rows[0][1]
 
     def checkpoint(self, name: str = "") -> None:
-        """Writes what is in the log into the file, or that of a database attached under a name.
+        """Writes the log into the file; ``name`` is that of an attached database, by default the main one.
 
-        Raises `StoreError`; the log keeps it then.
+        Raises `StoreError`; the log then keeps its commits.
         """
         self._do(f"checkpoint {name}", self._address)
 
     def info(self) -> StoreInfo | None:
-        """What the store says of itself; None if it is none of this project."""
+        """Returns what the store records about itself; None if it is not a store of this project."""
         try:
             rows = self.run("store/store_info")
         except StoreError as error:
-            # To ask for the table's name first would take longer than anything else on a fresh connection.
+            # Not checked in advance: a look for the table would be the slowest step on a new connection.
             if isinstance(error.__cause__, duckdb.CatalogException):
                 return None
             raise
         return StoreInfo(*rows[0]) if rows else None
 
     def _do(self, statement: str, address: Address) -> list[tuple[Any, ...]]:
-        """One of the few statements whose names cannot be parameters; ``address`` is the store it is about."""
+        """Runs one of the few statements whose names cannot be parameters; errors name the store at ``address``."""
         try:
             with self._interruptible():
                 return self._connection.execute(statement).fetchall()
@@ -314,7 +314,7 @@ class Session:
             raise open_error(address, error, duckdb.__version__) from self._cause(error)
 
     def _control(self, statement: str) -> None:
-        """A statement that is no file's own: of a transaction, a setting, comments. Raises `StoreError`."""
+        """Runs a statement that has no file: for a transaction, a setting or comments. Raises `StoreError`."""
         try:
             self._connection.execute(statement)
         except duckdb.Error as error:
@@ -325,11 +325,11 @@ class Session:
         return store_error(self._address, error) or StoreError(f"{name}: {self._plain(one_line(error))}")
 
     def _plain(self, text: str) -> str:
-        """A text without the secrets of the store's address."""
+        """Returns the text without the secrets of the store's address."""
         return self._address.scrub(text) if isinstance(self._address, LakeAddress) else text
 
     def _cause(self, error: duckdb.Error) -> duckdb.Error | None:
-        """The error, unless a traceback of it would show a secret."""
+        """Returns the error, or None if its traceback would show a secret."""
         return error if self._plain(str(error)) == str(error) else None
 
     def _execute(self, file: SqlFile, parameters: dict[str, Any]) -> list[tuple[Any, ...]]:
@@ -345,7 +345,7 @@ _open_lock = Lock()
 
 
 def interrupt_all() -> None:
-    """Ends the statement of every session of this process; may be called from any thread."""
+    """Ends the running statement of every session of this process. Any thread may call it."""
     with _open_lock:
         sessions = list(_open)
     for session in sessions:
@@ -354,7 +354,7 @@ def interrupt_all() -> None:
 
 @contextmanager
 def scratch(candles: pa.Table) -> Iterator[Session]:
-    """A session on a store in memory that holds some candles and no evidence, for the SQL of this project."""
+    """Yields a session on a store in memory that holds only these candles, no evidence, for this project's SQL."""
     with duckdb.connect() as connection:
         prepare(connection)
         session = Session(connection)
@@ -366,17 +366,17 @@ def scratch(candles: pa.Table) -> Iterator[Session]:
 
 
 def prepare(connection: duckdb.DuckDBPyConnection) -> None:
-    """Sets what every connection needs: times in UTC, nothing drawn on a terminal, and the macros of our statements."""
+    """Sets what every connection needs: UTC times, no progress bar, and the macros that our statements use."""
     connection.execute("set TimeZone = 'UTC'")
     for name in ("session/source_rank", "session/about_equal"):
         connection.execute(read_sql(name).statement)
-    # In Jupyter without ipywidgets DuckDB refuses the setting: it has no bar to draw there.
+    # In Jupyter without ipywidgets, DuckDB refuses the setting, because it cannot draw a bar there.
     with suppress(duckdb.InvalidInputException):
         connection.execute("set enable_progress_bar = false")
 
 
 def _collect(relation: duckdb.DuckDBPyRelation, most: int) -> pa.Table:
-    """All rows, unless they are more than a memory should hold at once."""
+    """Returns all rows. Raises `QueryError` if they are larger than ``most`` bytes."""
     import pyarrow as pa
 
     reader = relation.to_arrow_reader()
@@ -390,10 +390,10 @@ def _collect(relation: duckdb.DuckDBPyRelation, most: int) -> pa.Table:
 
 
 def is_absence(error: Exception) -> bool:
-    """Whether a statement failed because a table, view, macro or column that it names is not there."""
+    """Returns True if a statement failed because it names a table, view, macro or column that does not exist."""
     return isinstance(error.__cause__, duckdb.CatalogException | duckdb.BinderException)
 
 
 def identifier(name: str) -> str:
-    """A name as SQL writes it."""
+    """Returns a name as a quoted SQL identifier."""
     return '"' + name.replace('"', '""') + '"'

@@ -1,4 +1,4 @@
-"""Finds and reads the statements in ``sql/``: one statement a file, called by name.
+"""Finds and reads the statements in ``sql/``: one statement per file, called by name.
 
 A file opens with a header of comment lines, then holds one statement::
 
@@ -7,8 +7,8 @@ A file opens with a header of comment lines, then holds one statement::
     --   symbol: the exchange's string, such as BTCUSDC
     create table if not exists candles_1m (...)
 
-``Parameters:`` and ``Columns:`` open sections of ``name: text`` lines. The first line is what the
-command line and BI tools show; the lines of ``Columns:`` become the comments in the database.
+``Parameters:`` and ``Columns:`` open sections of ``name: text`` lines. The command line and BI tools show
+the first line; the database stores the lines of ``Columns:`` as comments.
 """
 
 from __future__ import annotations
@@ -32,10 +32,10 @@ _CONTINUED = re.compile(r"--     +(\S.*)$")
 
 @dataclass(frozen=True)
 class SqlFile:
-    """One statement, with what its header says of it.
+    """One statement, with the content of its header.
 
-    ``name`` is the folder and file name without ending, such as ``views/gaps``; ``shown`` the path that
-    errors name; ``title`` the first header line without the name; ``columns`` and ``parameters`` map
+    ``name`` is the folder and file name without ending, such as ``views/gaps``; ``shown`` is the path in
+    error messages; ``title`` is the first header line without the name; ``columns`` and ``parameters`` map
     names to their meaning.
     """
 
@@ -48,24 +48,24 @@ class SqlFile:
 
     @property
     def folder(self) -> str:
-        """The folder of ``sql/`` that the file lies in."""
+        """The folder in ``sql/`` that contains the file."""
         return self.name.partition("/")[0]
 
     @property
     def relation(self) -> str:
-        """The file name alone: of a view or table file, also the name of what it makes."""
+        """The file name alone; for a view or table file, also the name of the view or table."""
         return self.name.rpartition("/")[2]
 
 
 def sql_root() -> Traversable:
-    """The folder of SQL files: inside the package in a wheel, beside it in a checkout."""
+    """Returns the folder of SQL files: inside the package in a wheel, beside it in a checkout."""
     inside = resources.files("threadx_duck") / "sql"
     return inside if inside.is_dir() else Path(__file__).resolve().parents[2] / "sql"
 
 
 @cache
 def read_sql(name: str) -> SqlFile:
-    """The file ``sql/<name>.sql``. Raises `SqlFileError` if it is missing or has no header."""
+    """Returns the file ``sql/<name>.sql``. Raises `SqlFileError` if it is missing or has no header."""
     try:
         text = (sql_root() / f"{name}.sql").read_text(encoding="utf-8")
     except FileNotFoundError as error:
@@ -74,25 +74,25 @@ def read_sql(name: str) -> SqlFile:
 
 
 def list_sql(folder: str) -> list[SqlFile]:
-    """Every file of one folder of ``sql/``, sorted by name."""
+    """Returns every file of one folder of ``sql/``, sorted by name."""
     names = sorted(entry.name for entry in (sql_root() / folder).iterdir() if entry.name.endswith(".sql"))
     return [read_sql(f"{folder}/{name.removesuffix('.sql')}") for name in names]
 
 
 def list_definitions() -> list[SqlFile]:
-    """Every table, macro and view of a store, in an order in which they can be made."""
+    """Returns the file of every table, macro and view of a store, in an order in which they can be created."""
     return [file for folder in ("schema", "macros", "views") for file in list_sql(folder)]
 
 
 def literal(text: str) -> str:
-    """A text as SQL writes it, for the few statements that take no parameters."""
+    """Returns a text as a SQL literal, for the few statements that take no parameters."""
     return "'" + text.replace("'", "''") + "'"
 
 
 def parse_sql(name: str, text: str, shown: str | None = None) -> SqlFile:
     """Splits header and statement. Raises `SqlFileError` if the header does not open with the name.
 
-    ``shown`` is how errors name the file, if it is not one of ``sql/``.
+    ``shown`` is the path in error messages, if the file is not in ``sql/``.
     """
     shown = shown or f"sql/{name}.sql"
     lines = text.splitlines()

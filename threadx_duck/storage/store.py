@@ -1,4 +1,4 @@
-"""The store: candles and the evidence for them, in one DuckDB file or in a lake that many machines share."""
+"""The store: candles and the evidence for them, in one DuckDB file, or in a lake that many machines share."""
 
 from __future__ import annotations
 
@@ -30,8 +30,9 @@ Result = TypeVar("Result")
 class Store:
     """Candles and their evidence, in a file or in a lake.
 
-    A file is open only while a statement or an append runs, so that other processes get in between.
-    ``on_wait`` is told, once per wait, that another process holds the file, or changes the same symbols.
+    A file is open only while a statement or an append runs, so that other processes can use it in between.
+    ``on_wait`` is called once per wait, with a message that another process holds the file or changes the same
+    symbols.
     """
 
     def __init__(self, settings: StoreSettings, on_wait: Callable[[str], None] = lambda _: None) -> None:
@@ -42,91 +43,92 @@ class Store:
 
     @property
     def name(self) -> str:
-        """What messages call the store: its path, or its address without secrets."""
+        """The name of the store in messages: its path, or its address without secrets."""
         return str(self.address)
 
     @property
     def kind(self) -> Kind:
-        """Where it lies: in a ``file`` or in a ``lake``."""
+        """``file`` or ``lake``."""
         return self._backend.kind
 
     @property
     def keeps_order(self) -> bool:
-        """Whether rows stay as they were inserted, so that whoever inserts them has to sort."""
+        """True if rows stay in the order of insertion, so that the caller has to insert them sorted."""
         return self._backend.keeps_order
 
     @property
     def is_near(self) -> bool:
-        """Whether it is on this machine: asking it waits for no network."""
+        """True if the store is on this machine, so that a query waits for no network."""
         return self._backend.is_near
 
     @property
     def path(self) -> Path:
-        """The file. Raises `UsageError` for a lake, which is none."""
+        """The path of the file. Raises `UsageError` if the store is a lake."""
         return self.file.path
 
     @property
     def file(self) -> Database:
-        """The database file. Raises `UsageError` for a lake, which is none."""
+        """The database file. Raises `UsageError` if the store is a lake."""
         return self._backend.as_file("other")
 
     @property
     def lake(self) -> Lake:
-        """The lake. Raises `UsageError` for a file, which is none."""
+        """The lake. Raises `UsageError` if the store is a file."""
         return self._backend.as_lake("other")
 
     def file_for(self, purpose: Purpose) -> Database:
-        """The database file. Raises `UsageError` for a lake, with what serves this purpose there."""
+        """Returns the database file. For a lake, raises a `UsageError` that says what serves this purpose there."""
         return self._backend.as_file(purpose)
 
     def lake_for(self, purpose: Purpose) -> Lake:
-        """The lake. Raises `UsageError` for a file, with what serves this purpose there."""
+        """Returns the lake. For a file, raises a `UsageError` that says what serves this purpose there."""
         return self._backend.as_lake(purpose)
 
     def lies_at(self, path: Path) -> bool:
-        """Whether the store is the file at a path."""
+        """Returns True if the store is the file at ``path``."""
         return self._backend.lies_at(path)
 
     def folders(self) -> list[Path]:
-        """The folders of this machine in which files of the store may be left by a killed process."""
+        """Returns the folders on this machine in which a killed process may have left files of the store."""
         return self._backend.folders()
 
     def room(self) -> tuple[Path | None, int]:
-        """The folder whose disk has to hold the store, None if it is on no disk of this machine; and its bytes."""
+        """Returns the folder whose disk holds the store, None if no disk of this machine does; and the bytes used."""
         return self._backend.room()
 
     @property
     def exists(self) -> bool:
-        """Whether there is a store. Raises `StoreError` if that cannot be found out."""
+        """True if the store exists. Raises `StoreError` if that cannot be determined."""
         return self._backend.exists
 
     @property
     def bytes(self) -> int:
-        """How large the store is: its file, or the files of the lake's current state."""
+        """The size in bytes of the file, or of the files of the lake's current state."""
         return self._backend.size()
 
     def files(self) -> tuple[int, int]:
-        """The files that hold the current state: how many, and their bytes."""
+        """Returns the number of files that hold the current state, and their size in bytes."""
         return self._backend.files()
 
     @property
     def modified(self) -> float:
-        """A number that changes when the store is written to, by whomever; 0 if there is none."""
+        """A number that changes when any process writes to the store; 0 if the store does not exist."""
         return self._backend.modified()
 
     def upgrade_first(self) -> None:
-        """From now on a store of an earlier version is upgraded before it is read: for what will write to it.
+        """From now on, `reading` upgrades a store of an earlier version first. Callers that will write use this.
 
-        A plan is made from what a store says, so it must say it in this version's words. A read copy stays as it is.
+        They plan from what they read, so they must read it in the schema of this version. A read copy is never
+        upgraded.
         """
         self._upgrades = True
 
     @contextmanager
     def reading(self, *, alone: bool = False) -> Iterator[Session]:
-        """A session that sees one state of the store. Raises `StoreError` if there is no store to read.
+        """Yields a session that sees one state of the store. Raises `StoreError` if there is no store to read.
 
-        One of an earlier version serves as far as it has what is asked for. ``alone`` for a session that attaches
-        another database.
+        A store of an earlier version can be read, except for the tables, views and columns that it lacks. Set
+        ``alone`` for a session that attaches another database.
         """
         opened = self._backend.alone if alone else partial(self._backend.connected, read_only=True)
         with ExitStack() as stack:
@@ -143,7 +145,7 @@ class Store:
 
     @contextmanager
     def writing(self) -> Iterator[Session]:
-        """A session that may write; makes the store, or upgrades its schema, where needed."""
+        """Yields a session that may write. Creates the store or upgrades its schema if needed."""
         self._backend.ensure(self._ensure_schema)
         with self._backend.connected(read_only=False) as session:
             self._ensure_schema(session)
@@ -155,10 +157,10 @@ class Store:
         work: Callable[[Session], Result],
         before: Callable[[Session], None] = lambda _: None,
     ) -> Result:
-        """Runs ``work`` in one transaction, while nobody else changes these symbols: everything or nothing.
+        """Runs ``work`` in one transaction, all or nothing, while no other process changes these symbols.
 
-        On a lake it may run more than once, each time from the start, if others change the same tables.
-        ``before`` runs outside the transaction. Makes the store where needed; raises `StoreError`.
+        On a lake ``work`` may run more than once, each time from the start, if other processes change the same
+        tables. ``before`` runs outside the transaction. Creates the store if needed. Raises `StoreError`.
         """
 
         def prepare(session: Session) -> None:
@@ -169,37 +171,37 @@ class Store:
         return self._backend.change(symbols, work, prepare)
 
     def prepare(self) -> None:
-        """Has a new store ready for `make`, if there is none; puts nothing into its place yet."""
+        """Builds a new store aside, so that `make` only has to move it into place. Does nothing if the store exists."""
         self._backend.prepare(self._ensure_schema)
 
     def make(self) -> None:
-        """Makes the store if there is none, so that the first append need not."""
+        """Creates the store if it does not exist, so that the first append need not do it."""
         self._backend.ensure(self._ensure_schema)
 
     @contextmanager
     def closed(self) -> Iterator[BinaryIO]:
-        """The bytes of the closed file, complete, with every writer kept out meanwhile; readers are not.
+        """Yields the complete bytes of the closed file, and keeps every writer out meanwhile, but no reader.
 
-        Raises `StoreError` if a connection of this process, made elsewhere, has it open.
+        Raises `StoreError` if another connection of this process has the file open.
         """
         with self.file.closed() as stream:
             yield stream
 
     def mark_published(self, moment: datetime, origin: str) -> None:
-        """Makes this file, which is a store, a read copy: taken at a moment, UTC, from the store at a path.
+        """Marks this store as a read copy, taken at ``moment`` (UTC) from the store at ``origin``.
 
-        Brings it to this version. Raises `StoreError` if that did not all get into the file.
+        Upgrades its schema to this version. Raises `StoreError` if not all of that was written to the file.
         """
         with self._backend.connected(read_only=False) as session:
             self._require_store(session.info())
             self._ensure_schema(session)
             session.run("store/set_published", published_at=moment, published_from=origin)
-            # Closing does it too, but swallows a failure.
+            # Closing would do it too, but would hide an error.
             session.checkpoint()
 
     @contextmanager
     def rewriting(self, target: Path) -> Iterator[Session]:
-        """A session in memory that reads this store as ``old`` and writes a new file, ``new``.
+        """Yields a session in memory that reads this store as ``old`` and writes a new file as ``new``.
 
         No other process writes to the store until the session ends.
         """
@@ -209,39 +211,39 @@ class Store:
             yield session
 
     def require_original(self, session: Session) -> None:
-        """Raises `StoreError` if a session of this store reads a read copy."""
+        """Raises `StoreError` if the session of this store reads a read copy."""
         self._refuse_copy(session.info())
 
     def info(self) -> StoreInfo | None:
-        """What the file says of itself, whatever its version; None if it is no store of this project."""
+        """Returns what the store records about itself, of any version; None if it is not a store of this project."""
         with self._backend.connected(read_only=True) as session:
             return session.info()
 
     def query(self, name: str, **parameters: Any) -> pa.Table:
-        """The rows that ``sql/<name>.sql`` returns, read on a connection of its own."""
+        """Returns the rows of ``sql/<name>.sql``, read in a new session."""
         with self.reading() as session:
             return session.query(name, **parameters)
 
     def symbols(self) -> list[str]:
-        """The symbols that are stored, by name; none if there is no store yet. Raises `StoreError`."""
+        """Returns the stored symbols, sorted by name; an empty list if there is no store. Raises `StoreError`."""
         if not self.exists:
             return []
         with self.reading() as session:
             return [row[0] for row in session.run("read/symbol_spans")]
 
     def named(self, symbols: Collection[str]) -> list[str]:
-        """Symbols as somebody typed them, read as `threadx_duck.texts.symbols.read_symbols` says."""
+        """Returns typed symbols as the exchange writes them; see `threadx_duck.texts.symbols.read_symbols`."""
         return read_symbols(symbols, self.symbols)
 
     def require_stored(self, symbols: Collection[str]) -> list[str]:
-        """Symbols as somebody typed them, as they are stored. Raises `UsageError` naming those that are not."""
+        """Returns typed symbols as they are stored. Raises `UsageError` that names those that are not stored."""
         with self.reading() as session:
             return stored_among(session, symbols)
 
     def query_user_sql(self, statement: str) -> pa.Table:
-        """The rows of a statement that somebody typed: it can read this store and do nothing else.
+        """Returns the rows of a statement that a user typed. It can read this store and do nothing else.
 
-        No file, network, extension or setting is within its reach. Raises `QueryError`.
+        It cannot reach a file, the network, an extension or a setting. Raises `QueryError`.
         """
         with self._backend.sandboxed() as session:
             try:
@@ -254,7 +256,7 @@ class Store:
 
     @contextmanager
     def sandboxed(self) -> Iterator[Session]:
-        """A session that reads one state of the store, and nothing else from `Session.shut_in` on."""
+        """Yields a session that reads one state of the store, and nothing else after `Session.shut_in`."""
         with self._backend.sandboxed() as session, self._explained(self._require_store(session.info())):
             yield session
 
@@ -266,7 +268,7 @@ class Store:
             schema.bring_up_to_date(session, None, self._market, self._backend.define_schema)
         elif version < schema.SCHEMA_VERSION:
             with self._backend.upgrading():
-                # Somebody else may have been faster.
+                # Another process may have upgraded it first.
                 version = self._schema_version(session.info())
                 if version != schema.SCHEMA_VERSION:
                     schema.bring_up_to_date(session, version, self._market, self._backend.define_schema)
@@ -286,7 +288,7 @@ class Store:
 
     @contextmanager
     def _explained(self, info: StoreInfo) -> Iterator[None]:
-        """Says of what an older store lacks how it gets it."""
+        """Adds how to upgrade to an error that an older store raises because it lacks something."""
         try:
             yield
         except StoreError as error:
@@ -302,7 +304,7 @@ class Store:
         )
 
     def _schema_version(self, info: StoreInfo | None) -> int | None:
-        """The store's version; None for a new file. Raises `StoreError` if it is newer, or of another market."""
+        """Returns the schema version; None for a new store. Raises `StoreError` if it is newer or of another market."""
         if info is None:
             return None
         if info.schema_version > schema.SCHEMA_VERSION:
@@ -319,7 +321,7 @@ class Store:
 
 
 def stored_among(session: Session, symbols: Collection[str]) -> list[str]:
-    """Symbols as somebody typed them, as they are stored. Raises `UsageError` naming those that are not."""
+    """Returns typed symbols as they are stored. Raises `UsageError` that names those that are not stored."""
     if not symbols:
         return []
     stored = [row[0] for row in session.run("read/symbol_spans")]

@@ -1,1 +1,1 @@
-"""Texts from outside, made safe: symbols as typed, addresses, whatever is printed."""
+"""Makes texts from outside safe: typed symbols, addresses, and everything that is printed."""

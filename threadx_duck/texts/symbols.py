@@ -1,4 +1,4 @@
-"""Symbols as people type them: read as the exchange writes them, and the nearest name for one that is not there."""
+"""Turns typed symbols into the form of the exchange, and finds the nearest name for an unknown symbol."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from difflib import get_close_matches
 from threadx_duck.errors import UsageError
 from threadx_duck.texts.visible import visible
 
-# What other programs write between two assets never occurs in a symbol, nor does a small letter of this alphabet;
-# of other alphabets the exchange may take either.
+# A symbol never contains the marks that other programs write between two assets, or a small Latin letter. In other
+# alphabets the exchange may use small and capital letters.
 _MEANT = {ord(small): small.upper() for small in "abcdefghijklmnopqrstuvwxyz"} | dict.fromkeys(map(ord, "/-"))
 
-# How alike two names must be, from 0 to 1, for one to be offered for the other: BTCUSDX for BTCUSDC, not for ETHUSDC.
+# The least similarity, from 0 to 1, at which one name is offered for another: BTCUSDC for BTCUSDX, not ETHUSDC.
 _ALIKE = 0.8
 _MOST_OFFERED = 3
 
@@ -20,12 +20,12 @@ _LONGEST = 40
 
 
 def plain(typed: str) -> str:
-    """A symbol as the exchange writes it: ``btc/usdc`` and ``BTC-USDC`` are ``BTCUSDC``."""
+    """Returns a symbol as the exchange writes it: ``BTCUSDC`` for ``btc/usdc`` and ``BTC-USDC``."""
     return typed.strip().translate(_MEANT)
 
 
 def normalise(typed: str) -> str:
-    """The same, of a file's own text. Raises `UsageError`, with the likely name, for what looks like no symbol."""
+    """Like `plain`, for a text from a file. Raises `UsageError`, with the likely name, if it is not a symbol."""
     symbol = plain(typed)
     if symbol and len(symbol) <= _LONGEST and symbol.replace("_", "").isalnum():
         return symbol
@@ -36,17 +36,17 @@ def normalise(typed: str) -> str:
 
 
 def likely_symbol(text: str) -> str | None:
-    """What of a text may be meant as a symbol; None if nothing of it can be."""
-    # ccxt writes the currency in which a contract settles behind a colon.
+    """Returns the part of a text that may be meant as a symbol; None if no part can be."""
+    # ccxt writes the settlement currency of a contract after a colon.
     kept = "".join(filter(str.isalnum, text.partition(":")[0])).upper()
     return kept if 4 <= len(kept) <= 20 else None
 
 
 def read_symbols(typed: Iterable[str], known: Callable[[], Collection[str]]) -> list[str]:
-    """Each symbol once, in the order typed; one that is known just as it was typed is taken so.
+    """Returns each symbol once, as the exchange writes it, in the order typed.
 
-    ``known`` is called only where a symbol is not typed as the exchange writes it. Raises `UsageError` for an
-    empty one.
+    A symbol that is known exactly as typed stays unchanged. ``known`` is called only if a symbol is not typed as the
+    exchange writes it. Raises `UsageError` for an empty symbol.
     """
     symbols = list(dict.fromkeys(typed))
     if not all(map(plain, symbols)):
@@ -57,23 +57,23 @@ def read_symbols(typed: Iterable[str], known: Callable[[], Collection[str]]) -> 
 
 
 def nearest(symbol: str, names: Iterable[str]) -> list[str]:
-    """The names most like a symbol, the nearest first; none if no name is like it."""
+    """Returns up to three names similar to a symbol, the nearest first; an empty list if no name is similar."""
     return get_close_matches(symbol, [name for name in names if name != symbol], n=_MOST_OFFERED, cutoff=_ALIKE)
 
 
 def offer(symbol: str, names: Iterable[str]) -> str:
-    """`` Did you mean BTCUSDC?``, or nothing where no name is like the symbol."""
+    """Returns `` Did you mean BTCUSDC?``, or an empty text if no name is similar to the symbol."""
     found = nearest(symbol, names)
     return f" Did you mean {' or '.join(found)}?" if found else ""
 
 
 def nothing_stored(store: str) -> UsageError:
-    """The error for a store, called by its name, in which there is no candle."""
+    """Returns the error for a store without candles; ``store`` is its name."""
     return UsageError(f"Nothing is stored in {store} yet. Name a symbol: threadx ingest BTCUSDC --start 2024-01-01")
 
 
 def not_stored(unknown: Iterable[str], stored: Collection[str], how: str = "Run: threadx ingest {}") -> UsageError:
-    """The error for symbols of which nothing is stored; ``how`` says what stores them."""
+    """Returns the error for symbols that are not stored; ``how`` says which command stores them."""
     symbols = list(unknown)
     offers = "".join(offer(symbol, stored) for symbol in symbols[:1])
     return UsageError(f"Not stored: {', '.join(symbols)}.{offers} {how.format(' '.join(symbols))}")

@@ -1,4 +1,4 @@
-"""The user name and password that an address may hold: sent to its host, never shown and never kept."""
+"""The user name and password that an address may contain: sent to its host, never shown and never stored."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ _ANY_USER = re.compile(r"(//|^).*@", re.DOTALL)
 
 
 def without_user(text: str, mark: str = "") -> str:
-    """A text, such as an address or a message with some in it, without user names and passwords; ``mark`` for them."""
+    """Returns a text, such as an address or a message, with ``mark`` in place of user names and passwords."""
     return _USER.sub(mark, text)
 
 
 def without_any_user(text: str) -> str:
-    """The same for what somebody meant to be an address and is none: nothing before its last ``@`` stays."""
+    """Like `without_user`, for a malformed address: removes everything before its last ``@``."""
     return _ANY_USER.sub(r"\1***@", text)
 
 
 def authorization(url: str) -> str | None:
-    """The header value that tells the host of an address its user name and password; None if it has none.
+    """Returns the Authorization header for the user name and password of an address; None if it has none.
 
-    In UTF-8: requests would send only what Latin-1 can hold.
+    Encodes in UTF-8: requests would send only characters of Latin-1.
     """
     parts = urlsplit(url)
     if parts.username is None:

@@ -18,7 +18,7 @@ from threadx_duck.storage.store import Store
 
 @dataclass(frozen=True)
 class Backup:
-    """A verified copy: where, how large, and the SHA-256 of its bytes."""
+    """A verified copy: its path, its size in bytes, and the SHA-256 of its bytes."""
 
     path: Path
     bytes: int
@@ -26,10 +26,10 @@ class Backup:
 
 
 def back_up(store: Store, settings: StoreSettings, target: Path) -> Backup:
-    """Copies the closed store to a new file and verifies it: its bytes, and that every row can be read.
+    """Copies the closed store to a new file and verifies its bytes and that every row can be read.
 
-    A folder gets a file named after the store and the time. Raises `UsageError` if the target is there
-    already, `StoreError` if the copy failed; nothing is left behind then.
+    If the target is a folder, the file in it is named after the store and the time. Raises `UsageError` if the
+    target exists already, `StoreError` if the copy failed; no file is left behind then.
     """
     file = store.file_for("backup")
     if target.is_dir():

@@ -1,4 +1,4 @@
-"""Rewrites the store's file without freed blocks, and tidies a lake by its own means."""
+"""Rewrites the store's file without freed blocks, or compacts a lake with DuckLake's own functions."""
 
 from __future__ import annotations
 
@@ -13,13 +13,16 @@ from threadx_duck.storage.session import Session
 from threadx_duck.storage.store import Store
 from threadx_duck.upkeep.losses import require_whole
 
-# Tables whose rows are found by these columns; in this order a reader of one symbol touches few blocks.
+# Tables and the columns to sort them by; in this order, reading one symbol touches few blocks.
 _ORDERS = {"candles_1m": "symbol, open_time", "native_candles": "symbol, timeframe, open_time"}
 
 
 @dataclass(frozen=True)
 class Compacted:
-    """What a compaction did, in bytes; ``files`` count those of a lake's current state, of a file there are none."""
+    """The size before and after a compaction, in bytes.
+
+    ``files`` is the number of files in a lake's current state before and after; None for a store in one file.
+    """
 
     bytes_before: int
     bytes_after: int
@@ -29,10 +32,10 @@ class Compacted:
 def compact(store: Store) -> Compacted:
     """Rewrites the store's file without freed blocks, its candles in order of symbol and time.
 
-    Everything in it is kept: tables, views, macros and comments, also those of other people. Both files
-    are compared row by row before the new one takes the old one's place, in one step; writers wait
-    meanwhile, readers do not. A lake is compacted by its own means, and nobody waits.
-    Raises `StoreError`, also for a lake that has lost a file; the store is as it was then.
+    All tables, views, macros and comments in it are kept, also those of other people. Both files are compared row by
+    row before the new one replaces the old one in one step. Writers wait meanwhile, readers do not. A lake is
+    compacted with DuckLake's own functions, and nobody waits. Raises `StoreError`, also for a lake that has lost a
+    file; the store is unchanged then.
     """
     return _COMPACT[store.kind](store)
 
@@ -48,9 +51,9 @@ def _compact_file(store: Store) -> Compacted:
             _require_same(store, session)
             session.detach("new")
             if sys.platform == "win32":
-                # No file is replaced there while it is open; the replacing fails if a writer opens it meanwhile.
+                # Windows replaces no file that is open; the replacement fails if a writer opens it meanwhile.
                 session.detach("old")
-            # While the old file is still held: a writer that waits for it finds the new one.
+            # Done while the old file is still held, so that a waiting writer opens the new one.
             replace_file(temporary, store.path)
     except OSError as error:
         raise open_error(store.path, error) from error
@@ -58,7 +61,7 @@ def _compact_file(store: Store) -> Compacted:
 
 
 def _compact_lake(store: Store) -> Compacted:
-    # Of a file that is lost nothing below would say a word. A session tells whether it is a store of this project.
+    # Nothing below would report a lost file. Opening a session checks that the lake is a store of this project.
     require_whole(store)
     lake = store.lake
     store.upgrade_first()
@@ -70,7 +73,7 @@ def _compact_lake(store: Store) -> Compacted:
 
 
 def _require_own(store: Store) -> None:
-    """Raises `StoreError` if the rewritten file could not belong to whom the store belongs."""
+    """Raises `StoreError` if the rewritten file could not have the same owner as the store."""
     owner = stranger(store.path) if store.exists else None
     if owner is not None:
         raise StoreError(
@@ -89,7 +92,7 @@ def _rewrite(session: Session) -> None:
 
 
 def _in_order(session: Session) -> list[tuple[str, str]]:
-    """Every table after those that its foreign keys refer to."""
+    """Returns all tables, each after the tables that its foreign keys refer to."""
     waiting = session.run("compact/list_tables", database="old")
     references = session.run("compact/list_references", database="old")
     ordered: list[tuple[str, str]] = []
@@ -103,7 +106,7 @@ def _in_order(session: Session) -> list[tuple[str, str]]:
 
 
 def _require_same(store: Store, session: Session) -> None:
-    """Raises `StoreError` unless the new file holds just what the old one does."""
+    """Raises `StoreError` unless the new file has exactly the content of the old one."""
     old, new = (session.run("compact/list_objects", database=name) for name in ("old", "new"))
     differing = sorted({row[2] for row in {*old} ^ {*new}})
     for schema, table in session.run("compact/list_tables", database="old"):

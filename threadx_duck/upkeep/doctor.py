@@ -1,4 +1,4 @@
-"""Examines the store, the machine and the way to the exchange; changes nothing."""
+"""Examines the store, the machine and the connection to the exchange. Changes nothing."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ from threadx_duck.upkeep.publish import newest_copy
 
 State = Literal["ok", "note", "problem"]
 
-# Below these, freed blocks are not worth a command.
+# Freed blocks below these limits are not worth a compaction.
 _WASTED_SHARE = 0.2
 _WASTED_BYTES = 16_000_000
-# Beyond these a lake answers more slowly than it could.
+# Beyond these limits a lake answers more slowly than it could.
 _MANY_FILES = 1_000
 _SMALL_BYTES = 200_000
 _MANY_ROWS = 1_000_000
@@ -43,7 +43,7 @@ _MOST_BYTES = 4 << 20
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing examined: what was found, and the command or setting that helps, if something would."""
+    """The result of one examination, and the command or setting that helps, if there is one."""
 
     topic: str
     state: State
@@ -52,7 +52,7 @@ class Finding:
 
 
 def examine(settings: Settings) -> Iterator[Finding]:
-    """Everything worth knowing, one finding after the other. Raises nothing that it can report."""
+    """Yields one finding after the other. An error that can be reported as a finding is not raised."""
     yield Finding("versions", "ok", f"threadx_duck {version('threadx_duck')}, duckdb {version('duckdb')}")
     store = Store(replace(settings.store, lock_timeout_seconds=0.0))
     for topic, part in _PARTS[store.kind].items():
@@ -111,11 +111,11 @@ def _describe_lake(store: Store, settings: Settings) -> list[Finding]:
 
 
 def _lake_files(store: Store, _: Settings) -> list[Finding]:
-    """Whether the lake's data path holds what its catalog lists, and nothing else."""
+    """Reports whether the lake's data path holds the files that its catalog lists, and no others."""
     try:
         path = store.lake.data_path()
     except ThreadxDuckError:
-        # Said already.
+        # An earlier finding reports this error.
         return []
     if not is_remote(path) and not Path(path).is_dir():
         text = f"There is no folder {path}, where the lake keeps its files."
@@ -215,7 +215,7 @@ def _disk(store: Store) -> list[Finding]:
     try:
         place, size = store.room()
     except ThreadxDuckError:
-        # Said already.
+        # An earlier finding reports this error.
         return []
     if place is None:
         return []

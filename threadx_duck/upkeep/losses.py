@@ -1,4 +1,4 @@
-"""Finds what a lake's data path has lost or holds too much, and gives lost files up with all that rested on them."""
+"""Finds the lost and the superfluous files of a lake, and gives up lost files with all that depended on them."""
 
 from __future__ import annotations
 
@@ -15,16 +15,17 @@ from threadx_duck.storage.sqlfiles import read_sql
 if TYPE_CHECKING:
     from threadx_duck.storage.store import Session, Store
 
-# What rests on the rows of a table: nothing where it names no minutes.
+# With a lost file of these tables, the minutes in its range are given up; none if its rows name no minutes.
 _OF_MINUTES = frozenset({"candles_1m", "requests", "rejected_rows", "revisions"})
+# With a lost file of these tables, the native candles of its symbols are given up.
 _OF_NATIVES = frozenset({"native_candles", "requests"})
 
 
 @dataclass(frozen=True)
 class LostFile:
-    """A file of the lake's current state that cannot be read: it is not there, or has not the bytes it should have.
+    """A file of the lake's current state that cannot be read, because it is missing or has another size.
 
-    The symbols and times are the extremes of its rows, UTC, the last moment included; None where its table has none.
+    The symbols and times are the extremes of its rows, in UTC, the last moment included; None if its table has none.
     """
 
     table: str
@@ -46,7 +47,7 @@ class LostFile:
 
 @dataclass(frozen=True)
 class UnlistedFile:
-    """A Parquet file below the data path that no state of the lake knows; ``is_own`` if DuckLake has named it."""
+    """A Parquet file below the data path that no state of the lake lists; ``is_own`` if DuckLake has named it."""
 
     path: str
     bytes: int
@@ -55,34 +56,34 @@ class UnlistedFile:
 
 @dataclass(frozen=True)
 class GivenUp:
-    """The files that were given up, and the ranges, symbol by symbol, whose minutes count as never asked for."""
+    """The files that were given up, and the ranges of each symbol whose minutes count as never requested."""
 
     files: list[LostFile]
     ranges: list[tuple[str, TimeRange]]
 
 
 def find_lost(store: Store) -> list[LostFile]:
-    """The files that the lake's current state lacks. Raises `StoreError`; `UsageError` for a file."""
+    """Returns the lost files of the lake's current state. Raises `StoreError`; `UsageError` if the store is a file."""
     return [LostFile(*row) for row in _list(store, "lake/lost_files")]
 
 
 def find_unlisted(store: Store) -> list[UnlistedFile]:
-    """The files that no state of the lake needs, those of a commit that runs included.
+    """Returns the files that no state of the lake lists, including those of a commit in progress.
 
-    Raises `StoreError`; `UsageError` for a file.
+    Raises `StoreError`; `UsageError` if the store is a file.
     """
     return [UnlistedFile(*row) for row in _list(store, "lake/unlisted_files")]
 
 
 def _list(store: Store, name: str) -> list[tuple[Any, ...]]:
     files = store.lake.file_pattern()
-    # What the store says of itself may lie in a file that is lost.
+    # Connects without reading the store's own tables, because their files may be lost.
     with store.lake.connected(read_only=True) as session:
         return session.run(name, files=files)
 
 
 def require_whole(store: Store) -> None:
-    """Raises `StoreError` naming every file that the lake lacks."""
+    """Raises `StoreError` that names every file that the lake has lost."""
     lost = find_lost(store)
     if lost:
         raise StoreError(
@@ -93,12 +94,12 @@ def require_whole(store: Store) -> None:
 
 
 def give_up_lost(store: Store) -> GivenUp:
-    """Takes lost files out of the catalog and removes what rested on them, so that the ledger is true again.
+    """Removes lost files from the catalog, with all candles and evidence in their ranges, so that the ledger is true.
 
-    All candles and evidence in the range of a lost file go, also those that lie in other files: they count as
-    never asked for. Ended in the middle, it goes on when it is called again, because the ledger knows what candles
-    there should be. Raises `StoreError`, also if no file at all is there: the data path is not reached then.
-    Raises `UsageError` for a file.
+    Candles and evidence in these ranges are removed from other files too: their minutes count as never requested.
+    If it is interrupted, the next call continues, because the ledger says which candles there should be. Raises
+    `StoreError`, also if no file at all is there, because then the data path cannot be reached. Raises `UsageError`
+    if the store is a file.
     """
     lake = store.lake_for("give up lost files")
     lost = find_lost(store)
@@ -109,7 +110,7 @@ def give_up_lost(store: Store) -> GivenUp:
         )
     if lost:
         lake.forget([file.number for file in lost])
-        # Again, where the file is lost in which the store says what it is.
+        # Writes the store's own description again, in case it was in a lost file.
         with store.writing():
             pass
     with store.reading() as session:
@@ -148,14 +149,14 @@ def _ranges(session: Session, lost: list[LostFile]) -> list[tuple[str, TimeRange
 
 
 def _broken(session: Session) -> list[tuple[str, TimeRange]]:
-    """Where the ledger and the candles do not fit together."""
+    """Returns the ranges in which the ledger and the candles contradict each other."""
     emptied = session.check(read_sql("checks/lost_candle"))["request_id"].to_pylist()
     rows = session.run("remove/broken_ranges", emptied=emptied)
     return [(row[0], TimeRange(row[1], row[2])) for row in rows]
 
 
 def shown_ranges(ranges: list[tuple[str, TimeRange]]) -> list[str]:
-    """Each range as a command line takes it, its end included."""
+    """Returns each range as options of the command line, with its end included."""
     return [
         f"{symbol} --start {format_time(span.start)} --end {format_time(max(span.start, span.end - MINUTE))}"
         for symbol, span in ranges

@@ -1,8 +1,7 @@
-"""Moves a store, candles and evidence, from a file into a lake or back; goes on where it was ended.
+"""Copies a store, with candles and evidence, from a file into a lake or back. Continues after an interruption.
 
-Each symbol is copied a year at a time, in a transaction, then its evidence. What the target has already is
-told by digests of its months, and at the end both sides are compared: candles by their fingerprints,
-evidence by its digests.
+Each symbol's candles are copied one year per transaction, then its evidence. Digests of months show which candles the
+target has already. At the end both sides are compared: candles by their fingerprints, evidence by its digests.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ from threadx_duck.storage.sqlfiles import list_sql
 if TYPE_CHECKING:
     from threadx_duck.storage.store import Session, Store
 
-# Each table of evidence, with the statements that delete a symbol's rows and that insert others in their place.
+# Each table of evidence, with the statements that delete a symbol's rows and that insert the new ones.
 _EVIDENCE = {
     "requests": ("migrate/delete_requests", "migrate/insert_requests"),
     "rejected_rows": ("migrate/delete_rejected_rows", "migrate/insert_rejected_rows"),
@@ -35,7 +34,7 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True)
 class Migrated:
-    """What a migration did: the symbols and candles of both stores, how many of these were copied this time.
+    """The result of a migration: the numbers of symbols and candles in both stores, and of candles copied this time.
 
     ``sha256`` is the fingerprint of all candles, the same on both sides.
     """
@@ -47,7 +46,7 @@ class Migrated:
 
 
 class _Month(NamedTuple):
-    """What one side has of a symbol's month."""
+    """The candles of one symbol and month on one side: the last open time, their number, and their digest."""
 
     last_open_time: datetime
     candles: int
@@ -55,27 +54,27 @@ class _Month(NamedTuple):
 
 
 class _Content(NamedTuple):
-    """All that one side has: by symbol and month, and by table and symbol."""
+    """The content of one side: ``months`` by symbol and month, ``evidence`` (rows and digest) by table and symbol."""
 
     months: dict[tuple[str, datetime], _Month]
     evidence: dict[tuple[str, str], tuple[int, int]]
 
     @property
     def symbols(self) -> set[str]:
-        """Of which there is anything."""
+        """The symbols with any candles or evidence."""
         return {symbol for symbol, _ in self.months} | {symbol for _, symbol in self.evidence}
 
     def evidence_of(self, symbol: str) -> list[tuple[int, int] | None]:
-        """The rows and digests of each table."""
+        """Returns the number of rows and the digest of a symbol's evidence in each table; None if it has none."""
         return [self.evidence.get((name, symbol)) for name in _EVIDENCE]
 
 
 def migrate(source: Store, target: Store, progress: Progress = lambda _done, _total: None) -> Migrated:
-    """Copies a store into another that is not there yet, or that an earlier migration of it has begun.
+    """Copies a store into another one that does not exist yet, or that an earlier migration of it has begun.
 
-    ``progress`` is told how many candles are copied, and of how many. Raises `UsageError` if the target holds
-    anything else, `StoreError` if either cannot be used or if both differ in the end, because somebody wrote to
-    one of them meanwhile.
+    ``progress`` is called with the number of candles copied and the number of all candles. Raises `UsageError` if
+    the target holds anything else, `StoreError` if either store cannot be used, or if both differ in the end because
+    another process wrote to one of them meanwhile.
     """
     if is_same(source, target):
         raise UsageError(f"{target.name} is this very store. Name another one.")
@@ -108,7 +107,7 @@ def _read(store: Store) -> _Content:
 
 
 def _require_known_columns(source: Store) -> None:
-    """Raises `UsageError` if somebody has added columns to the source's tables: they would get lost."""
+    """Raises `UsageError` if the source's tables have additional columns, because these would be lost."""
     known = {file.relation: file.columns for file in list_sql("schema")}
     with source.reading() as session:
         there = session.run("migrate/columns")
@@ -121,7 +120,7 @@ def _require_known_columns(source: Store) -> None:
 
 
 def _require_begun(target: Store, there: _Content, here: _Content) -> None:
-    """Raises `UsageError` if the target has what the source has not."""
+    """Raises `UsageError` if the target has symbols or months that the source does not have."""
     for symbol in sorted(here.symbols - there.symbols):
         raise _other_content(target, f"something of {symbol}")
     for symbol, month in sorted(here.months.keys() - there.months.keys()):
@@ -129,7 +128,10 @@ def _require_begun(target: Store, there: _Content, here: _Content) -> None:
 
 
 def _missing(source: Store, target: Store, symbol: str, there: _Content, here: _Content) -> list[TimeRange]:
-    """What is still to be copied of a symbol, at most a year at a time. Raises `UsageError` for other candles."""
+    """Returns the ranges of a symbol that have to be copied, each at most a year long.
+
+    Raises `UsageError` if the target has other candles than the source.
+    """
     ranges: list[TimeRange] = []
     for month in sorted(month for name, month in there.months if name == symbol):
         stored = here.months.get((symbol, month))
@@ -137,7 +139,7 @@ def _missing(source: Store, target: Store, symbol: str, there: _Content, here: _
             continue
         start, end = month_of(month)
         if stored is not None:
-            # Copied before the source grew.
+            # This month was copied before the source grew.
             start = stored.last_open_time + MINUTE
             if _digest(source, symbol, month, start) != stored.digest:
                 raise _other_content(target, f"candles of {symbol} in {month:%Y-%m}")
@@ -179,7 +181,7 @@ def _copy_candles(source: Store, target: Store, symbol: str, span: TimeRange) ->
 
 
 def _copy_evidence(source: Store, target: Store, symbol: str) -> None:
-    """Puts the source's evidence of a symbol in the place of what the target has of it."""
+    """Replaces the target's evidence of a symbol by the source's."""
     with source.reading() as session:
         tables = {name: session.query("migrate/evidence", table=name, symbol=symbol) for name in _EVIDENCE}
 
@@ -200,7 +202,7 @@ def _copy_age(source: Store, target: Store) -> None:
 
 
 def _compare(source: Store, target: Store) -> Fingerprint:
-    """The fingerprint of both. Raises `StoreError` if they differ."""
+    """Returns the fingerprint of both stores. Raises `StoreError` if they differ."""
     ours, theirs = compute_fingerprint(source), compute_fingerprint(target)
     differing = sorted({f"candles of {month.symbol}" for month in {*ours.months} ^ {*theirs.months}})
     before, after = _read(source), _read(target)

@@ -1,4 +1,4 @@
-"""Publishes a read copy of the store: readers may stay connected to it all day while candles come in."""
+"""Publishes a read copy of the store, to which readers may stay connected all day while candles are ingested."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from threadx_duck.storage.store import Store
 
 @dataclass(frozen=True)
 class ReadCopy:
-    """A copy for readers: where it lies, when it was taken (UTC), its size."""
+    """A copy for readers: its path, the time when it was taken (UTC), and its size in bytes."""
 
     path: Path
     published_at: datetime
@@ -30,12 +30,12 @@ class ReadCopy:
 
 
 def publish(store: Store, settings: StoreSettings, target: Path) -> ReadCopy:
-    """Copies the closed store and puts the copy in the place of the last one, in one step.
+    """Copies the closed store and replaces the last copy in one step.
 
-    Readers of the last copy keep it until they connect again. Where the system lets no open file be replaced, as
-    Windows, the copy gets a number: see `newest_copy`. Raises `StoreError`: for a target that is there and is no
-    read copy, for a full disk, for a store that another process holds too long; the last copy stays then. Raises
-    `UsageError` for a lake, which needs none.
+    Readers of the last copy keep it until they connect again. On a system that replaces no open file, such as
+    Windows, the name of the copy gets a number: see `newest_copy`. Raises `StoreError` for an existing target that
+    is no read copy, for a full disk, and for a store that another process holds too long; the last copy remains
+    then. Raises `UsageError` for a lake, which needs no read copy.
     """
     store.file_for("publish")
     target = resolved(target)
@@ -49,10 +49,10 @@ def publish(store: Store, settings: StoreSettings, target: Path) -> ReadCopy:
             with store.closed() as stream:
                 taken_at = store.file.state()
                 copy_stream(stream, temporary)
-            # Of a store that was written to since it was counted, the copy is compared with itself only.
+            # If the store was written to after its rows were counted, the copy is compared with itself only.
             wanted = rows if taken_at == counted_at else None
             _mark(_store_at(settings, temporary), moment, str(store.path), wanted)
-            # By this the copy is known to be of the store as it is, whatever the clocks say: see `_is_outdated`.
+            # This time shows that the copy is of the store's current state, whatever clocks say: see `_is_outdated`.
             os.utime(temporary, ns=(taken_at.modified, taken_at.modified))
             size = temporary.stat().st_size
             put = _put(temporary, target, store.path)
@@ -62,12 +62,15 @@ def publish(store: Store, settings: StoreSettings, target: Path) -> ReadCopy:
 
 
 def newest_copy(target: Path) -> Path:
-    """The read copy at a path, or the one with the highest number beside it: ``read.2.duckdb`` for ``read.duckdb``."""
+    """Returns the path of the newest read copy: the highest number beside ``target``, or ``target`` if there is none.
+
+    ``read.2.duckdb`` is a numbered copy beside ``read.duckdb``.
+    """
     return max([(0, target), *_numbered(target)])[1]
 
 
 def age_of_copy(settings: StoreSettings) -> timedelta | None:
-    """How long ago the read copy of the settings was taken, by this machine's clock; None if there is none."""
+    """Returns how long ago the settings' read copy was taken, by this machine's clock; None if there is none."""
     path = newest_copy(resolved(Path(settings.read_copy)))
     try:
         info = _store_at(settings, path).info() if path.exists() else None
@@ -78,10 +81,10 @@ def age_of_copy(settings: StoreSettings) -> timedelta | None:
 
 @contextmanager
 def published_after(store: Store, settings: StoreSettings, note: Callable[[str], None]) -> Iterator[None]:
-    """Renews the read copy that the settings name, if they do, once what runs inside has ended, well or not.
+    """Renews the settings' read copy, if they name one, after the ``with`` block has ended, with an error or without.
 
-    Raises `StoreError` if it cannot; after another error or an interruption that is only noted. Removes what
-    a killed compaction has left first.
+    Raises `StoreError` if the copy cannot be renewed; if the block itself raised, that is only noted. First removes
+    the files that a killed compaction has left.
     """
     for folder in store.folders():
         remove_leftovers(folder)
@@ -102,14 +105,14 @@ def published_after(store: Store, settings: StoreSettings, note: Callable[[str],
 
 
 def renew(store: Store, settings: StoreSettings) -> None:
-    """Publishes to where the settings say, if they do and the store has changed since. Raises `StoreError`."""
+    """Publishes the settings' read copy, if they name one and the store has changed since. Raises `StoreError`."""
     target = resolved(Path(settings.read_copy))
     if settings.read_copy and store.exists and _is_outdated(store, target):
         publish(store, settings, target)
 
 
 def _is_outdated(store: Store, target: Path) -> bool:
-    """Whether the store is not as it was when its read copy was taken; a clock that was set back hides nothing."""
+    """Whether the store has changed since its read copy was taken. The result does not depend on clocks."""
     try:
         copied = newest_copy(target).stat().st_mtime_ns
     except OSError:
@@ -118,7 +121,7 @@ def _is_outdated(store: Store, target: Path) -> bool:
 
 
 def _mark(copy: Store, moment: datetime, origin: str, wanted: list[tuple[str, int]] | None) -> None:
-    """Makes a file a read copy, and looks whether it is one and has its rows. Raises `StoreError`."""
+    """Marks a file as a read copy, and verifies the mark and the number of rows. Raises `StoreError`."""
     if not copy.exists:
         raise StoreError(f"The copy for {copy.path} was removed while it was made. Run the same command again.")
     with copy.reading() as session:
@@ -133,7 +136,7 @@ def _mark(copy: Store, moment: datetime, origin: str, wanted: list[tuple[str, in
 
 
 def _require_rows(copy: Store, wanted: list[tuple[str, int]], found: list[tuple[str, int]]) -> None:
-    """Raises `StoreError` unless the tables of a copy have so many rows."""
+    """Raises `StoreError` unless the tables of a copy have the wanted numbers of rows."""
     for (table, here), (_, there) in zip(wanted, found, strict=True):
         if here != there:
             raise StoreError(
@@ -142,7 +145,7 @@ def _require_rows(copy: Store, wanted: list[tuple[str, int]], found: list[tuple[
 
 
 def _put(temporary: Path, target: Path, store: Path) -> Path:
-    """Puts a copy in the place of the last one, or beside it if that is open and cannot be replaced."""
+    """Replaces the last copy, or writes beside it if it is open and cannot be replaced. Returns the new copy's path."""
     earlier = _numbered(target)
     try:
         replace_file(temporary, target, like=store)
@@ -153,14 +156,14 @@ def _put(temporary: Path, target: Path, store: Path) -> Path:
         target = target.with_name(f"{target.stem}.{number}{target.suffix}")
         replace_file(temporary, target, like=store)
     for _, path in earlier:
-        # Whoever still reads it keeps it; the next publication tries again.
+        # Its readers keep it. If it cannot be deleted while they do, the next publication tries again.
         with suppress(OSError):
             path.unlink()
     return target
 
 
 def _numbered(target: Path) -> list[tuple[int, Path]]:
-    """The numbered copies beside a read copy."""
+    """Returns the number and path of each numbered copy beside a read copy."""
     number = re.compile(rf"{re.escape(target.stem)}\.(\d+){re.escape(target.suffix)}")
     try:
         found = [(number.fullmatch(path.name), path) for path in target.parent.iterdir()]
@@ -170,7 +173,7 @@ def _numbered(target: Path) -> list[tuple[int, Path]]:
 
 
 def _require_free(store: Store, settings: StoreSettings, target: Path) -> None:
-    """Raises `StoreError` unless the target is free, or holds an earlier copy; `UsageError` for a database's log."""
+    """Raises `StoreError` unless the target is free or an earlier copy, `UsageError` if it is a database's log."""
     require_no_log(target)
     if target.is_dir():
         raise StoreError(f"{target} is a folder. Name a file for the read copy, such as {target / 'read.duckdb'}")

@@ -111,7 +111,8 @@ def _print_verification(app: App, result: Verification) -> None:
         )
         if len(result.causes) > _SHOWN:
             app.note(f"The first {_SHOWN} of {len(result.causes):,} causes; --json prints all.")
-    app.note(f"{result.matching:,} of {result.compared:,} {result.timeframe} candles equal the exchange's own.")
+    if result.compared:
+        app.note(f"{result.matching:,} of {result.compared:,} {result.timeframe} candles equal the exchange's own.")
     if result.uncompared:
         are, have = ("was", "has") if result.uncompared == 1 else ("were", "have")
         app.note(

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from threadx_duck.audit.coverage import Step
 from threadx_duck.candles.ranges import month_of
 from threadx_duck.candles.times import floor_minute, utc_now
-from threadx_duck.data_manager.coverage_cells import Cell, column_starts, read_cells
+from threadx_duck.data_manager.coverage.cells import Cell, column_starts, read_cells
 from threadx_duck.ingest import IngestionManager
 
 

@@ -10,7 +10,7 @@ from tkinter import font as tkfont
 from tkinter import ttk
 from typing import Any
 
-from threadx_duck.data_manager.theme import palette_of, scaled
+from threadx_duck.data_manager.widgets.theme import palette_of, scaled
 
 # The parts of a cell from top to bottom, each a share of its height and a colour.
 Paint = Callable[[str, datetime], list[tuple[float, str]]]

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from tkinter import ttk
 from typing import Any
 
-from threadx_duck.data_manager.theme import TREE, measured, scaled
+from threadx_duck.data_manager.widgets.theme import TREE, measured, scaled
 from threadx_duck.download.results import SymbolResult
 
 _MOST_ROWS = 5_000

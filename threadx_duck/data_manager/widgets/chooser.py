@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from tkinter import ttk
 from typing import TYPE_CHECKING
 
-from threadx_duck.data_manager.theme import TREE, scaled
+from threadx_duck.data_manager.widgets.theme import TREE, scaled
 
 if TYPE_CHECKING:
     from threadx_duck.exchange.markets import ExchangeSymbol

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tkinter as tk
 
-from threadx_duck.data_manager.theme import palette_of, scaled
+from threadx_duck.data_manager.widgets.theme import palette_of, scaled
 
 
 class Tooltip:

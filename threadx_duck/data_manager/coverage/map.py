@@ -10,10 +10,10 @@ from tkinter import ttk
 from threadx_duck.audit.coverage import Step
 from threadx_duck.candles.ranges import month_of
 from threadx_duck.candles.reasons import LABELS, REASONS
-from threadx_duck.data_manager.coverage_cells import Cell
-from threadx_duck.data_manager.grid import CellGrid
-from threadx_duck.data_manager.theme import palette_of, scaled
-from threadx_duck.data_manager.tooltip import Tooltip
+from threadx_duck.data_manager.coverage.cells import Cell
+from threadx_duck.data_manager.coverage.grid import CellGrid
+from threadx_duck.data_manager.widgets.theme import palette_of, scaled
+from threadx_duck.data_manager.widgets.tooltip import Tooltip
 
 # Loads the days of a month, or all months where it is None.
 Zoom = Callable[[datetime | None], None]

@@ -11,7 +11,7 @@ from tkinter import font as tkfont
 from tkinter import ttk
 from typing import NamedTuple
 
-from threadx_duck.data_manager.theme import palette_of
+from threadx_duck.data_manager.widgets.theme import palette_of
 
 LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 MOST_LINES = 2_000

@@ -1,0 +1,1 @@
+"""The coverage map: symbols by months or days, drawn on a canvas."""
