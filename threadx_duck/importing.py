@@ -97,7 +97,8 @@ class Importer:
     ) -> Iterator[list[Page]]:
         """The pages of one file at once, of a store a year at a time. Raises `UsageError` or `BadResponseError`."""
         if not path.name.lower().endswith(KINDS):
-            raise UsageError(f"{path.name} is of no kind that can be imported. The kinds are {', '.join(KINDS)}.")
+            shown = path.name if path.name.strip() else f"'{path}'"
+            raise UsageError(f"{shown} is of no kind that can be imported. The kinds are {', '.join(KINDS)}.")
         if path.suffix.lower() == ".duckdb":
             if given or columns:
                 raise UsageError(f"{path.name} names its symbols and columns itself; leave --symbol and --map out.")
