@@ -13,6 +13,7 @@ from threadx_duck.config import with_database
 from threadx_duck.errors import UsageError
 from threadx_duck.fingerprints import Fingerprint, compute_fingerprint, month_range
 from threadx_duck.store import Store
+from threadx_duck.symbol_names import offer
 from threadx_duck.times import TimeRange, join_ranges
 
 if TYPE_CHECKING:
@@ -74,7 +75,9 @@ def compare_stores(
     stored = {month.symbol for fingerprint in (result.here, result.there) for month in fingerprint.months}
     unknown = [symbol for symbol in symbols if symbol not in stored]
     if unknown:
-        raise UsageError(f"Neither store has candles of {', '.join(unknown)} in this range.")
+        names = sorted({*store.symbols(), *there.symbols()})
+        offered = offer(unknown[0], names) if unknown[0] not in names else ""
+        raise UsageError(f"Neither store has candles of {', '.join(unknown)} in this range.{offered}")
     wanted = TimeRange(start or datetime.min, end or datetime.max)
     with store.reading(alone=True) as session:
         session.attach(there.address, "the_other_store")
