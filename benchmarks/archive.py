@@ -44,7 +44,7 @@ class Run:
 
 @dataclass(frozen=True)
 class Task:
-    """What every contender downloads."""
+    """The range that every contender downloads."""
 
     start: datetime
     end: datetime
@@ -124,7 +124,7 @@ def _exchange(options: argparse.Namespace, end: datetime, symbols: Sequence[str]
 
 
 class _Contest:
-    """Runs the contenders and shows what each took."""
+    """Runs the contenders and shows the time of each."""
 
     def __init__(self, url: str, work: Path, own: Path, others: Path, repeat: int) -> None:
         self._url = url

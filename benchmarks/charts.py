@@ -22,7 +22,7 @@ COUNTS = (2_000, 8_760, 50_000, 100_000)
 
 
 class Hours:
-    """Stands for a store that holds so many candles of an hour, without a gap."""
+    """Stands for a store with a given number of hourly candles, without a gap."""
 
     def __init__(self, count: int) -> None:
         self._count = count

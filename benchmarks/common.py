@@ -67,12 +67,12 @@ def _count(text: str) -> int:
 
 
 def symbols_of(count: int) -> list[str]:
-    """Names of so many symbols; the first are such as people know."""
+    """Returns the given number of symbol names; the first ones are well known."""
     return [f"{_ASSETS[n]}USDC" if n < len(_ASSETS) else f"A{n:03}USDC" for n in range(count)]
 
 
 def shape(minutes: int) -> tuple[list[str], int]:
-    """The symbols of a store of so many candles, and the minutes of each: a year, or less if there are few."""
+    """Returns the symbols of a store with this many candles, and the minutes of each: a year, or less for few."""
     count = max(2, round(minutes / YEAR))
     return symbols_of(count), max(1_440, minutes // count)
 
@@ -153,7 +153,7 @@ def _ahead(pool: ThreadPoolExecutor, symbols: Sequence[str], minutes: int) -> It
 
 
 def make_store(folder: Path, minutes: int) -> Path:
-    """A store of about so many candles; made once and kept."""
+    """Returns a store with about this many candles; makes it once and keeps it."""
     path = folder / f"{minutes}.duckdb"
     if not path.exists():
         note(f"making {path.name}: {minutes:,} candles")
@@ -167,7 +167,7 @@ def make_store(folder: Path, minutes: int) -> Path:
 
 
 def settings_for(path: Path, **api: Any) -> Settings:
-    """Settings of a store, and nothing else of this machine's."""
+    """Returns the settings of a store, without any other settings of this machine."""
     settings = get_settings()
     return replace(
         settings,
@@ -221,7 +221,7 @@ def environment(given: Path | None, folder: Path, name: str, requirements: Seque
 
 
 class Worker:
-    """A process of another Python that times what ``workers.py`` has functions for."""
+    """A process of another Python that times the functions of ``workers.py``."""
 
     def __init__(self, python: Path | str) -> None:
         self._process = subprocess.Popen(
@@ -241,7 +241,7 @@ class Worker:
         self._process.wait()
 
     def call(self, function: str, **arguments: Any) -> dict[str, Any]:
-        """What a function gives: ``seconds`` it took, ``rows``, ``peak`` memory of the process in bytes."""
+        """Returns a function's result: ``seconds`` it took, ``rows``, ``peak`` memory of the process in bytes."""
         assert self._process.stdin
         assert self._process.stdout
         self._process.stdin.write(json.dumps([function, arguments], default=str) + "\n")
@@ -280,7 +280,7 @@ class Row:
 
     @property
     def is_met(self) -> bool | None:
-        """Whether the target is reached; None if there is none."""
+        """Returns whether the target is reached; None without a target."""
         if self.target is None:
             return None
         return self.ratio >= self.target if self.at_least else self.ratio <= self.target
@@ -327,7 +327,7 @@ class Results:
 
 
 def machine() -> dict[str, Any]:
-    """What the figures depend on."""
+    """Returns the machine and versions that the figures depend on."""
     return {
         "date": f"{datetime.now(UTC):%Y-%m-%dT%H:%MZ}",
         "cores": os.cpu_count(),

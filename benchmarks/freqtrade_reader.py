@@ -12,7 +12,7 @@ official = binance_public_data.binance_vision_ohlcv_zip_url
 
 
 def loopback_url(*arguments: object) -> str:
-    """The address of a file, on the loopback exchange."""
+    """Returns the address of a file on the loopback exchange."""
     return official(*arguments).replace("https://data.binance.vision", url)
 
 

@@ -94,7 +94,7 @@ def measure_gaps(results: Results, chosen: argparse.Namespace, path: Path, minut
 
 
 def measure_status(results: Results, chosen: argparse.Namespace, path: Path) -> None:
-    """What the command status asks against the aggregates alone."""
+    """Compares the query of the command status with the aggregates alone."""
     status = read_sql("read/status").statement
     with connect(path) as connection:
         best = best_of(
@@ -107,7 +107,7 @@ def measure_status(results: Results, chosen: argparse.Namespace, path: Path) -> 
 
 
 def measure_imports(results: Results, chosen: argparse.Namespace, path: Path) -> None:
-    """What imports cost the commands status and verify: a store of downloads against the same with half imported."""
+    """Measures what imports cost status and verify: a store of downloads against the same one, half imported."""
     half = half_imported(path)
     status, ranges = read_sql("read/status").statement, read_sql("comparison/verifiable_ranges").statement
     symbols, _ = shape(chosen.minutes)
@@ -141,7 +141,7 @@ def measure_imports(results: Results, chosen: argparse.Namespace, path: Path) ->
 
 
 def half_imported(path: Path) -> Path:
-    """A copy of a store in which half of the requests are imports, which prove nothing; made once and kept."""
+    """Returns a copy of a store in which half of the requests are imports, which prove nothing; made once and kept."""
     copy = path.with_suffix(".half.duckdb")
     if not copy.exists():
         unfinished = path.with_suffix(".unfinished")

@@ -70,7 +70,7 @@ def main() -> None:
 
 
 def measure(chosen: argparse.Namespace, size: int) -> dict[str, float]:
-    """Seconds of each work on a store of this size; what is appended goes to a copy."""
+    """Returns the seconds of each task on a store of this size; the append writes to a copy."""
     path = make_store(chosen.data, size)
     until = START + timedelta(days=31)
     status = read_sql("read/status").statement
@@ -88,7 +88,7 @@ def measure(chosen: argparse.Namespace, size: int) -> dict[str, float]:
 
 
 def append(path: Path, number: int) -> float:
-    """Seconds a candle that the append of a new symbol's month takes, opening and closing the store included."""
+    """Returns the seconds per candle of appending a new symbol's month, including opening and closing the store."""
     symbol, days = f"Z{number:03}USDC", 31
     candles = make_minutes(symbol, days * 1440)
     page = make_page(symbol, candles, START, START + timedelta(days=days))

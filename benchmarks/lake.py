@@ -85,7 +85,7 @@ def compare_reads(results: Results, stores: Sequence[Store], symbol: str, rounds
 
 
 def store_of(text: str, data_path: str) -> Store:
-    """The store of an address; the data path is that of a lake."""
+    """Returns the store at an address; the data path is for a lake."""
     settings = with_database(StoreSettings(), text)
     if isinstance(settings.database, LakeAddress):
         settings = replace(settings, database=replace(settings.database, data_path=data_path))
@@ -126,7 +126,7 @@ def append(target: Sequence[str], shares: Sequence[Sequence[str]], days: int) ->
 
 
 def work(task: str) -> None:
-    """One process: prepares its candles, waits for the start, appends a symbol at a time."""
+    """Runs one process: prepares its candles, waits for the start, appends one symbol at a time."""
     text, data_path, symbols, days = json.loads(task)
     end = START + days * 1440 * MINUTE
     batches = []

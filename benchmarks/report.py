@@ -83,7 +83,7 @@ SHORT = (
 
 
 def main() -> None:
-    """Writes the tables, or exits with 1 if one is not what the results say."""
+    """Writes the tables, or exits with 1 if one differs from the results."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--check", action="store_true", help="write nothing; exit with 1 if a table is out of date")
     options = parser.parse_args()

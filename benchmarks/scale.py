@@ -80,14 +80,14 @@ class Measured:
     address: str = ""
 
     def call(self, function: str, **arguments: Any) -> dict[str, Any]:
-        """What a function of ``scale_store.py`` gives in a process of its own."""
+        """Returns the result of a function of ``scale_store.py``, run in its own process."""
         command = [str(self.python), str(HERE / "scale_store.py"), str(self.settings), function, json.dumps(arguments)]
         done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
         answer: dict[str, Any] = json.loads(done.stdout)
         return answer
 
     def best(self, rounds: int, function: str, **arguments: Any) -> dict[str, float]:
-        """The best of some calls: seconds, and the most memory of the process."""
+        """Returns the best of some calls: seconds, and peak memory of the process."""
         best: dict[str, Any] = {}
         for _ in range(rounds):
             answer = self.call(function, **arguments)
@@ -97,7 +97,7 @@ class Measured:
         return {"seconds": round(best["seconds"], 4), "peak": best["peak"], "rows": best["rows"]}
 
     def catalog(self) -> int:
-        """Bytes of the PostgreSQL database; 0 for a file."""
+        """Returns the bytes of the PostgreSQL database; 0 for a file."""
         if self.server is None:
             return 0
         (name,) = [part[len("dbname=") :] for part in self.address.split() if part.startswith("dbname=")]
@@ -115,7 +115,7 @@ class Run:
         self.once: list[dict[str, Any]] = []
 
     def measure(self, sizes: list[int]) -> None:
-        """Both stores, one after the other; what they held is deleted."""
+        """Yields both stores, one after the other, and deletes their contents."""
         shutil.rmtree(self._folder, ignore_errors=True)
         make_walks(self._folder / "walks", self._symbols(sizes[-1]), self._chosen.days)
         self._grow(self._file(), sizes)
@@ -162,7 +162,7 @@ class Run:
 
     @staticmethod
     def _place(folder: Path, server: Server | None = None) -> dict[str, str]:
-        """Settings of a store that is not there yet."""
+        """Returns the settings of a store that does not exist yet."""
         if server is None:
             return {"database": str(folder / "store.duckdb")}
         return {"database": server.make_database(), "data_path": str(folder / "files")}
@@ -206,7 +206,7 @@ class Run:
         return False
 
     def _once(self, store: Measured, function: str, **arguments: Any) -> None:
-        """What would take too long, or too much disk, at every size."""
+        """Measures the tasks that would take too long, or too much disk, at every size."""
         answer = store.call(function, **arguments)
         candles = answer["rows"] if function == "fetch" else self.points[-1].candles
         self.once.append({"store": store.name, "work": function, "candles": candles} | answer)

@@ -1,4 +1,4 @@
-"""Writes the tables of docs/scale.md from what scale.py measured, and reckons with it for the whole exchange.
+"""Writes the tables of docs/scale.md from the results of scale.py, and extrapolates them to the whole exchange.
 
 Needs nothing but Python. A test compares the page with the results, so that it says what was measured.
 """
@@ -44,7 +44,7 @@ Value = Callable[[Point], float | None]
 
 
 def tables(scale: Mapping[str, Any]) -> dict[str, str]:
-    """The text of each part of the page that is figures."""
+    """Returns the text of each part of the page that consists of figures."""
     stores: dict[str, list[Point]] = {}
     for point in scale["points"]:
         stores.setdefault(point["store"], []).append(point)
@@ -59,7 +59,7 @@ def tables(scale: Mapping[str, Any]) -> dict[str, str]:
 
 
 def written(page: str, parts: Mapping[str, str]) -> str:
-    """The page with its parts renewed."""
+    """Returns the page with its parts replaced."""
     for name, text in parts.items():
         mark = rf"(<!-- {name} -->\n).*?(<!-- end of {name} -->)"
         page, found = re.subn(mark, lambda marks, text=text: f"{marks[1]}\n{text}\n\n{marks[2]}", page, flags=re.DOTALL)
@@ -162,7 +162,7 @@ def _backfill(file: Point, fetched: Mapping[str, Any]) -> str:
 
 
 def _of(name: str, what: str, unit: float = 1.0) -> Value:
-    """A figure of a query; None where the query failed."""
+    """Returns a function that reads a figure of a query, or None if the query failed."""
     return lambda point: point["queries"][name][what] / unit if name in point["queries"] else None
 
 
@@ -172,7 +172,7 @@ def _scaled(point: Point, value: Value) -> float | None:
 
 
 def _line(points: Sequence[Point], value: Value, minutes: float = MINUTES) -> float | None:
-    """Where the straight line through the two largest sizes leads; what falls is taken for flat."""
+    """Extrapolates on the straight line through the two largest sizes; a falling figure counts as constant."""
     before, last = value(points[-2]), value(points[-1])
     if before is None or last is None:
         return None
@@ -181,7 +181,7 @@ def _line(points: Sequence[Point], value: Value, minutes: float = MINUTES) -> fl
 
 
 def _hours(points: Sequence[Point]) -> float:
-    """Of the append of all: what a candle costs grows with what is stored, so it is the cost half way that counts."""
+    """Returns the hours to append everything: the cost per candle grows with the store, so the cost half way counts."""
     half = _line(points, lambda point: 1 / point["median_rate"], MINUTES / 2)
     return MINUTES * (half or 0) / 3600
 
@@ -201,7 +201,7 @@ def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def current() -> str:
-    """The page as the results beside this file would have it."""
+    """Returns the page with the results beside this file."""
     scale = json.loads((HERE / "results" / "scale.json").read_text(encoding="utf-8"))
     return written(PAGE.read_text(encoding="utf-8"), tables(scale))
 

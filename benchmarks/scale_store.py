@@ -50,17 +50,17 @@ def state(manager: IngestionManager) -> dict[str, Any]:
 
 
 def status(manager: IngestionManager) -> dict[str, Any]:
-    """What ``threadx status`` reads."""
+    """Reads the same as ``threadx status``."""
     return {"rows": manager.store.query("read/status", symbols=[]).num_rows}
 
 
 def year(manager: IngestionManager, *, symbol: str, start: str, end: str) -> dict[str, Any]:
-    """One symbol's 1h candles of a year, as ``threadx candles`` reads them."""
+    """Reads one symbol's 1h candles of a year, as ``threadx candles`` does."""
     return {"rows": manager.candles(symbol, "1h", start, end).num_rows}
 
 
 def day(manager: IngestionManager, *, start: str, end: str) -> dict[str, Any]:
-    """The 1h candles of all symbols of a day, as ``threadx query`` reads them."""
+    """Reads all symbols' 1h candles of one day, as ``threadx query`` does."""
     statement = f"from candles(null, '1 hour', '{start}', '{end}')"
     return {"rows": manager.store.query_user_sql(statement).num_rows}
 
@@ -99,7 +99,7 @@ def export(manager: IngestionManager, *, folder: str) -> dict[str, Any]:
 
 
 def _peak() -> int:
-    """The most memory this process has held, in bytes. What getrusage tells would include the process that began it."""
+    """Returns the peak memory of this process in bytes. The value of getrusage would include the parent process."""
     lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
     return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM"))
 
@@ -110,7 +110,7 @@ FUNCTIONS: dict[str, Callable[..., dict[str, Any]]] = {
 
 
 def main() -> None:
-    """Does what the command line names, timed from the opening of the store to the last row."""
+    """Runs the task that the command line names, timed from opening the store to the last row."""
     settings, name, arguments = sys.argv[1:]
     began = time.perf_counter()
     with IngestionManager(get_settings(settings)) as manager:

@@ -79,7 +79,7 @@ def main() -> None:
 
 
 def ingest_at_once(path: Path, minutes: dict[str, pa.Table], days: int) -> int:
-    """The size of a store that one ingest over monthly files has filled."""
+    """Returns the size of a store filled by one ingest of monthly files."""
     store, waiting, rows = store_at(path), [], 0
     for symbol, candles in minutes.items():
         for part, first, last in months(candles, START, START + timedelta(days=days)):
@@ -95,7 +95,7 @@ def ingest_at_once(path: Path, minutes: dict[str, pa.Table], days: int) -> int:
 
 
 def ingest_daily(path: Path, minutes: dict[str, pa.Table], days: int) -> int:
-    """The size of a store that one ingest a day has filled."""
+    """Returns the size of a store filled by one ingest per day."""
     store = store_at(path)
     for day, parts in by_day(minutes, days):
         append_day(store, day, parts)
@@ -129,7 +129,7 @@ def append_day(store: Store, day: datetime, parts: dict[str, pa.Table]) -> None:
 
 
 def describe(path: Path) -> None:
-    """Says how much of a file holds nothing."""
+    """Reports how much of a file is free."""
     with duckdb.connect(str(path), read_only=True) as connection:
         sql = "select total_blocks, used_blocks, free_blocks from pragma_database_size()"
         ((total, used, free),) = connection.sql(sql).fetchall()
@@ -137,7 +137,7 @@ def describe(path: Path) -> None:
 
 
 def arctic_sizes(chosen: argparse.Namespace, folder: Path, minutes: dict[str, pa.Table]) -> dict[str, int]:
-    """What ArcticDB takes, written at once and appended to daily."""
+    """Returns the sizes of ArcticDB on disk: written at once, and appended to daily."""
     sizes = {}
     with Worker(environment(chosen.peers, chosen.data, "peers", PEERS)) as peers:
         for when, daily in (("one ingest", False), ("a year of daily ingests", True)):

@@ -28,7 +28,7 @@ _STEP = re.compile(r"^(?:with )?(\w+) as materialized \($", re.MULTILINE)
 
 
 def example() -> duckdb.DuckDBPyConnection:
-    """A store in memory with the candles, requests and the rejected row of the example."""
+    """Returns a store in memory with the candles, requests and the rejected row of the example."""
     connection = duckdb.connect()
     connection.execute("set threads = 1")
     for file in list_definitions():
@@ -58,7 +58,7 @@ def example() -> duckdb.DuckDBPyConnection:
 
 
 def tables() -> dict[str, str]:
-    """The rows of each step, and of the view itself, as tables."""
+    """Returns the rows of each step, and of the view itself, as tables."""
     statement = read_sql("views/gaps").statement
     query = statement.partition(" as\n")[2]
     body = query[: query.rindex("\n)\nselect\n") + 3]
@@ -95,7 +95,7 @@ def _shown(value: object) -> str:
 
 
 def page() -> str:
-    """The page with its tables made anew."""
+    """Returns the page with its tables rebuilt."""
     made = tables()
     text = PAGE.read_text(encoding="utf-8")
     if lacking := set(made) - {found[2] for found in _TABLE.finditer(text)}:

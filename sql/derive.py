@@ -119,14 +119,14 @@ _RULE_IN_MACRO = re.compile(r"^ *coalesce\(arg_min\(open, .*?^ +as taker_buy_quo
 
 
 def view(label: str) -> str:
-    """The text of ``sql/views/candles_<label>.sql``."""
+    """Returns the text of ``sql/views/candles_<label>.sql``."""
     width, title = TITLES[label]
     start = f"time_bucket(interval '{width}', open_time)"
     return VIEW.format(label=label, title=title, columns=COLUMNS, start=start, width=width, rule=_indented(RULE, 4))
 
 
 def spark(label: str) -> str:
-    """The text of ``sql/spark/candles_<label>.sql``."""
+    """Returns the text of ``sql/spark/candles_<label>.sql``."""
     width, title = TITLES[label]
     rule = _indented(RULE, 4)
     for ours, theirs in _SPARK_WORDS:
@@ -146,20 +146,20 @@ def spark(label: str) -> str:
 
 
 def macro(name: str) -> str:
-    """The text of ``sql/macros/<name>.sql``, with the rule as it stands here."""
+    """Returns the text of ``sql/macros/<name>.sql`` with the rule of this file."""
     text = (SQL / "macros" / f"{name}.sql").read_text(encoding="utf-8")
     return _RULE_IN_MACRO.sub(lambda _: _indented(RULE, 8), text, count=1)
 
 
 def files() -> dict[Path, str]:
-    """Every file that this script writes, with its text."""
+    """Returns every file that this script writes, with its text."""
     texts = {SQL / "views" / f"candles_{label}.sql": view(label) for label in TITLES}
     texts |= {SQL / "spark" / f"candles_{label}.sql": spark(label) for label in TITLES}
     return texts | {SQL / "macros" / f"{name}.sql": macro(name) for name in MACROS}
 
 
 def differing() -> list[str]:
-    """The files that are not as this script writes them, by name."""
+    """Returns the names of the files that differ from what this script writes."""
     return [
         str(path.relative_to(SQL.parent))
         for path, text in files().items()
@@ -172,7 +172,7 @@ def _indented(text: str, spaces: int) -> str:
 
 
 def _minutes(width: str, day: str) -> str:
-    """The minutes of a candle in Spark, as a BIGINT."""
+    """Returns the Spark expression for the minutes of a candle, as a BIGINT."""
     if width == "1 month":
         return f"1440L * datediff(add_months({day}, 1), {day})"
     number, unit = width.split()

@@ -1,7 +1,7 @@
--- continue_candles: Gives the candles of answers that continue a request to that request.
+-- continue_candles: Assigns to a request the candles of the answers that continue it.
 -- Reads the table of the append: continued.
 -- Parameters:
---   $first TIMESTAMP: earliest minute that any answer speaks of
+--   $first TIMESTAMP: earliest minute that any answer covers
 --   $last TIMESTAMP: end of the latest minute, exclusive
 update candles_1m
 set request_id = continued.continues

@@ -1,4 +1,4 @@
--- continue_rejected: Gives the rejected rows of answers that continue a request to that request.
+-- continue_rejected: Assigns to a request the rejected rows of the answers that continue it.
 -- Reads the table of the append: continued.
 update rejected_rows
 set request_id = continued.continues

@@ -1,4 +1,4 @@
--- continue_revisions: Gives the revisions made by answers that continue a request to that request.
+-- continue_revisions: Assigns to a request the revisions made by the answers that continue it.
 -- Reads the table of the append: continued.
 update revisions
 set new_request_id = continued.continues

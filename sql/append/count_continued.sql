@@ -1,4 +1,4 @@
--- count_continued: How many incoming answers go on where a stored one ends.
+-- count_continued: Counts the incoming answers that continue a stored answer.
 -- Reads the table of the append: continued.
--- Returns: the number.
+-- Returns: one number.
 select count(*) from continued

@@ -1,4 +1,4 @@
--- count_requests: Counts what came of the incoming answers: the rows that the ledger will hold.
+-- count_requests: Counts the rows that each incoming answer added and revised, for its row in the ledger.
 -- Reads the tables of the append: incoming, incoming_requests, stored.
 create or replace temporary table counted as
 with added as (

@@ -1,4 +1,4 @@
--- find_continued: Keeps which incoming REST answers go on where a stored one ends, within one UTC day.
+-- find_continued: Keeps the incoming REST answers that start where a stored one ends, within one UTC day.
 -- Reads the tables of the append: incoming_requests.
 create or replace temporary table continued as
 select

@@ -1,7 +1,7 @@
--- find_stored: Keeps the stored candles that incoming answers speak of, with the rank of their source.
+-- find_stored: Keeps the stored candles that incoming answers cover, with the rank of their source.
 -- Reads the tables of the append: incoming_requests.
 -- Parameters:
---   $first TIMESTAMP: earliest minute that any answer speaks of
+--   $first TIMESTAMP: earliest minute that any answer covers
 --   $last TIMESTAMP: end of the latest minute, exclusive
 create or replace temporary table stored as
 select
@@ -14,5 +14,5 @@ inner join incoming_requests as answer
     and candle.open_time >= answer.first_minute
     and candle.open_time < answer.last_minute
 left join requests as request on candle.request_id = request.request_id
--- Bound once more as parameters, because only those prune row groups on every DuckDB.
+-- The range is also given as parameters, because only parameters prune row groups in every DuckDB version.
 where candle.open_time >= $first and candle.open_time < $last

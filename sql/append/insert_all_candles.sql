@@ -1,4 +1,4 @@
--- insert_all_candles: Adds the incoming candles where nothing is stored yet of what they speak of.
+-- insert_all_candles: Adds the incoming candles when no candle is stored yet in the ranges they cover.
 -- Reads the tables of the append: incoming.
 insert into candles_1m by name
 select * from incoming

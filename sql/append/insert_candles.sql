@@ -1,4 +1,4 @@
--- insert_candles: Adds the incoming candles that are not stored, or whose stored value was just replaced.
+-- insert_candles: Adds the incoming candles that are not stored, or whose stored values were just replaced.
 -- Reads the tables of the append: incoming, incoming_requests, stored.
 insert into candles_1m by name
 with kept as (

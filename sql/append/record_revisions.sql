@@ -1,4 +1,4 @@
--- record_revisions: Records where an incoming answer differs from what is stored, and which of the two holds.
+-- record_revisions: Records where an incoming answer differs from the stored candles, and which of the two is kept.
 -- Reads the tables of the append: incoming, incoming_requests, incoming_rejected, stored.
 insert into revisions by name
 with changed as (
@@ -17,7 +17,7 @@ with changed as (
         new.taker_buy_quote_volume as new_taker_buy_quote_volume,
     from stored as old
     inner join incoming as new on old.symbol = new.symbol and old.open_time = new.open_time
-    -- A value that the answer lacks, as imports may, differs from nothing.
+    -- A value that the answer lacks, as imports may, counts as no difference.
     where
         new.open <> old.open
         or new.high <> old.high
@@ -40,7 +40,7 @@ absent as (
         and old.open_time >= answer.range_start
         and old.open_time < answer.range_end
     anti join incoming as new on old.symbol = new.symbol and old.open_time = new.open_time
-    -- A row came for a rejected minute, only it cannot be used: that is no proof of absence.
+    -- The exchange did send a row for a rejected minute, but an unusable one: that does not prove absence.
     anti join incoming_rejected as rejected on old.symbol = rejected.symbol and old.open_time = rejected.minute
 ),
 differences as (

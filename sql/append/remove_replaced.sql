@@ -1,7 +1,7 @@
--- remove_replaced: Removes the stored candles that an incoming answer of at least their rank replaces or lacks.
+-- remove_replaced: Removes the stored candles that an incoming answer of equal or higher rank replaces or lacks.
 -- Reads the tables of the append: incoming_requests.
 -- Parameters:
---   $first TIMESTAMP: earliest minute that any answer speaks of
+--   $first TIMESTAMP: earliest minute that any answer covers
 --   $last TIMESTAMP: end of the latest minute, exclusive
 delete from candles_1m as candle
 using revisions as revision

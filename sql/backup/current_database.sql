@@ -1,3 +1,3 @@
--- current_database: The name under which this connection knows its database.
+-- current_database: Selects the name that this connection uses for its database.
 -- Returns: one name.
 select current_database()

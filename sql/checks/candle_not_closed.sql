@@ -2,10 +2,10 @@
 -- Columns:
 --   symbol: the exchange's string
 --   open_time: start of the minute, UTC
---   requested_at: when it was asked, by the exchange's clock, UTC
---   request_id: the request that brought it
+--   requested_at: when the request was made, by the exchange's clock, UTC
+--   request_id: the request that brought the candle
 with hasty as (
-    -- Few requests reach up to the present, so only their candles need a look.
+    -- Few requests reach up to the present, so only their candles are compared.
     select requests.request_id, requests.requested_at
     from (select request_id, max(open_time) as last_open_time from candles_1m group by request_id) as brought
     inner join requests on requests.request_id = brought.request_id

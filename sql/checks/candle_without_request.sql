@@ -2,7 +2,7 @@
 -- Columns:
 --   symbol: the exchange's string
 --   open_time: start of the minute, UTC
---   request_id: what the candle names, and the ledger lacks
+--   request_id: the number that the candle names and the ledger lacks
 with named as (
     select symbol, request_id
     from candles_1m

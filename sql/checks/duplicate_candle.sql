@@ -2,11 +2,11 @@
 -- Columns:
 --   symbol: the exchange's string
 --   open_time: start of the minute, UTC
---   stored: number of candles stored for it
+--   stored: number of candles stored for this minute
 --   first_request_id: the smallest request_id among them
 --   last_request_id: the largest request_id among them; equal to the first if one request brought them all
 with crowded as (
-    -- An hour holds no minute twice if it has as many candles as different minutes.
+    -- An hour with as many candles as distinct minutes holds no minute twice.
     select symbol, time_bucket(interval '1 hour', open_time) as hour
     from candles_1m
     group by symbol, time_bucket(interval '1 hour', open_time)

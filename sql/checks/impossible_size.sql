@@ -8,7 +8,7 @@
 --   trade_count: number of trades
 --   taker_buy_volume: part of volume bought by takers
 --   taker_buy_quote_volume: part of quote_volume bought by takers
---   request_id: the request that brought it
+--   request_id: the request that brought the candle
 select
     symbol,
     open_time,
@@ -20,7 +20,7 @@ select
     taker_buy_quote_volume,
     request_id,
 from candles_1m
--- What is not finite at all is another check's.
+-- Other checks find the numbers that are not finite.
 where
     (high > 1e30 and high < 'infinity')
     or (volume > 1e30 and volume < 'infinity')

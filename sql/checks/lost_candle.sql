@@ -3,8 +3,8 @@
 --   symbol: the exchange's string
 --   open_time: start of the request's range, UTC
 --   request_id: the request
---   expected: number of candles it brought that no later answer replaced or removed
---   stored: number of candles that name it
+--   expected: number of candles it brought, less those that later answers replaced or removed
+--   stored: number of stored candles that name this request
 --   lost: expected less stored
 with brought as (
     select request_id, count(*) as stored
@@ -18,7 +18,7 @@ replaced as (
     group by old_request_id
 ),
 removals as (
-    -- rows_revised counts the candles a request removed, and a removal leaves none of its own.
+    -- rows_revised includes the candles that a request removed; a removal leaves no candle that names the request.
     select new_request_id as request_id, count(*) as candles
     from revisions
     where applied and new_open is null

@@ -7,7 +7,7 @@
 --   trade_count: number of trades
 --   taker_buy_volume: part of volume bought by takers
 --   taker_buy_quote_volume: part of quote_volume bought by takers
---   request_id: the request that brought it
+--   request_id: the request that brought the candle
 select
     symbol,
     open_time,

@@ -7,10 +7,10 @@
 --   volume: amount traded, in the base asset
 --   quote_volume: amount traded, in the quote asset
 --   trade_count: number of trades
---   request_id: the request that brought it
+--   request_id: the request that brought the candle
 select symbol, open_time, low, high, volume, quote_volume, trade_count, request_id
 from candles_1m
--- The exchange rounds the quote amount of every trade to eight decimals; 1e-12 is for our own arithmetic.
+-- The exchange rounds the quote amount of every trade to eight decimals; 1e-12 allows for our own arithmetic.
 where
     quote_volume < low * volume * (1 - 1e-12) - 1e-8 * trade_count
     or quote_volume > high * volume * (1 + 1e-12) + 1e-8 * trade_count

@@ -1,2 +1,2 @@
--- copy_schema: Makes every table, view and macro of the old database in the new one, with its comments.
+-- copy_schema: Creates every table, view and macro of the old database in the new one, with its comments.
 copy from database old to new (schema)

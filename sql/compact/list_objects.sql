@@ -1,7 +1,7 @@
--- list_objects: Everything that is defined in an attached database, with its comments.
+-- list_objects: Lists every object that an attached database defines, with its comments.
 -- Parameters:
---   $database VARCHAR: its name
--- Definitions are left out: DuckDB prints the columns of an exclude in any order.
+--   $database VARCHAR: name of the database
+-- Definitions are left out, because DuckDB prints the columns of an exclude clause in any order.
 -- Returns: kind, schema_name, name, part, comment; in order.
 select 'table' as kind, schema_name, table_name as name, '' as part, comment
 from duckdb_tables()

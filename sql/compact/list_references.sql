@@ -1,6 +1,6 @@
--- list_references: The tables of an attached database that refer to another, by their foreign keys.
+-- list_references: Lists the tables of an attached database whose foreign keys refer to another table.
 -- Parameters:
---   $database VARCHAR: its name
+--   $database VARCHAR: name of the database
 -- Returns: schema_name, table_name, referenced_table.
 select distinct schema_name, table_name, referenced_table
 from duckdb_constraints()

@@ -1,6 +1,6 @@
--- list_tables: The tables of an attached database.
+-- list_tables: Lists the tables of an attached database.
 -- Parameters:
---   $database VARCHAR: its name
+--   $database VARCHAR: name of the database
 -- Returns: schema_name, table_name; in order.
 select schema_name, table_name
 from duckdb_tables()

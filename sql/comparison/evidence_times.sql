@@ -1,4 +1,4 @@
--- evidence_times: When both sides of some candles were asked for, and when stored minutes of them were revised.
+-- evidence_times: Selects when both sides of some candles were requested, and when their stored minutes were revised.
 -- Parameters:
 --   $symbol VARCHAR: the exchange's string
 --   $timeframe VARCHAR: label of the exchange's own candles
@@ -27,7 +27,7 @@ ours as (
     group by minutes.range_start
 ),
 theirs as (
-    -- An answer without the candle is evidence as well.
+    -- An answer without the candle is also evidence.
     select ranges.range_start, max(request.requested_at) as asked_at
     from ranges
     inner join requests as request

@@ -1,4 +1,4 @@
--- first_candles: The first stored minute of some symbols.
+-- first_candles: Selects the first stored minute of some symbols.
 -- Parameters:
 --   $symbols VARCHAR[]: only these symbols; all if empty
 -- Returns: symbol, first_open_time; by symbol.

@@ -1,13 +1,13 @@
--- minute_differences: The minutes in which the stored candles of a symbol differ from an answer of the exchange.
--- Reads the table of the caller: answered, its candles.
+-- minute_differences: Selects the minutes in which a symbol's stored candles differ from an answer of the exchange.
+-- Reads the caller's table answered: the candles of the answer.
 -- Parameters:
 --   $symbol VARCHAR: the exchange's string
---   $starts TIMESTAMP[]: start of each range that was answered, UTC, sorted and disjoint
+--   $starts TIMESTAMP[]: start of each answered range, UTC, sorted and disjoint
 --   $ends TIMESTAMP[]: end of each of these ranges, exclusive
 --   $first TIMESTAMP: the earliest of the starts
 --   $last TIMESTAMP: the latest of the ends
--- Returns: range_start, range_end, differing, only_stored, only_answered (numbers of minutes, of values that
---   differ and of candles that one side lacks); runs of neighbouring minutes, by time.
+-- Returns: range_start, range_end, differing, only_stored, only_answered (numbers of minutes: with
+--   differing values, in the store only, in the answer only); runs of neighbouring minutes, by time.
 with ranges as (
     select unnest($starts) as range_start, unnest($ends) as range_end
 ),

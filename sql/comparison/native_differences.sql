@@ -1,18 +1,18 @@
--- native_differences: Where the candles derived from stored minutes differ from the exchange's own.
--- Prices must be equal; sums as about_equal has it.
--- Native candles narrower than the compared ones are rolled up by the rule of the views.
+-- native_differences: Selects where candles derived from stored minutes differ from the exchange's own.
+-- Prices must be equal; about_equal compares the sums.
+-- The rule of the views rolls up native candles that are narrower than the compared ones.
 -- Parameters:
 --   $symbol VARCHAR: the exchange's string
 --   $timeframe VARCHAR: label of the exchange's own candles
 --   $width VARCHAR: width of the compared candles, as text of an interval
---   $grid_offset INTERVAL: by how much the exchange's candles are off the grid of time_bucket
+--   $grid_offset INTERVAL: offset of the exchange's candles from the grid of time_bucket
 --   $starts TIMESTAMP[]: start of each range of open times to compare, sorted and disjoint
 --   $ends TIMESTAMP[]: end of each of these ranges, exclusive
 --   $first TIMESTAMP: the earliest of the starts
 --   $last TIMESTAMP: the latest of the ends
--- Returns: compared (how many candles were), open_time, field, ours, theirs, is_complete; by open_time.
---   One row a differing value, and a single row of nulls if none differs. The field is candle where only one
---   side has a candle: its close stands on that side. A value that one side lacks differs from nothing.
+-- Returns: compared (number of compared candles), open_time, field, ours, theirs, is_complete; by open_time.
+--   One row per differing value, or a single row of nulls if none differs. The field is candle where only one
+--   side has a candle; that side holds its close. A value that one side lacks counts as no difference.
 with ranges as (
     select unnest($starts) as range_start, unnest($ends) as range_end
 ),
@@ -60,7 +60,7 @@ fields as (
             'taker_buy_volume', 'taker_buy_quote_volume']) as field,
         unnest(range(10)) as place,
     from compared
-    -- Most candles are equal to the last bit, and need no closer look.
+    -- Most candles are equal to the last bit and need no further comparison.
     where
         ours.open is distinct from theirs.open
         or ours.high is distinct from theirs.high

@@ -1,4 +1,4 @@
--- native_offset: By how much the exchange's own candles of a symbol are off the grid of time_bucket.
+-- native_offset: Selects the offset of the exchange's own candles of a symbol from the grid of time_bucket.
 -- Parameters:
 --   $symbol VARCHAR: the exchange's string
 --   $timeframe VARCHAR: label of the exchange's own candles

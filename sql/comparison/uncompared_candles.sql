@@ -1,9 +1,9 @@
--- uncompared_candles: How many closed candles of stored minutes lie where nothing can be compared.
--- A candle is closed if it was over when the store last heard of the exchange's time or took in a file.
+-- uncompared_candles: Counts the closed candles of stored minutes that lie where nothing can be compared.
+-- A candle is closed if it ended before the store last recorded the exchange's time or imported a file.
 -- Parameters:
 --   $symbol VARCHAR: the exchange's string
 --   $width VARCHAR: width of the candles, as text of an interval
---   $grid_offset INTERVAL: by how much the exchange's candles are off the grid of time_bucket
+--   $grid_offset INTERVAL: offset of the exchange's candles from the grid of time_bucket
 --   $starts TIMESTAMP[]: start of each range of open times that cannot be compared, sorted and disjoint
 --   $ends TIMESTAMP[]: end of each of these ranges, exclusive
 --   $first TIMESTAMP: the earliest of the starts
@@ -15,7 +15,7 @@ with ranges as (
 candles as (
     select distinct time_bucket($width::interval, open_time - $grid_offset) + $grid_offset as open_time
     from candles_1m
-    -- Year 9999 has no room for the width of a month beyond it.
+    -- Adding the width of a month to a time in year 9999 would overflow.
     where symbol = $symbol and open_time >= $first and open_time - $width::interval < $last
 )
 select count(*) as candles

@@ -1,4 +1,4 @@
--- verifiable_ranges: Where candles can be compared with the exchange's own, as ranges of their open times.
+-- verifiable_ranges: Selects the ranges of open times in which candles can be compared with the exchange's own.
 -- A candle can be compared if each of its minutes is stored or lies in a conclusive range of the ledger: presence
 -- needs no proof, so that imported minutes are compared like any others.
 -- Parameters:
@@ -8,7 +8,7 @@
 --   $timeframe VARCHAR: label of the exchange's own candles
 --   $width VARCHAR: width of the compared candles, as text of an interval
 --   $grid VARCHAR: distance between the instants at which a candle may open, as text of an interval
--- Returns: symbol, range_start, range_end, is_asked (whether the exchange's own were asked for); sorted, disjoint.
+-- Returns: symbol, range_start, range_end, is_asked (whether the exchange's own were requested); sorted, disjoint.
 with wanted as (
     select
         unnest($symbols) as symbol,
@@ -27,13 +27,13 @@ reach as (
     select
         symbol,
         min(range_start) as first,
-        -- Year 9999 has no room for the width of a month beyond it.
+        -- Adding the width of a month to a time in year 9999 would overflow.
         least(max(range_end), timestamp '9990-01-01') + $width::interval as last,
     from wanted
     group by symbol
 ),
 scattering as (
-    -- What a request brought into its own range lies in that range; only what others brought has to be looked for.
+    -- Candles inside the range of their own request need no search; only candles that other requests brought do.
     select brought.request_id
     from (
         select candle.request_id, min(candle.open_time) as first, max(candle.open_time) as last
@@ -60,7 +60,7 @@ scattered as (
     where candle.request_id in (select request_id from scattering)
 ),
 days as (
-    -- A day whose minutes leave no hole is one run; only the others are looked at minute by minute.
+    -- A day without an absent minute is one run; only the other days are read minute by minute.
     select
         symbol,
         time_bucket(interval '1 day', open_time) as day,
@@ -132,7 +132,7 @@ conclusive as (
     group by symbol, number
 ),
 aligned as (
-    -- The first instant of the grid at or after a time follows the one of the microsecond before it.
+    -- The first grid instant at or after a time is the one after the grid instant of the microsecond before it.
     select
         conclusive.symbol,
         $grid::interval + time_bucket(

@@ -1,9 +1,9 @@
--- differing_candles: The values of a symbol's minutes that differ between this store and the attached one.
+-- differing_candles: Selects the values of a symbol's minutes that differ between this store and the attached one.
 -- Parameters:
 --   $symbol VARCHAR: the exchange's string
 --   $start TIMESTAMP: start of the range, UTC
 --   $end TIMESTAMP: end of the range, exclusive
--- Returns: open_time, field, here, there; by time. Minutes that only one store has are not among them.
+-- Returns: open_time, field, here, there; by time. Minutes that only one store has are left out.
 with pairs as (
     select here, there
     from candles_1m as here

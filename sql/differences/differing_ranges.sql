@@ -1,4 +1,4 @@
--- differing_ranges: The runs of minutes in which a symbol differs between this store and the attached one.
+-- differing_ranges: Selects the runs of minutes in which a symbol differs between this store and the attached one.
 -- Parameters:
 --   $symbol VARCHAR: the exchange's string
 --   $start TIMESTAMP: start of the range, UTC

@@ -1,4 +1,4 @@
--- candle_values: The stored values of one symbol's minutes in a range, without the request that brought them.
+-- candle_values: Selects the stored values of one symbol's minutes in a range, without the request that brought them.
 -- Parameters:
 --   $symbol VARCHAR: the exchange's string
 --   $start TIMESTAMP: start of the range, UTC

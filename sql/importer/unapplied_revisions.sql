@@ -1,4 +1,4 @@
--- unapplied_revisions: How many candles of some answers differed from stored ones that rank higher.
+-- unapplied_revisions: Counts the candles of some answers that differed from stored candles of higher rank.
 -- Parameters:
 --   $requests BIGINT[]: the answers
 -- Returns: request_id, candles.

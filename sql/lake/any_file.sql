@@ -1,4 +1,4 @@
--- any_file: One of the files that a pattern fits, if there is any.
+-- any_file: Selects one file that matches a pattern, if any does.
 -- Parameters:
 --   $pattern VARCHAR: such as /mnt/candles/**/*.parquet
 -- Returns: file; at most one row.

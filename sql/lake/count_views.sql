@@ -1,4 +1,4 @@
--- count_views: How many views the lake holds.
+-- count_views: Counts the views of the lake.
 -- Returns: views; one row.
 select count(*) as views
 from duckdb_views()

@@ -1,3 +1,3 @@
--- current_snapshot: The number of the current state of the lake; every commit makes another.
--- Returns: the number.
+-- current_snapshot: Selects the number of the lake's current state; every commit makes a new one.
+-- Returns: one number.
 select * from ducklake_current_snapshot(current_database())

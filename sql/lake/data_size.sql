@@ -1,4 +1,4 @@
--- data_size: The files that hold the current state of the lake.
+-- data_size: Counts the files that hold the lake's current state, and their bytes.
 -- Returns: files, bytes; one row.
 select
     sum(file_count + delete_file_count) as files,

@@ -1,5 +1,5 @@
 -- expire_snapshots: Forgets old states of the lake; its files remain.
 -- Parameters:
 --   $lake VARCHAR: the name under which the lake is attached
---   $kept INTERVAL: for how long a state is remembered
+--   $kept INTERVAL: how long a state is remembered
 call ducklake_expire_snapshots($lake, older_than => now() - $kept)

@@ -1,5 +1,5 @@
--- forget_files: Takes files out of the lake's catalog, with the files of their deletions, in one transaction of its own.
--- For files that are lost: DuckLake deletes rows by reading them. Older states of the lake lack them afterwards too.
+-- forget_files: Removes files and the files of their deletions from the lake's catalog, in its own transaction.
+-- This is for lost files: DuckLake must read rows to delete them. Older states of the lake also lose these files.
 -- Parameters:
 --   $ids BIGINT[]: the numbers of the files of rows
 -- Returns: nothing of use.

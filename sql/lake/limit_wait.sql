@@ -1,7 +1,7 @@
--- limit_wait: Ends the wait for a lock in PostgreSQL after a while, until the transaction ends.
+-- limit_wait: Limits how long PostgreSQL waits for each lock, until the transaction ends.
 -- Parameters:
 --   $milliseconds BIGINT: how long to wait for each lock
--- Returns: what was set; one row.
+-- Returns: the value that was set; one row.
 select milliseconds
 from postgres_query(
     '__ducklake_metadata_store',

@@ -1,9 +1,9 @@
--- lost_files: The files of the lake's current state that are not there, or not whole, with what the catalog says of them.
--- What a file held cannot be read any more; the catalog knows its smallest and its largest values.
+-- lost_files: Selects the files of the lake's current state that are missing or incomplete, and their catalog entries.
+-- The rows of such a file cannot be read any more; the catalog knows their smallest and largest values.
 -- Parameters:
 --   $files VARCHAR: the pattern of all Parquet files below the data path
 -- Returns: table_name, path, found_bytes, bytes, data_file_id, records, first_symbol, last_symbol, start_time, end_time;
---   one row for each file of rows that cannot be read, because it or the file of its deletions is lost, in order of
+--   one row per file of rows that cannot be read because it or the file of its deletions is lost, in order of
 --   table and path. found_bytes is null for a file that is not there; start_time and end_time are the first and the
 --   last moment of its rows, UTC.
 with present as (

@@ -1,4 +1,4 @@
--- state: How the lake is filled. Rows in the catalog are PostgreSQL's own estimate.
+-- state: Selects how full the lake is; PostgreSQL estimates the number of rows in the catalog.
 -- Returns: version, files, catalog_rows; one row.
 select
     (select value from ducklake_options(current_database()) where option_name = 'version') as version,

@@ -1,4 +1,4 @@
--- symbols_between: The symbols of which anything is stored, in a range of names.
+-- symbols_between: Selects the symbols in a range of names for which anything is stored.
 -- Parameters:
 --   $first VARCHAR: the first symbol of the range
 --   $last VARCHAR: the last one, included

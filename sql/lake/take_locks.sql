@@ -1,4 +1,4 @@
--- take_locks: Takes locks in PostgreSQL until the transaction ends, one after the other; waits for each.
+-- take_locks: Takes locks in PostgreSQL until the transaction ends, one after another, and waits for each.
 -- Parameters:
 --   $keys BIGINT[]: the numbers of the locks, in ascending order
 -- Returns: one row once all are held.

@@ -1,4 +1,4 @@
--- try_locks: Takes locks in PostgreSQL until the transaction ends, those that nobody else holds.
+-- try_locks: Takes the locks in PostgreSQL that no other session holds, until the transaction ends.
 -- Parameters:
 --   $keys BIGINT[]: the numbers of the locks
 -- Returns: whether all of them are held now; one row.

@@ -1,6 +1,6 @@
--- unknown_sources: From where a select reads that a lake's user may not use, wherever in the statement it stands.
--- What is not listed here is refused, whatever a later version of DuckDB or of its extensions brings: some functions
--- write to the lake, some run what they are given as text, and those of the extension postgres ask any server.
+-- unknown_sources: Selects every source in a statement that a user of the lake may not read.
+-- A source not listed here is refused, also one that a later DuckDB or extension adds: some functions
+-- write to the lake, some run text as SQL, and those of the postgres extension query any server.
 -- Parameters:
 --   $statement VARCHAR: one select
 -- Returns: kind, name.
@@ -25,7 +25,7 @@ where
         'ducklake_current_snapshot', 'ducklake_last_committed_snapshot', 'ducklake_list_files', 'ducklake_options',
         'ducklake_settings', 'ducklake_snapshots', 'ducklake_table_changes', 'ducklake_table_deletions',
         'ducklake_table_info', 'ducklake_table_insertions',
-        -- The same, called as the lake's own.
+        -- The same functions, called with the lake's name as prefix.
         'current_snapshot', 'last_committed_snapshot', 'options', 'snapshots', 'table_changes', 'table_deletions',
         'table_info', 'table_insertions',
         'generate_series', 'histogram', 'histogram_values', 'icu_calendar_names', 'json_each', 'json_tree',
@@ -37,18 +37,18 @@ where
         'duckdb_variables', 'duckdb_views',
         'pragma_collations', 'pragma_database_size', 'pragma_platform', 'pragma_show', 'pragma_table_info',
         'pragma_user_agent', 'pragma_version',
-        -- Of the lake's own files: of no others does DuckDB read any here.
+        -- Only the lake's own files: DuckDB reads no other files here.
         'glob', 'parquet_file_metadata', 'parquet_kv_metadata', 'parquet_metadata', 'parquet_scan',
         'parquet_schema', 'read_parquet'
     )
-    -- Whoever may write to the lake has made these.
+    -- Only users with write access to the lake can have created these.
     and function_name not in (
         select lower(function_name)
         from duckdb_functions()
         where function_type = 'table_macro' and database_name = current_database() and not internal
     )
 union all
--- The catalog's database as a whole: a superuser would see the hashes of its passwords there.
+-- This refuses the catalog's database as a whole: a superuser would see its password hashes there.
 select 'table of PostgreSQL' as kind, table_name as name
 from sources
 where

@@ -1,14 +1,14 @@
--- unlisted_files: Parquet files below the lake's data path that no state of the lake knows, nor waits to delete.
--- Commits that failed or were killed leave such files; a commit that runs has some too.
+-- unlisted_files: Selects the Parquet files below the lake's data path that no state knows and no deletion awaits.
+-- Failed and killed commits leave such files; a running commit also has some.
 -- Parameters:
 --   $files VARCHAR: the pattern of all Parquet files below the data path
--- Returns: path, bytes, is_own: whether DuckLake gave the file its name; in order of path.
+-- Returns: path, bytes, is_own (whether DuckLake named the file); by path.
 with present as (
     select filename as path, size as bytes
     from read_blob($files)
 ),
 known as (
-    -- Names hold random numbers, so that the folder need not be compared.
+    -- File names contain random numbers, so the folders need not be compared.
     select name
     from postgres_query(
         '__ducklake_metadata_' || current_database(),

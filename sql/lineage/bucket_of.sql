@@ -1,4 +1,4 @@
--- bucket_of: The candle of some width in which a moment lies.
+-- bucket_of: Selects the candle of some width that contains a moment.
 -- Parameters:
 --   $moment TIMESTAMP: the moment, UTC
 --   $width VARCHAR: width of the candle, as text of an interval

@@ -1,4 +1,4 @@
--- rejected_rows: The rows received for a symbol's minutes in a range that could not be used.
+-- rejected_rows: Selects the received rows for a symbol's minutes in a range that could not be used.
 -- Parameters:
 --   $symbol VARCHAR: the exchange's string
 --   $start TIMESTAMP: start of the range, UTC

@@ -1,4 +1,4 @@
--- requests_behind: The requests that speak of a symbol's minutes in a range: what brought, rejected or missed them.
+-- requests_behind: Selects the requests that brought, rejected or missed a symbol's minutes in a range.
 -- Parameters:
 --   $symbol VARCHAR: the exchange's string
 --   $timeframe VARCHAR: also the requests for the exchange's own candles of this timeframe
@@ -24,7 +24,7 @@ mentioned as (
     from revisions
     where symbol = $symbol and open_time >= $start and open_time < $end
     union
-    -- Those that found nothing are the evidence for what is absent.
+    -- Requests that found nothing are the evidence for absent minutes.
     select request_id
     from requests
     where symbol = $symbol and timeframe in ('1m', $timeframe) and range_start < $end and range_end > $start

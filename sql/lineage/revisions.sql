@@ -1,11 +1,11 @@
--- revisions: What later answers changed, or would have changed, value by value.
+-- revisions: Selects what later answers changed, or would have changed, value by value.
 -- Parameters:
 --   $symbols VARCHAR[]: only these symbols; all if empty
 --   $start TIMESTAMP: start of the range, UTC
 --   $end TIMESTAMP: end of the range, exclusive
 -- Returns: symbol, open_time, field, old, new, old_source, new_source, old_request_id, new_request_id, applied,
---   revised_at; by symbol, time and moment of revision. A candle that the later answer lacks is one row of
---   the field candle: its close and nothing.
+--   revised_at; by symbol, open_time and revised_at. A candle that the later answer lacks is one row with
+--   the field candle: old is its close, new is null.
 with chosen as (
     select
         revision.*,

@@ -1,4 +1,4 @@
--- candles: One symbol's candles in a range with the requests that brought them.
+-- candles: Selects one symbol's candles in a range, with the requests that brought them.
 -- Parameters:
 --   $symbol VARCHAR: the exchange's string
 --   $start TIMESTAMP: start of the range, UTC

@@ -1,4 +1,4 @@
--- columns: The columns of every table of the database in use.
+-- columns: Lists the columns of every table of the database in use.
 -- Returns: table_name, column_name; in order.
 select table_name, column_name
 from duckdb_columns()

@@ -1,4 +1,4 @@
--- delete_requests: Deletes the rows of requests of one symbol, before those of another store take their place.
+-- delete_requests: Deletes the rows of requests of one symbol, before another store's rows replace them.
 -- Parameters:
 --   $symbol VARCHAR: the exchange's string
 delete from requests

@@ -1,4 +1,4 @@
--- delete_revisions: Deletes the rows of revisions of one symbol, before those of another store take their place.
+-- delete_revisions: Deletes the rows of revisions of one symbol, before another store's rows replace them.
 -- Parameters:
 --   $symbol VARCHAR: the exchange's string
 delete from revisions

@@ -1,4 +1,4 @@
--- evidence: The rows of one symbol in a table of evidence.
+-- evidence: Selects the rows of one symbol in a table of evidence.
 -- Parameters:
 --   $table VARCHAR: the table's name, such as requests
 --   $symbol VARCHAR: the exchange's string

@@ -1,4 +1,4 @@
--- evidence_digests: How many rows of evidence there are of each symbol, with a number that is equal for equal rows.
+-- evidence_digests: Counts the rows of evidence of each symbol, with a number that is equal for equal rows.
 -- Returns: table_name, symbol, rows, digest.
 select 'requests' as table_name, symbol, count(*) as rows, sum(hash(evidence)) as digest
 from requests as evidence

@@ -1,5 +1,5 @@
--- month_digests: What is stored of each symbol and month, and a number that is equal for equal candles and requests.
--- The number holds for one version of DuckDB: it compares two stores at one time, and is kept nowhere.
+-- month_digests: Counts the candles per symbol and month, with a number that is equal for equal candles and requests.
+-- The number is valid only within one DuckDB version: it compares two stores at one time and is never stored.
 -- Returns: symbol, month, last_open_time, candles, digest; sorted by symbol and month.
 select
     symbol,

@@ -1,4 +1,4 @@
--- absent_ranges: The parts of some ranges in which no candle is stored.
+-- absent_ranges: Selects the parts of some ranges in which no candle is stored.
 -- Parameters:
 --   $symbols VARCHAR[]: symbol of each range
 --   $starts TIMESTAMP[]: start of each range, UTC
@@ -19,7 +19,7 @@ present as (
         on asked.symbol = candle.symbol
         and candle.open_time >= asked.range_start
         and candle.open_time < asked.range_end
-    -- Bound once more as parameters, because only those prune row groups on every DuckDB.
+    -- The range is also given as parameters, because only parameters prune row groups in every DuckDB version.
     where candle.open_time >= $first and candle.open_time < $last
     union all
     select symbol, range_start, range_start, range_start from asked

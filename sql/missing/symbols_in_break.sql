@@ -1,9 +1,9 @@
--- symbols_in_break: Symbols that had no candle for a day when they were last asked for up to the clock, and that lately.
--- A request that ended long before its own clock tells nothing of the present: a pause of a year, asked about later.
+-- symbols_in_break: Selects the symbols that lacked candles for a day at their last, recent request up to the clock.
+-- A request that ended long before its own clock, such as one for a pause years ago, proves nothing about the present.
 -- Parameters:
---   $since TIMESTAMP: only symbols that were asked for up to the clock since then, UTC
---   $late INTERVAL: so long before its clock a conclusive request may end
--- Returns: symbol, asked_until (end of what is conclusive); by symbol.
+--   $since TIMESTAMP: only symbols that were requested up to the clock since then, UTC
+--   $late INTERVAL: how long before its clock a conclusive request may end
+-- Returns: symbol, asked_until (end of the conclusive range); by symbol.
 with spans as (
     select symbol, max(open_time) as last_open_time
     from candles_1m

@@ -1,4 +1,4 @@
--- uncovered_ranges: The parts of wanted ranges that no conclusive request for 1m candles covers.
+-- uncovered_ranges: Selects the parts of wanted ranges that no conclusive request for 1m candles covers.
 -- Parameters:
 --   $symbols VARCHAR[]: symbol of each wanted range
 --   $starts TIMESTAMP[]: start of each wanted range, UTC
@@ -23,7 +23,7 @@ covered as (
         and request.range_start < request.range_end
         and request.range_start < wanted.range_end
         and request.range_end > wanted.range_start
-    -- Empty ranges at both ends of what is wanted, so that a hole before, after or instead of any shows.
+    -- Empty ranges at both ends of a wanted range, so that a hole at either end, or over the whole range, is found.
     union all
     select symbol, range_start, range_start, range_start from wanted
     union all

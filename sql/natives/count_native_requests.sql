@@ -1,4 +1,4 @@
--- count_native_requests: Counts what came of incoming native candles: the rows that the ledger will hold.
+-- count_native_requests: Counts the native candles that each answer added and revised, for its row in the ledger.
 -- Reads the tables of the append: incoming, incoming_requests, stored.
 create or replace temporary table counted as
 with compared as (

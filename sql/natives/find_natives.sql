@@ -1,4 +1,4 @@
--- find_natives: Keeps the stored native candles that incoming answers speak of.
+-- find_natives: Keeps the stored native candles that incoming answers cover.
 -- Reads the tables of the append: incoming_requests.
 create or replace temporary table stored as
 select native.*

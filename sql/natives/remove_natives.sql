@@ -1,4 +1,4 @@
--- remove_natives: Removes the native candles that incoming answers speak of: the latest answer stands.
+-- remove_natives: Removes the native candles that incoming answers cover: the latest answer replaces them.
 -- Reads the tables of the append: incoming_requests.
 delete from native_candles as native
 using incoming_requests as answer

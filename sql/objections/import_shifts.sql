@@ -1,10 +1,11 @@
--- import_shifts: By how much the candles of a file equal the stored ones at another time, and how many do.
+-- import_shifts: Selects the time shifts at which candles of a file equal stored ones, and counts these candles.
 -- Reads the table incoming: the candles of the file.
 -- Parameters:
 --   $symbol VARCHAR: their symbol
 --   $first TIMESTAMP: open time of the first
 --   $last TIMESTAMP: open time of the last
--- Returns: shift (interval to add to the file's times), candles, compared (how many could be told); the most first.
+-- Returns: shift (interval to add to the file's times), candles, compared (number of comparable candles); most candles
+--   first.
 with days as (
     select distinct time_bucket(interval '1 day', open_time) as day from incoming
 ),
@@ -14,7 +15,7 @@ near as (
     from candles_1m
     where
         symbol = $symbol
-        -- A minute whose price does not move equals many others.
+        -- A minute with a constant price equals many others.
         and high > low
         and open_time >= $first - interval '14 hours'
         and open_time <= $last + interval '14 hours'
@@ -24,7 +25,7 @@ near as (
         )
 ),
 
--- So many, evenly spread, tell as well as all: where prices repeat, pairs of all would grow with the square.
+-- An evenly spread sample suffices: where prices repeat, the pairs of all candles would grow quadratically.
 sample as (
     select *
     from (
@@ -33,7 +34,7 @@ sample as (
     where number % greatest(rows // 500, 1) = 0
 ),
 
--- Materialised, or DuckDB 1.5 joins the file with every shift before it compares times.
+-- Materialized: otherwise DuckDB 1.5 joins the file with every shift before it compares times.
 claims as materialized (
     select
         minutes,

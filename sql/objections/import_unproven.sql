@@ -1,4 +1,4 @@
--- import_unproven: The candles of a file but for those of minutes that the exchange is known to lack.
+-- import_unproven: Selects the candles of a file, except those of minutes that the exchange is known to lack.
 -- Reads the table incoming: the candles of the file.
 -- Parameters:
 --   $symbol VARCHAR: their symbol

@@ -1,4 +1,4 @@
--- count_rows: How many rows each table of a store has.
+-- count_rows: Counts the rows of each table of a store.
 -- Returns: table_name, row_count; in order.
 select 'candles_1m' as table_name, count(*) as row_count from candles_1m
 union all

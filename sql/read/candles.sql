@@ -1,4 +1,4 @@
--- candles: The candles of one symbol and any width that open in a range.
+-- candles: Selects the candles of one symbol and any width that open in a range.
 -- Parameters:
 --   $symbol VARCHAR: the exchange's string
 --   $width VARCHAR: width of a candle, as text of an interval

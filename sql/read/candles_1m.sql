@@ -1,4 +1,4 @@
--- candles_1m: The stored minutes of one symbol in a range, as the exchange gave them.
+-- candles_1m: Selects the stored minutes of one symbol in a range, as the exchange sent them.
 -- Parameters:
 --   $symbol VARCHAR: the exchange's string
 --   $start TIMESTAMP: earliest open time, UTC

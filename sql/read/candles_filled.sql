@@ -1,4 +1,4 @@
--- candles_filled: The candles of one symbol and any width that open in a range, over conservatively filled minutes.
+-- candles_filled: Selects one symbol's candles of any width that open in a range, over conservatively filled minutes.
 -- Parameters:
 --   $symbol VARCHAR: the exchange's string
 --   $width VARCHAR: width of a candle, as text of an interval

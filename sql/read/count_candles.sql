@@ -1,4 +1,4 @@
--- count_candles: How many minutes of one symbol are stored in a range.
+-- count_candles: Counts the stored minutes of one symbol in a range.
 -- Parameters:
 --   $symbol VARCHAR: the exchange's string
 --   $start TIMESTAMP: start of the range, UTC

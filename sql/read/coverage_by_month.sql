@@ -1,4 +1,4 @@
--- coverage_by_month: What is stored of each symbol and calendar month (UTC), and why the rest is missing.
+-- coverage_by_month: Counts the stored minutes of each symbol and calendar month (UTC), and the missing ones by reason.
 -- Returns: symbol, month (its first day), expected (minutes between the symbol's first and last candle),
 --   candles, outage, not_published, rejected, not_downloaded (minutes without a candle); by symbol and month.
 with spans as materialized (

@@ -1,4 +1,4 @@
--- coverage_cells: How many minutes of each symbol and month or day are present, and how many are absent for which reason.
+-- coverage_cells: Counts the minutes per symbol and month or day that are present, and those absent, by reason.
 -- Reads the table absences: symbol, gap_start, gap_end, reason; runs of absent minutes within [$start, $end).
 -- Parameters:
 --   $start TIMESTAMP: start of the range, UTC

@@ -1,4 +1,4 @@
--- gaps: The gaps that lie in a range, clipped to it.
+-- gaps: Selects the gaps in a range, clipped to it.
 -- Parameters:
 --   $symbols VARCHAR[]: only these symbols; all if empty
 --   $start TIMESTAMP: start of the range, UTC

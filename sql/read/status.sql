@@ -1,8 +1,8 @@
--- status: What is stored of each symbol, and when it was last asked for.
+-- status: Selects what is stored for each symbol, and when it was last requested.
 -- Parameters:
 --   $symbols VARCHAR[]: only these symbols; all if empty
 -- Returns: symbol, first_open_time, last_open_time, candles, expected, missing, unproven (imported minutes that no
---   range asked of the exchange covers), last_requested_at; by symbol.
+--   range requested from the exchange covers), last_requested_at; by symbol.
 with asked as (
     select symbol, max(requested_at) as last_requested_at
     from requests
@@ -40,8 +40,8 @@ covered as (
     group by symbol, number
 ),
 days as (
-    -- Whole days are judged by their first and last imported minute; only days in which a range begins or ends
-    -- between these two are looked at minute by minute.
+    -- The first and last imported minute decide for a whole day; only days in which a range begins or ends
+    -- between these two are read minute by minute.
     select imports.symbol, brought.*
     from (
         select

@@ -1,4 +1,4 @@
--- symbol_overview: What is stored of each symbol, how many gaps it has, and when it was last asked for.
+-- symbol_overview: Selects what is stored for each symbol, its number of gaps, and when it was last requested.
 -- Returns: symbol, first_open_time, last_open_time, candles, expected, missing, gaps, last_requested_at; by symbol.
 with asked as (
     select symbol, max(requested_at) as last_requested_at

@@ -1,4 +1,4 @@
--- symbol_spans: The first and last stored minute of each symbol.
+-- symbol_spans: Selects the first and last stored minute of each symbol.
 -- Returns: symbol, first_open_time, last_open_time; sorted by symbol.
 select
     symbol,

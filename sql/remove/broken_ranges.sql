@@ -1,7 +1,7 @@
--- broken_ranges: Where candles name a request that the ledger lacks, or a request lacks the candles that it brought.
+-- broken_ranges: Selects where candles name a request that the ledger lacks, or a request lacks candles it brought.
 -- Parameters:
 --   $emptied BIGINT[]: the requests that brought more candles than are still there
--- Returns: symbol, start, end (exclusive), UTC; of the requests one row for each, of the candles one for each UTC day.
+-- Returns: symbol, start, end (exclusive), UTC; one row per request, and one row per UTC day of candles.
 select symbol, range_start as start, range_end as "end"
 from requests
 where list_contains($emptied::bigint[], request_id)

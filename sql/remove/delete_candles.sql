@@ -1,7 +1,7 @@
 -- delete_candles: Deletes the rows of candles_1m in the removed range.
 -- Parameters:
 --   $symbol VARCHAR: the exchange's string
---   $start TIMESTAMP: start of what is removed, UTC
---   $end TIMESTAMP: its end, exclusive
+--   $start TIMESTAMP: start of the removed range, UTC
+--   $end TIMESTAMP: end of the removed range, exclusive
 delete from candles_1m
 where symbol = $symbol and open_time >= $start and open_time < $end

@@ -1,4 +1,4 @@
--- delete_idle_requests: Deletes requests that are conclusive for nothing any more and brought nothing that remains.
+-- delete_idle_requests: Deletes requests that are no longer conclusive for any range and whose rows are all gone.
 -- Parameters:
 --   $symbol VARCHAR: the exchange's string
 delete from requests

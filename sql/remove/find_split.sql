@@ -1,12 +1,12 @@
--- find_split: Keeps the requests that reach beyond the end of what is removed, with an id for the part beyond.
+-- find_split: Keeps the requests that reach beyond the end of the removed range, with a new id for the part beyond.
 -- Parameters:
 --   $symbol VARCHAR: the exchange's string
---   $start TIMESTAMP: start of what is removed, UTC
---   $end TIMESTAMP: its end, exclusive
+--   $start TIMESTAMP: start of the removed range, UTC
+--   $end TIMESTAMP: end of the removed range, exclusive
 create or replace temporary table split as
 select
     request_id,
-    -- 63 random bits, as every request_id.
+    -- 63 random bits, like every request_id.
     (hash(gen_random_uuid()) >> 1)::bigint as right_id,
 from requests
 where

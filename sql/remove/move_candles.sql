@@ -1,7 +1,7 @@
--- move_candles: Lets the candles beyond the end of what is removed name the part of their request that remains there.
+-- move_candles: Assigns the candles beyond the end of the removed range to the remaining part of their request.
 -- Parameters:
 --   $symbol VARCHAR: the exchange's string
---   $end TIMESTAMP: end of what is removed, exclusive, UTC
+--   $end TIMESTAMP: end of the removed range, exclusive, UTC
 update candles_1m
 set request_id = split.right_id
 from split

@@ -1,7 +1,7 @@
--- move_rejected: The same as move_candles for rejected rows.
+-- move_rejected: Does for rejected rows what move_candles does for candles.
 -- Parameters:
 --   $symbol VARCHAR: the exchange's string
---   $end TIMESTAMP: end of what is removed, exclusive, UTC
+--   $end TIMESTAMP: end of the removed range, exclusive, UTC
 update rejected_rows
 set request_id = split.right_id
 from split

@@ -1,9 +1,9 @@
--- recount_requests: Counts anew what remains of the candles that requests brought.
+-- recount_requests: Recounts the remaining candles that each request brought.
 -- Parameters:
 --   $symbol VARCHAR: the exchange's string
 update requests
 set
-    -- What a request brought is stored, or was replaced or removed by a later one.
+    -- A candle that a request brought is stored, or a later request replaced or removed it.
     rows_added = (
         (select count(*) from candles_1m as c where c.symbol = $symbol and c.request_id = requests.request_id)
         + (

@@ -1,8 +1,8 @@
--- shrink_requests: Ends requests where the removed range begins; one that begins inside it is conclusive for nothing.
+-- shrink_requests: Ends requests where the removed range begins; one that begins inside it is no longer conclusive.
 -- Parameters:
 --   $symbol VARCHAR: the exchange's string
---   $start TIMESTAMP: start of what is removed, UTC
---   $end TIMESTAMP: its end, exclusive
+--   $start TIMESTAMP: start of the removed range, UTC
+--   $end TIMESTAMP: end of the removed range, exclusive
 update requests
 set range_end = greatest(range_start, $start)
 where

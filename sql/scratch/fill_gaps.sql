@@ -1,4 +1,4 @@
--- fill_gaps: All stored minutes, and the filled minutes of some gaps.
+-- fill_gaps: Selects all stored minutes, and the filled minutes of some gaps.
 -- Reads the table chosen_gaps: symbol (null for every symbol), gap_start, gap_end.
 -- Parameters:
 --   $max_gap INTERVAL: longest gap that is filled

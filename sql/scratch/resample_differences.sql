@@ -1,5 +1,5 @@
--- resample_differences: How many derived candles differ from what the stored minutes give.
--- Reads the table given: the derived candles to judge. Prices must be equal, sums as about_equal has it.
+-- resample_differences: Counts the derived candles that differ from those computed from the stored minutes.
+-- Reads the table given: the derived candles to judge. Prices must be equal; about_equal compares the sums.
 -- A candle that reaches beyond the stored minutes on either side cannot be recomputed and is not judged.
 -- Parameters:
 --   $width VARCHAR: width of a candle, as text of an interval

@@ -1,5 +1,5 @@
--- source_rank: The rank of a source: where answers differ, that of the higher or an equal rank holds.
+-- source_rank: Gives the rank of a source: a later answer replaces a stored one of equal or lower rank.
 -- Parameters:
---   source VARCHAR: as requests have it; one that is not known ranks lowest
+--   source VARCHAR: as in the table requests; an unknown source ranks lowest
 create or replace temp macro source_rank(source) as
     coalesce(list_position(['import', 'archive_monthly', 'archive_daily', 'rest'], source), 0)

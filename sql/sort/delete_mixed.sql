@@ -1,4 +1,4 @@
--- delete_mixed: Removes the rows of the file that insert_sorted has written once more.
+-- delete_mixed: Removes the rows of the file that insert_sorted has written again.
 -- Parameters:
 --   $first_row BIGINT: the first of the rows
 --   $last_row BIGINT: the last of them

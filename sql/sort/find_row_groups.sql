@@ -1,5 +1,5 @@
--- find_row_groups: Keeps which rows of the file each row group holds, for sorted_span.
--- Kept, because DuckDB lists every segment of every column for it, which takes long in a large file.
+-- find_row_groups: Keeps the range of rows that each row group of the file holds, for sorted_span.
+-- It is kept because DuckDB lists every segment of every column to find it, which takes long in a large file.
 create or replace temporary table row_groups as
 with counted as (
     select

@@ -1,4 +1,4 @@
--- insert_sorted: Writes some rows of the file once more, in order.
+-- insert_sorted: Writes some rows of the file again, in order.
 -- Parameters:
 --   $first_row BIGINT: the first of them
 --   $last_row BIGINT: the last of them

@@ -1,6 +1,6 @@
--- sorted_span: Which rows of the file must move so that the candles of a range can be put in order.
--- DuckDB frees a row group only when all its rows are gone: what shares one with the range moves along.
--- Reads row_groups, which find_row_groups makes.
+-- sorted_span: Selects the rows of the file that must move so that the candles of a range can be sorted.
+-- DuckDB frees a row group only when all its rows are gone, so rows that share one with the range move too.
+-- Reads the table row_groups, which find_row_groups makes.
 -- Parameters:
 --   $start TIMESTAMP: start of the range, UTC
 --   $end TIMESTAMP: end of the range, exclusive

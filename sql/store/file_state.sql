@@ -1,4 +1,4 @@
--- file_state: How the database file is filled, and which DuckDB versions can read it.
+-- file_state: Selects how full the database file is, and which DuckDB versions can read it.
 -- Returns: block_size, total_blocks, free_blocks, storage_version; one row.
 select size.block_size, size.total_blocks, size.free_blocks, entry.tags['storage_version']
 from pragma_database_size() as size

@@ -1,4 +1,4 @@
--- set_store_info: Records what this store is; of an upgraded one the version, not when it was made.
+-- set_store_info: Records version, market and creation time of a new store, and only the version of an upgraded one.
 -- Parameters:
 --   $version INTEGER: version of tables and views
 --   $market VARCHAR: the market all its candles belong to

@@ -1,4 +1,4 @@
--- forget_users: Takes the user name and password out of the addresses that earlier versions kept.
+-- forget_users: Removes user names and passwords from the addresses that earlier versions stored.
 update requests
 set url = regexp_replace(url, '://[^/?#]*@', '://')
 where regexp_matches(url, '://[^/?#]*@')

@@ -1,4 +1,4 @@
--- changed_candles: The candles of some width in which requests added, replaced or removed minutes.
+-- changed_candles: Selects the candles of some width in which requests added, replaced or removed minutes.
 -- Parameters:
 --   $request_ids BIGINT[]: the requests
 --   $width VARCHAR: width of the candles, as text of an interval

@@ -8,13 +8,13 @@
 --   symbols_asked: symbols whose first and last candle enclose the first minute and that were asked for it
 --   symbols_absent: how many of symbols_asked have no candle in the first minute
 create or replace view gaps as
--- Days that are not whole give the absences. A sweep over these, each symbol's lifetime, the ledger and the
--- rejected rows cuts time into pieces of equal evidence; one over all symbols finds the outages; a last one
--- gives the reasons. Whatever begins in a symbol ends there, so the sums of one reach the next as zero, and need no
--- partitions, which take memory. Materialized: readers before DuckDB 1.2 would evaluate the chain anew at each use.
+-- The days that are not whole give the absences. One sweep over these, each symbol's lifetime, the ledger and the
+-- rejected rows cuts time into pieces of equal evidence; a second one over all symbols finds the outages; a third one
+-- gives the reasons. Every interval ends within its symbol, so running sums are zero at the next one: no `partition
+-- by`, which would cost memory. Materialized: DuckDB before 1.2 would evaluate the chain again at each use.
 with days as materialized (
-    -- Count and sum tell a whole day from the rest far cheaper than ordering all candles. By count alone
-    -- a duplicate would stand for an absent minute; with the sum only two can, placed evenly around two.
+    -- Count and sum find the whole days at far lower cost than sorting all candles. By count alone
+    -- one duplicate could hide an absent minute; with the sum it takes two, placed evenly around two absent ones.
     select
         symbol,
         open_time::date as day,
@@ -27,7 +27,7 @@ with days as materialized (
     group by symbol, open_time::date
 ),
 hours as materialized (
-    -- The same for the hours of days that are not whole, which leaves few minutes to be ordered.
+    -- The same for the hours of days that are not whole, which leaves few minutes to sort.
     select
         symbol,
         date_trunc('hour', open_time) as hour,
@@ -52,7 +52,7 @@ stretches as materialized (
     from hours
     where is_whole
     union all
-    -- A candle off the grid counts for the minute it lies in.
+    -- A candle off the grid counts for the minute that contains it.
     select candles.symbol, date_trunc('minute', candles.open_time), date_trunc('minute', candles.open_time)
     from candles_1m as candles
     inner join hours on candles.symbol = hours.symbol and date_trunc('hour', candles.open_time) = hours.hour
@@ -83,7 +83,7 @@ intervals as materialized (
     where minute is not null
 ),
 steps as materialized (
-    -- Where one asked range ends and the next starts the sums are zero: most of a long ledger goes here.
+    -- The sums are zero where one requested range ends and the next starts: this drops most of a long ledger.
     select
         symbol,
         moment,
@@ -135,7 +135,7 @@ market as materialized (
 outages as materialized (
     select min(since) as since, max(until) as until
     from (
-        -- Pieces of one run follow equally many that do not lack.
+        -- All pieces of one run come after the same number of pieces that do not lack candles.
         select since, until, is_lacking, sum(case when is_lacking then 0 else 1 end) over (order by since) as run
         from market
     ) as numbered
@@ -144,8 +144,8 @@ outages as materialized (
     having max(until) <= min(since) + interval '72 hours'
 ),
 parts as materialized (
-    -- The sweep again, with the outages in every symbol that has gaps. A range join would be shorter,
-    -- and quadratic where two quiet symbols have thousands of outages.
+    -- The first sweep again, with the outages added to every symbol that has gaps. A range join would be shorter,
+    -- but quadratic where two quiet symbols have thousands of outages.
     select
         symbol,
         moment as since,
@@ -173,7 +173,7 @@ parts as materialized (
     qualify is_absent and until > since
 ),
 located as materialized (
-    -- The counts at each start, by a sweep: an asof join turned quadratic on DuckDB 2.0.
+    -- A sweep finds the counts at each start: an asof join was quadratic on DuckDB 2.0.
     select
         symbol,
         since,
@@ -191,7 +191,7 @@ located as materialized (
     qualify symbol is not null
 ),
 runs as materialized (
-    -- The end less all minutes of this reason so far: equal for parts that touch, and only for these.
+    -- The end minus all minutes of this reason so far is equal for parts that touch, and only for them.
     select
         *,
         until - interval '1 minute'

@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from shutil import copyfile
 
 import duckdb
 import pytest
@@ -102,6 +103,79 @@ def test_command_for_a_symbol_that_is_not_stored_offers_the_nearest(
         capsys.readouterr()
         .err.strip()
         .endswith("Not stored: BTCUSDX. Did you mean BTCUSDC? Run: threadx ingest BTCUSDX")
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["candles", "btc/usdx", "1h"], "Did you mean BTCUSDC? Run: threadx ingest BTCUSDX"),
+        (
+            ["chart", "Btc-Usdx", "1h", "--no-open", "-o", "chart.html"],
+            "Did you mean BTCUSDC? Run: threadx ingest BTCUSDX",
+        ),
+        (["remove", "btcusdx", "--yes"], "Did you mean BTCUSDC?"),
+        (
+            ["follow", "btc/usdx", "--once"],
+            "Did you mean BTCUSDC? Run first: threadx ingest BTCUSDX --start 2024-01-01",
+        ),
+        (
+            ["diff", "other.duckdb", "btc-usdx"],
+            "Neither store has candles of BTCUSDX in this range. Did you mean BTCUSDC?",
+        ),
+        (["diff", "other.duckdb", "btcusdc", "--end", "2020-01-01"], "has candles of BTCUSDC in this range."),
+        (["diff", "other.duckdb", "QQQ"], "Neither store has candles of QQQ in this range."),
+        (["candles", "QQQ", "1h"], "Run: threadx ingest QQQ"),
+    ],
+)
+def test_unknown_symbol_is_answered_in_one_line_as_the_exchange_writes_it(
+    stored: Settings, capsys: pytest.CaptureFixture[str], arguments: list[str], message: str
+) -> None:
+    copyfile(stored.store.database, "other.duckdb")
+    assert run(arguments) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("threadx: error: ")
+    assert line.endswith(message)
+    assert not Path("chart.html").exists()
+
+
+@pytest.mark.parametrize("empty", ["", " ", "\t", "/", "-/"])
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["ingest"],
+        ["candles", "1h"],
+        ["remove", "--yes"],
+        ["follow", "--once"],
+        ["chart", "1h"],
+        ["diff"],
+        ["status"],
+        ["gaps"],
+        ["check"],
+        ["verify", "-t", "1h"],
+        ["fingerprint"],
+        ["revisions"],
+    ],
+    ids=lambda command: command[0],
+)
+def test_empty_symbol_is_refused_and_never_means_all(
+    stored: Settings, capsys: pytest.CaptureFixture[str], command: list[str], empty: str
+) -> None:
+    copyfile(stored.store.database, "other.duckdb")
+    name, *others = command
+    # Behind the mark, so that no symbol is taken for an option.
+    options = [other for other in others if other != "1h" or name == "verify"]
+    places = ["other.duckdb"] * (name == "diff")
+    timeframe = ["1h"] * (name in {"candles", "chart"})
+    assert run([name, *options, "--", *places, empty, *timeframe]) == 2
+    assert capsys.readouterr().err == "threadx: error: A symbol is empty. Write one such as BTCUSDC.\n"
+
+
+@pytest.mark.parametrize("empty", ["", " "])
+def test_empty_name_of_a_file_is_refused_before_any_is_read(capsys: pytest.CaptureFixture[str], empty: str) -> None:
+    assert run(["import", "x.csv", empty]) == 2
+    assert capsys.readouterr().err == (
+        "threadx: error: The name of a file is empty. Name files such as BTCUSDC-1m-2024-01.zip.\n"
     )
 
 

@@ -59,13 +59,24 @@ def open_zip(body: bytes, what: str) -> Opener:
 
     def opened() -> io.BufferedReader:
         with _zip_errors(what):
-            archive = zipfile.ZipFile(io.BytesIO(body))
-            members = [member for member in archive.infolist() if not _is_aside(member)]
-            if len(members) != 1:
-                raise BadResponseError(f"{what} holds {len(members)} files where one is due.")
-            return io.BufferedReader(_Member(_unpacking(archive, members[0], body), what), BLOCK)
+            archive, member = _only_member(body, what)
+            return io.BufferedReader(_Member(_unpacking(archive, member, body), what), BLOCK)
 
     return opened
+
+
+def member_name(body: bytes, what: str) -> str:
+    """What the only file in a zip is called there, with its folder. Raises `BadResponseError` for what is no such."""
+    with _zip_errors(what):
+        return _only_member(body, what)[1].filename
+
+
+def _only_member(body: bytes, what: str) -> tuple[zipfile.ZipFile, zipfile.ZipInfo]:
+    archive = zipfile.ZipFile(io.BytesIO(body))
+    members = [member for member in archive.infolist() if not _is_aside(member)]
+    if len(members) != 1:
+        raise BadResponseError(f"{what} holds {len(members)} files where one is due.")
+    return archive, members[0]
 
 
 def _is_aside(member: zipfile.ZipInfo) -> bool:

@@ -14,6 +14,7 @@ from threadx_duck.candles.ranges import TimeRange, join_ranges
 from threadx_duck.config import with_database
 from threadx_duck.errors import UsageError
 from threadx_duck.storage.store import Store
+from threadx_duck.texts.symbols import offer
 
 if TYPE_CHECKING:
     from threadx_duck.config import StoreSettings
@@ -74,7 +75,9 @@ def compare_stores(
     stored = {month.symbol for fingerprint in (result.here, result.there) for month in fingerprint.months}
     unknown = [symbol for symbol in symbols if symbol not in stored]
     if unknown:
-        raise UsageError(f"Neither store has candles of {', '.join(unknown)} in this range.")
+        names = sorted({*store.symbols(), *there.symbols()})
+        offered = offer(unknown[0], names) if unknown[0] not in names else ""
+        raise UsageError(f"Neither store has candles of {', '.join(unknown)} in this range.{offered}")
     wanted = TimeRange.of(start, end)
     with store.reading(alone=True) as session:
         session.attach(there.address, "the_other_store")

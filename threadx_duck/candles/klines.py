@@ -39,8 +39,8 @@ REJECTED_SCHEMA: pa.Schema = pa.schema(
 )
 
 # Positions in the exchange's row of 12 cells (binance-spot-api-docs, rest-api.md, klines). The values of close_time
-# and of the unused last column are never stored, because neither is reliable. A row of another length is read if it
-# has a time in the place of close_time: then only cells after those that are read were added or left out.
+# and of the unused last column are never stored, because neither is reliable. A row of another length is read if its
+# cells agree that each stands in its place: then only cells after those that are read were added or left out.
 _POSITIONS = {
     "open": 1,
     "high": 2,
@@ -70,6 +70,7 @@ _LAST_MICROSECOND = integer(253_402_300_799_999_999)  # 9999-12-31, the last yea
 _MINUTE = integer(60_000_000)
 _LONGEST_CANDLE = integer(32 * 24 * 60 * 60 * 1_000_000)  # a month, in the smaller of the two units
 _THOUSAND = integer(1_000)
+_SUM_TOLERANCE = 1e-9  # of doubles that were multiplied
 _ZERO = integer(0)
 # Far above any minute of any market. The sum of this many trades per minute fits into 64 bits for 17,000 years, and
 # no sum or product of two such amounts or prices overflows a double. `sql/checks/impossible_size.sql` repeats both.
@@ -246,6 +247,8 @@ def _columns_of(rows: Sequence[Any]) -> pa.Table:
     for field in VALUE_FIELDS:
         values = cells[_POSITIONS[field.name]]
         columns[field.name] = _wholes(values) if pa.types.is_integer(field.type) else _decimals(values)
+    if len(cells) != _ROW_LENGTH:
+        _require_own_amounts(columns)
     return pa.table(columns)
 
 
@@ -256,6 +259,28 @@ def _require_same_places(cells: Sequence[Sequence[Any]]) -> None:
     lasts = pc.subtract(integers(cells[_CLOSE_TIME]), integers(cells[0]))
     if not pc.all(pc.and_(pc.greater(lasts, _ZERO), pc.less(lasts, _LONGEST_CANDLE))).as_py():
         raise ValueError("a row without its close time in the seventh place")
+
+
+def _require_own_amounts(columns: dict[str, pa.Array]) -> None:
+    """Raises `ValueError` unless what was paid for each amount lies between its lowest and its highest price.
+
+    A cell that is lost or added in between puts another one in the place of at least one of the two. The bounds
+    held in a million candles of the archive; what they leave is the rounding of each trade's eight digits.
+    """
+    left = pc.multiply(pc.add(columns["trade_count"], integer(1)), 1e-8)
+    for amount, paid in (("volume", "quote_volume"), ("taker_buy_volume", "taker_buy_quote_volume")):
+        least = pc.multiply(columns["low"], columns[amount])
+        most = pc.multiply(columns["high"], columns[amount])
+        is_own = pc.and_(
+            pc.greater_equal(columns[paid], pc.subtract(pc.multiply(least, 1 - _SUM_TOLERANCE), left)),
+            pc.less_equal(columns[paid], pc.add(pc.multiply(most, 1 + _SUM_TOLERANCE), left)),
+        )
+        if not pc.all(is_own).as_py():
+            raise ValueError(f"a row whose {paid} was not paid for its {amount}")
+    if not pc.all(pc.equal(pc.greater(columns["volume"], 0.0), pc.greater(columns["trade_count"], _ZERO))).as_py():
+        raise ValueError("a row with a volume and no trades, or trades and no volume")
+    if not pc.all(pc.less_equal(columns["taker_buy_volume"], columns["volume"])).as_py():
+        raise ValueError("a row whose takers bought more than was traded")
 
 
 def _wholes(values: Sequence[Any]) -> pa.Array:
@@ -278,19 +303,25 @@ def _decimals(values: Sequence[Any]) -> pa.Array:
 
 
 def _read_damaged_rows(symbol: str, rows: Sequence[Any]) -> Klines:
-    """Like `read_kline_rows`, for an answer with unreadable rows: reads the rows one by one."""
-    good: list[Any] = []
-    bad: list[Any] = []
-    columns = [_columns_of([])]
+    """Like `read_kline_rows`, for an answer with unreadable rows: reads the rows one by one.
+
+    Rows of another length than the exchange's are judged together, all rows of one length: if one of them has a cell
+    in the place of another, none is read. A quiet minute, which is all zeros, cannot show it.
+    """
+    read_rows: list[tuple[Any, pa.Table | None]] = []
     for row in rows:
         try:
-            columns.append(_columns_of([row]))
+            read_rows.append((row, _columns_of([row])))
         except (pa.ArrowException, ValueError, TypeError, IndexError, OverflowError):
-            bad.append(row)
-        else:
-            good.append(row)
+            read_rows.append((row, None))
+    misread = {len(row) for row, table in read_rows if table is None and isinstance(row, list)} - {_ROW_LENGTH}
+    kept = [(row, table) for row, table in read_rows if table is not None and len(row) not in misread]
+    good = [row for row, _ in kept]
+    bad = [row for row, table in read_rows if table is None or len(row) in misread]
     read = split_klines(
-        symbol, pa.concat_tables(columns), lambda found: [orjson.dumps(good[i]).decode() for i in found]
+        symbol,
+        pa.concat_tables([_columns_of([]), *(table for _, table in kept)]),
+        lambda found: [orjson.dumps(good[i]).decode() for i in found],
     )
     unreadable = pa.table(
         [

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from threadx_duck.candles.times import TimeLike
     from threadx_duck.ingest import IngestionManager
 
-# A page of so many candles takes about five megabytes, and two seconds to be drawn.
+# A page with this many candles takes about five megabytes, and the browser draws it in two seconds.
 MOST_CANDLES = 100_000
 
 # The exchange's prices have no more decimals.
@@ -86,7 +86,7 @@ def _describe(candles: pa.Table, gaps: pa.Table, left_out: int, first: datetime,
 
 
 def _data(candles: pa.Table, gaps: pa.Table, timeframe: Timeframe) -> dict[str, Any]:
-    """What the script reads: columns, times in seconds since 1970 each as its distance from the one before."""
+    """Returns the script's columns; times are seconds since 1970, each as the difference from the one before."""
     seconds = pc.divide(candles["open_time"].cast(pa.int64()), 1_000_000)
     first = seconds[0].as_py()
     steps = pc.subtract(seconds[1:], seconds[:-1])
@@ -123,7 +123,7 @@ def _decimals(candles: pa.Table) -> int:
 
 
 def _incomplete(candles: pa.Table) -> pa.Table:
-    """The candles that lack minutes; a 1m candle lacks none."""
+    """Returns the candles that lack minutes; a 1m candle never lacks any."""
     if "is_complete" not in candles.column_names:
         return candles.slice(0, 0)
     return candles.filter(~pc.field("is_complete"))

@@ -38,7 +38,7 @@ _PAGE = """<!doctype html>
 
 
 def asset(name: str) -> str:
-    """The text of a file of ``charts/assets``."""
+    """Returns the text of a file in ``charts/assets``."""
     return (resources.files("threadx_duck.charts") / "assets" / name).read_text(encoding="utf-8")
 
 

@@ -1,4 +1,4 @@
-"""What the shell offers when somebody presses Tab: stored symbols and timeframes."""
+"""Completions that the shell offers on Tab: stored symbols and timeframes."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Completer = Callable[[click.Context, click.Parameter, str], list[str]]
 
 
 def complete_symbol(context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[str]:
-    """The stored symbols that begin so; none if the store cannot be read at once."""
+    """Returns the stored symbols with this prefix; an empty list if the store cannot be read at once."""
     from threadx_duck.config import get_settings, with_database
     from threadx_duck.storage.store import Store
 
@@ -32,7 +32,7 @@ def complete_symbol(context: click.Context, _parameter: click.Parameter, incompl
         settings = get_settings(options.get("config")).store
         if options.get("database") is not None:
             settings = with_database(settings, options["database"])
-        # Whoever presses Tab does not wait for another process that holds the file.
+        # A completion does not wait for another process that holds the file.
         with Store(replace(settings, lock_timeout_seconds=0.0)).reading() as session:
             return _beginning(incomplete, (row[0] for row in session.run("read/symbol_spans")))
     except ThreadxDuckError:
@@ -45,7 +45,7 @@ def complete_timeframe(_context: click.Context, _parameter: click.Parameter, inc
 
 
 def by_commas(complete: Completer) -> Completer:
-    """The same for an option that takes several by commas: completes what follows the last one."""
+    """Does the same for an option that takes several values: completes the text after the last comma."""
 
     def complete_last(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:
         given, comma, last = incomplete.rpartition(",")
@@ -59,7 +59,7 @@ def _beginning(incomplete: str, values: Iterable[str]) -> list[str]:
 
 
 class _WholeWords(ShellComplete):
-    """For shells that replace the whole word: ``--timeframe=4`` becomes ``--timeframe=4h``, not ``4h``."""
+    """Serves shells that replace the whole word: completes ``--timeframe=4`` to ``--timeframe=4h``, not ``4h``."""
 
     def get_completions(self, args: list[str], incomplete: str) -> list[CompletionItem[Any]]:
         items = super().get_completions(args, incomplete)

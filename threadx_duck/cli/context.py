@@ -1,4 +1,4 @@
-"""What every command shares: settings, streams, exit codes, and the options that several commands take."""
+"""Code that every command shares: settings, streams, exit codes, and the options of several commands."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class ExitCode(IntEnum):
 
 @dataclass
 class App:
-    """The global options, and what they lead to."""
+    """The global options, and the settings and manager that follow from them."""
 
     config: Path | None
     database: str | None
@@ -68,14 +68,14 @@ class App:
         return Store(self.settings.store, on_wait=self.note)
 
     def manager(self) -> IngestionManager:
-        """The manager of the store, which tells a person what it waits for."""
+        """Returns the manager of the store, which tells the user what it waits for."""
         from threadx_duck.download.results import Notes
         from threadx_duck.ingest import IngestionManager
 
         return IngestionManager(self.settings, progress=Notes(self.note))
 
     def require_free(self, place: Path | None) -> None:
-        """Raises `UsageError` if a result would be written over what the settings, the store or the logs need."""
+        """Raises `UsageError` if a result would overwrite a file that the settings, the store or the logs need."""
         from threadx_duck.cli.places import require_free
 
         if place is not None and place not in STDOUT:
@@ -101,7 +101,7 @@ class App:
 
 
 class StoreType(click.Path):
-    """A file as `click.Path` takes it, or the address of a lake, which is never shown as it was typed."""
+    """A file path as for `click.Path`, or the address of a lake, which no message shows as it was typed."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """The text, checked if it names a file."""
@@ -109,7 +109,7 @@ class StoreType(click.Path):
 
 
 class ResultFile(click.Path):
-    """A file that a command writes, in the place of an earlier one but never of a database.
+    """A file that a command writes; it may replace an earlier file, but never a database.
 
     What is no file for people, such as a page, does not go to a terminal: ``is_text`` says that stdout will do.
     """
@@ -119,7 +119,7 @@ class ResultFile(click.Path):
         self._is_text = is_text
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """The path. A database is refused before anything is asked of the store."""
+        """Returns the path; refuses a database before the command reads the store."""
         path = Path(str(super().convert(value, param, ctx)))
         if path == Path("-") and not self._is_text:
             raise UsageError("This command writes a page: name its file, such as -o page.html, or -o /dev/stdout.")

@@ -29,7 +29,7 @@ Stop = Callable[[], bool]
 
 
 class _Interruption:
-    """What is known of an interruption: what each handler would end gently, and whether the command is ending."""
+    """State of an interruption: what each handler would end gently, and whether the command is ending."""
 
     def __init__(self) -> None:
         self.ending = threading.Event()
@@ -64,7 +64,7 @@ def is_ending() -> bool:
 
 @contextmanager
 def ending_queries() -> Iterator[None]:
-    """Lets either signal end what runs inside at once, queries too, as `KeyboardInterrupt`."""
+    """Lets either signal end the code inside at once, including queries, with `KeyboardInterrupt`."""
     if threading.current_thread() is not threading.main_thread() or sys.platform == "win32" or _now.stops:
         # There a pipe cannot be woken through; and where another command runs this one, it has done all this.
         yield
@@ -112,7 +112,7 @@ def ending_gently(stop: Callable[[], bool]) -> Iterator[None]:
             os._exit(ExitCode.INTERRUPTED)
         if not stop():
             _now.end()
-        # Not through the stream: this may have struck in the middle of a write to it.
+        # Not through the stream: the signal may have arrived in the middle of a write to it.
         os.write(_STDERR, _FIRST)
 
     _now.stops[handle] = stop

@@ -22,11 +22,11 @@ class LazyGroup(click.Group):
         self._short_helps = lazy_commands
 
     def list_commands(self, _ctx: click.Context) -> list[str]:
-        """The names of all commands, in the order of the help."""
+        """Returns the names of all commands, in the order of the help."""
         return list(self._short_helps)
 
     def get_command(self, _ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """The command, its module imported; None if there is no such command."""
+        """Imports the command's module and returns the command; None if there is no such command."""
         if cmd_name not in self._short_helps:
             return None
         name = module_of(cmd_name)
@@ -40,5 +40,5 @@ class LazyGroup(click.Group):
 
 
 def module_of(command: str) -> str:
-    """The name of a command's module and function: ``coverage_map``; ``import_files``, since import is a keyword."""
+    """Returns the name of a command's module and function: ``coverage_map``; ``import_files``, not the keyword."""
     return "import_files" if command == "import" else command.replace("-", "_")

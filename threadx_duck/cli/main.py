@@ -83,14 +83,14 @@ def _end_of(error: BaseException) -> int:
     if isinstance(error, KeyboardInterrupt | click.Abort):
         return _interrupted()
     if isinstance(error, BrokenPipeError | SystemExit):
-        # Whoever read has enough: click and rich end the program then. Closing stdout must not complain again.
+        # The reader has closed the pipe: click and rich end the program then. Closing stdout must not fail again.
         _forget_output()
         return ExitCode.DONE
     if isinstance(error, OSError):
         _forget_output()
         what = f"Cannot use {error.filename}" if error.filename else "Cannot write the result"
         return _fail(f"{what}: {error.strerror or error}.", ExitCode.FAILED)
-    # What nobody foresaw, DuckDB's own errors too. Its class tells as much as its text, which may be empty.
+    # An unforeseen error, including DuckDB's own. The class says as much as the text, which may be empty.
     return _fail(f"{type(error).__name__}: {error} (--verbose shows where)", ExitCode.FAILED)
 
 
@@ -100,7 +100,7 @@ def _interrupted() -> ExitCode:
 
 
 def _forget_output() -> None:
-    """What could not be written must not be tried again when the program ends."""
+    """Keeps Python from writing unwritten output again when the program ends."""
     with suppress(OSError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 

@@ -40,7 +40,7 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
     console = Console(file=sys.stdout, width=width, highlight=False, markup=False, soft_wrap=True)
     with console.capture() as captured:
         console.print(table)
-    # Without the blanks that fill the last column: they show in files and in what is pasted.
+    # Without the blanks that pad the last column: they would show in files and in pasted text.
     click.echo("\n".join(line.rstrip(" ") for line in captured.get().split("\n")), nl=False)
 
 

@@ -1,4 +1,4 @@
-"""Places where a command does not put its result: those of the settings, the store, the logs and a lake's files."""
+"""Places where no command writes its result: the settings, the store, the logs and a lake's files."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from threadx_duck.storage.store import Store
 
 
 def require_free(path: Path, settings: Settings, store: Store) -> None:
-    """Raises `UsageError` for a file or folder in such a place, under whatever name or link, there or not yet.
+    """Raises `UsageError` for a file or folder in such a place, under any name or link, existing or not.
 
     A lake may have to be asked where its files are. Raises `StoreError` if it cannot be.
     """
@@ -40,7 +40,7 @@ def _places(settings: Settings, store: Store) -> Iterator[tuple[Path, str]]:
 
 
 def _lake_folder(store: Store) -> Path | None:
-    """The folder of a lake's files; None for a file, and for object storage."""
+    """Returns the folder of a lake's files; None for a file store, and for object storage."""
     if store.kind == "file":
         return None
     path = store.lake.address.data_path

@@ -1,4 +1,4 @@
-"""Progress of a download on a terminal: a bar a symbol and one for all, on stderr."""
+"""Progress of a download on a terminal: one bar per symbol and one for all, on stderr."""
 
 from __future__ import annotations
 

@@ -109,7 +109,7 @@ def _json_parts(table: pa.Table) -> Iterator[bytes]:
 
 
 def _with_text_values(table: pa.Table) -> pa.Table:
-    """What CSV has no form for, such as lists and intervals, as JSON text."""
+    """Returns values without a form in CSV, such as lists and intervals, as JSON text."""
     for index, field in enumerate(table.schema):
         if not _has_csv_form(field.type):
             values = map(text_of, column_values(table.column(index)))

@@ -1,4 +1,4 @@
-"""Values as text and text as values: those of every type that DuckDB returns, and ages that somebody types."""
+"""Converts values to text and text to values: every type that DuckDB returns, and ages that a user types."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 _AGE = re.compile(r"([1-9][0-9]{0,4})([smhd])")
 _AGE_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
-# What Arrow raises for a time that Python's own types do not reach.
+# The errors that Arrow raises for a time outside the range of Python's types.
 _BEYOND = (OverflowError, ValueError)
 
 # DuckDB's infinite dates and times: the largest number that the type holds, and the same below zero.
@@ -32,7 +32,7 @@ def as_records(table: pa.Table) -> list[dict[str, Any]]:
 
 
 def column_values(column: pa.ChunkedArray) -> list[Any]:
-    """The values of a column; a time that Python does not reach is its text, such as ``infinity``."""
+    """Returns the values of a column; a time outside Python's range is text, such as ``infinity``."""
     try:
         return column.to_pylist()  # type: ignore[no-any-return]
     except _BEYOND:
@@ -51,12 +51,12 @@ def text_of(value: Any) -> str | None:
 
 
 def json_text(value: Any) -> bytes:
-    """A value as JSON; what JSON has no form for, as text."""
+    """Returns a value as JSON; a value without a form in JSON, as text."""
     return orjson.dumps(value, default=_plain, option=orjson.OPT_NON_STR_KEYS)
 
 
 def _plain(value: Any) -> int | str:
-    """What JSON has no form for, as text; but sums of whole numbers, which DuckDB makes decimals, as numbers."""
+    """Returns values without a form in JSON as text, but sums of whole numbers, decimals in DuckDB, as numbers."""
     if isinstance(value, Decimal) and value == value.to_integral_value() and abs(value) < 2**63:
         return int(value)
     return str(value)
@@ -86,7 +86,7 @@ def _beyond(scalar: pa.Scalar) -> Any:
 
 
 def every_digit(value: float | int | None) -> str:
-    """A number with all its digits: what differs may do so in the last ones."""
+    """Returns a number with all its digits: values may differ in the last ones."""
     return "" if value is None else f"{value:,}" if isinstance(value, int) else repr(value)
 
 

@@ -1,4 +1,4 @@
-"""What the page remembers from one time to the next, in a file under the data folder."""
+"""The choices that the page remembers between sessions, in a file under the data folder."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ FILE_NAME = "data_manager.json"
 
 @dataclass
 class Choices:
-    """The last choices. ``added`` are symbols in the list of which nothing is stored yet."""
+    """The last choices. ``added`` are symbols in the list that have no stored candles yet."""
 
     geometry: str = ""
     dark: bool = False
@@ -35,7 +35,7 @@ class Choices:
 
 
 def load_choices(folder: Path) -> Choices:
-    """The remembered choices; the defaults for what is not there, unreadable, or of another type."""
+    """Returns the remembered choices; the default for a choice that is absent, unreadable, or of another type."""
     try:
         document = json.loads((folder / FILE_NAME).read_text(encoding="utf-8"))
     except FileNotFoundError:

@@ -1,4 +1,4 @@
-"""One download at a time, on a thread: what goes in, how it goes on, how it ends."""
+"""One download at a time, on a thread: its order, its progress and its end."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ Results = dict[str, SymbolResult]
 
 @dataclass(frozen=True)
 class Order:
-    """What to download. Ends are as `IngestionManager.update_assets_batch` takes them."""
+    """The symbols and range to download. Ends are as in `IngestionManager.update_assets_batch`."""
 
     symbols: Sequence[str]
     start: str | datetime | None = None
@@ -38,7 +38,7 @@ class Order:
 
 
 class Downloads(Progress):
-    """Runs orders and shows how they go: in the rows of the symbols, and in total.
+    """Runs orders and shows their progress: in the rows of the symbols, and in total.
 
     Hears of progress on the Tk thread. ``on_end`` is told the results, none if the whole run failed.
     """
@@ -92,13 +92,13 @@ class Downloads(Progress):
             self._strip.say("Stopping after the batch in hand…")
 
     def exchange_symbols(self, symbol: str | None = None) -> list[ExchangeSymbol]:
-        """The symbols of the exchange, or that one; runs on a thread of its own, after a run that is being stopped."""
+        """Returns the exchange's symbols, or that one; runs on its own thread, after a run that is being stopped."""
         while self.is_running and self.is_cancelled:
             time.sleep(_STOP_POLL_SECONDS)
         return self.manager.exchange_symbols(symbol)
 
     def close(self) -> None:
-        """Stops what runs and closes the connections, without keeping anybody waiting."""
+        """Stops the current run and closes the connections, without waiting."""
         self.manager.stop()
         self.is_running = False
         thread, manager = self._thread, self.manager
@@ -111,24 +111,24 @@ class Downloads(Progress):
         threading.Thread(target=finish, name="data-manager-close").start()
 
     def started(self, plans: list[SymbolPlan]) -> None:
-        """The plans are made; what is asked for is known."""
+        """Notes that the plans are made, so the number of requested minutes is known."""
         self._tally = Tally(plans)
         self._strip.bar.stop()
         self._strip.bar.configure(mode="determinate", value=0.0)
 
     def shortened(self, symbol: str, minutes: int) -> None:
-        """What lies before the listing is no longer due."""
+        """Drops the minutes before the listing from the minutes to download."""
         self._tally.planned[symbol] -= minutes
 
     def received(self, symbol: str, minutes: int, rows: int, calls: int) -> None:
-        """Moves the symbol's row and the total on."""
+        """Advances the symbol's row and the total."""
         self._tally.add(symbol, minutes, rows, calls)
         self._rows.set_state(symbol, self._tally.describe(symbol))
         if not self.is_cancelled:
             self._strip.show(self._tally)
 
     def finished(self, result: SymbolResult) -> None:
-        """Marks the symbol's row; what was added is known when the run has committed."""
+        """Marks the symbol's row; the number of added candles is known when the run has committed."""
         self._tally.finish(result.symbol)
         self._rows.set_state(result.symbol, *self._describe(result, "received"))
 
@@ -158,7 +158,7 @@ class Downloads(Progress):
         self._on_change()
 
     def _describe(self, result: SymbolResult, done: str) -> tuple[str, str]:
-        """The text of a symbol's row and how it is coloured."""
+        """Returns the text and the colour of a symbol's row."""
         if result.status == "failed":
             if self.is_cancelled and result.error == STOPPED:
                 return f"stopped; {result.rows_added:,} new", "warning"

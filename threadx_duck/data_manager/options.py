@@ -73,7 +73,7 @@ class DateField(ttk.Frame):
 
 
 class OptionsPanel(ttk.Frame):
-    """The fields, each remembered; a wrong entry is told beside them as soon as it is typed."""
+    """The fields, each remembered; an error message appears beside them as soon as a wrong entry is typed."""
 
     def __init__(self, parent: tk.Misc, choices: Choices, on_change: Callable[[], None]) -> None:
         super().__init__(parent)
@@ -102,7 +102,7 @@ class OptionsPanel(ttk.Frame):
         return Wanted(start, end, labels, self.source.get(), self.dry_run.get(), self.refresh.get())
 
     def write(self, choices: Choices) -> None:
-        """Puts the fields into what is remembered."""
+        """Saves the fields in the remembered choices."""
         choices.start, choices.end = self.start.get(), self.end.get()
         choices.timeframes, choices.source = self.timeframes.get(), self.source.get()
         choices.dry_run, choices.refresh = self.dry_run.get(), self.refresh.get()
@@ -114,7 +114,7 @@ class OptionsPanel(ttk.Frame):
         self.end.set(end)
 
     def recolour(self) -> None:
-        """Takes the colours of the theme in force."""
+        """Applies the colours of the current theme."""
         self._check()
 
     def _build_period(self) -> None:

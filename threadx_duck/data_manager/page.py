@@ -72,11 +72,11 @@ class DataManagerPage(ttk.Frame):
         return self.downloads.is_running
 
     def refresh(self) -> None:
-        """Looks into the store, in the background."""
+        """Reads the store in the background."""
         self._look(self.coverage.month)
 
     def download_selected(self) -> None:
-        """Downloads what the fields say for the chosen symbols, or shows the plan of it."""
+        """Downloads the range of the fields for the chosen symbols, or shows the plan."""
         try:
             wanted = self.options.read()
         except UsageError as error:
@@ -97,7 +97,7 @@ class DataManagerPage(ttk.Frame):
         self.downloads.cancel()
 
     def repair(self, cell: Cell, ask_again: bool) -> None:
-        """Downloads what one cell of the map lacks, or asks again for all of it."""
+        """Downloads the missing minutes of one cell of the map, or all its minutes again."""
         source = self.options.source.get()
         self.downloads.start(Order([cell.symbol], cell.start, cell.end, (), source, refresh=ask_again))
 
@@ -179,7 +179,7 @@ class DataManagerPage(ttk.Frame):
         save_choices(self.settings.data.base_data_path, self.choices)
 
     def recolour(self) -> None:
-        """Takes the colours of the theme in force."""
+        """Applies the colours of the current theme."""
         for part in (self.symbols, self.options, self.coverage, self.log):
             part.recolour()
 
@@ -274,7 +274,7 @@ class DataManagerPage(ttk.Frame):
         selected = self.symbols.selected
         is_news = selected != self.choices.selected and len(selected) == 1 and not self.is_running
         if is_news and (state := self.symbols.state_of(selected[0])):
-            # The whole sentence, for whoever has no pointer to hold over it.
+            # The whole sentence, for users without a pointer to hover with.
             self.strip.say(f"{selected[0]}: {state}")
         self.choices.selected = selected
         self._show_buttons()

@@ -1,4 +1,4 @@
-"""The list of symbols: what is stored of each, how its download goes, and which ones are chosen."""
+"""The list of symbols: stored candles, progress of the download, and the selection."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class SymbolList(ttk.Frame):
         super().__init__(parent)
         self._rows: dict[str, Mapping[str, Any]] = {}
         self._states: dict[str, tuple[str, str]] = {}
-        # Of the states, in pixels.
+        # Width of the states, in pixels.
         self._widest = 0
         self._order: tuple[str, bool] = ("symbol", False)
         self.filter = tk.StringVar(self)
@@ -99,7 +99,7 @@ class SymbolList(ttk.Frame):
         self._draw()
 
     def add(self, symbols: Iterable[str]) -> None:
-        """Adds symbols of which nothing is stored yet."""
+        """Adds symbols that have no stored candles yet."""
         self._rows |= {symbol: {} for symbol in symbols}
         self._draw()
 
@@ -123,7 +123,7 @@ class SymbolList(ttk.Frame):
             self._fit_columns()
 
     def clear_states(self) -> None:
-        """Forgets what earlier downloads said."""
+        """Clears the messages of earlier downloads."""
         self._states.clear()
         self._widest = 0
         self._draw()
@@ -134,7 +134,7 @@ class SymbolList(ttk.Frame):
         return self._states.get(symbol, ("", ""))[0]
 
     def recolour(self) -> None:
-        """Takes the colours of the theme in force."""
+        """Applies the colours of the current theme."""
         palette = palette_of(self)
         style_tables(self)
         self.tree.tag_configure("failed", foreground=palette.error)
@@ -155,7 +155,7 @@ class SymbolList(ttk.Frame):
         self.tree.selection_set([symbol for symbol in shown if symbol in chosen])
 
     def _fit_columns(self) -> None:
-        """In a narrow window the dates give way to what a download has to say."""
+        """In a narrow window, hides the dates in favour of the download's messages."""
         columns = [name for name, *_ in _COLUMNS]
         if self._widest:
             for name in _GIVING_WAY:
@@ -171,7 +171,7 @@ class SymbolList(ttk.Frame):
         self._draw()
 
     def _point(self, event: tk.Event[ttk.Treeview]) -> None:
-        """A sentence that its column cuts off is shown whole."""
+        """Shows the whole text of a sentence that its column cuts off."""
         symbol = self.tree.identify_row(event.y)
         is_state = self.tree.identify_column(event.x) == f"#{len(self.tree['displaycolumns'])}"
         if symbol and is_state and self.state_of(symbol):

@@ -45,7 +45,7 @@ class DataManagerWindow(tk.Tk):
         self.deiconify()
 
     def switch_theme(self) -> None:
-        """Changes between light and dark."""
+        """Switches between light and dark."""
         self.is_dark = not self.is_dark
         self.page.choices.dark = self.is_dark
         self._apply_theme()

@@ -17,7 +17,7 @@ from threadx_duck.errors import ThreadxDuckError
 logger = logging.getLogger("threadx_duck.data_manager")
 
 _POLL_MILLISECONDS = 40
-# A poll hands over to the event loop after this long; what is left waits for the next one.
+# A poll returns to the event loop after this long; the rest waits for the next poll.
 _POLL_BUDGET = 0.015
 
 Result = TypeVar("Result")
@@ -32,13 +32,13 @@ class Worker:
         self._timer: str | None = widget.after(_POLL_MILLISECONDS, self._poll)
 
     def close(self) -> None:
-        """Ends the polling; jobs that still run end on their own and nobody hears of them."""
+        """Ends the polling; running jobs end on their own, and their results are dropped."""
         if self._timer is not None:
             self._widget.after_cancel(self._timer)
             self._timer = None
 
     def post(self, action: Callable[..., None], *arguments: Any) -> None:
-        """Has the Tk thread call this; may be called from any thread."""
+        """Makes the Tk thread call this function; may be called from any thread."""
         self._queue.put(lambda: action(*arguments))
 
     def run(

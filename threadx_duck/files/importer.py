@@ -9,18 +9,18 @@ from datetime import datetime
 from pathlib import Path
 from typing import Literal
 
+import orjson
 import pyarrow as pa
 
 from threadx_duck.archive.names import ArchiveFile
-from threadx_duck.candles.arrays import empty, text
-from threadx_duck.candles.klines import REJECTED_SCHEMA, Klines
+from threadx_duck.candles.klines import VALUE_FIELDS, Klines, split_klines
 from threadx_duck.config import StoreSettings
 from threadx_duck.disk.posix import hash_file
 from threadx_duck.errors import StoreError, ThreadxDuckError, UsageError
 from threadx_duck.files.objections import require_unshifted, without_absent
-from threadx_duck.files.pages import KINDS, read_pages, to_import
+from threadx_duck.files.pages import KINDS, read_pages, require_candles, to_import
 from threadx_duck.foreign.csv_files import first_line
-from threadx_duck.foreign.names import require_spot
+from threadx_duck.foreign.names import require_spot, spot_symbol
 from threadx_duck.ledger.append import append_to_store
 from threadx_duck.ledger.page import Page
 from threadx_duck.ledger.requests import COMMIT_ROWS, Buffer, make_batches
@@ -100,16 +100,19 @@ class Importer:
         Raises `UsageError` or `BadResponseError`.
         """
         if not path.name.lower().endswith(KINDS):
-            raise UsageError(f"{path.name} is of no kind that can be imported. The kinds are {', '.join(KINDS)}.")
+            shown = path.name if path.name.strip() else f"'{path}'"
+            raise UsageError(f"{shown} is of no kind that can be imported. The kinds are {', '.join(KINDS)}.")
         if path.suffix.lower() == ".duckdb":
-            for page in self._read_store(path):
+            if given or columns:
+                raise UsageError(f"{path.name} names its symbols and columns itself; leave --symbol and --map out.")
+            for page in self._read_store(path, result):
                 yield [page]
             return
         read = read_pages(path, given, columns)
         result.notes += read.notes
         yield read.pages
 
-    def _read_store(self, path: Path) -> Iterator[Page]:
+    def _read_store(self, path: Path, result: ImportResult) -> Iterator[Page]:
         """Yields the candles of another store. Their source there is not kept: here they are an import."""
         if self._store.lies_at(path):
             raise UsageError(f"{path} is the store itself.")
@@ -121,7 +124,9 @@ class Importer:
                     candles = session.query("read/candles_1m", symbol=symbol, **span)
                     if not candles.num_rows:
                         continue
-                    page = to_import(path, *_of_store(path, symbol, candles), b"")
+                    wanted, klines = _of_store(path, symbol, candles)
+                    result.notes += require_candles(path.name, [klines])
+                    page = to_import(path, wanted, klines, b"")
                     yield replace(page, bodies=(), sha256=sha256)
 
     def _examined(self, page: Page, result: ImportResult) -> Page:
@@ -179,8 +184,16 @@ def _fail(result: ImportResult, error: str) -> None:
 
 
 def _of_store(path: Path, symbol: str, candles: pa.Table) -> tuple[str, Klines]:
-    """Returns a store's candles with the exchange's spelling of the symbol; older versions stored the file's."""
-    wanted = require_spot(normalise(symbol), path.name)
-    if wanted != symbol:
-        candles = candles.set_column(0, "symbol", pa.repeat(text(wanted), candles.num_rows))
-    return wanted, Klines(candles, empty(REJECTED_SCHEMA))
+    """Returns a store's candles with the exchange's spelling of the symbol; older versions stored the file's.
+
+    The rules of any other file apply to them, whatever program wrote them.
+    """
+    wanted = spot_symbol(path.name, symbol)
+    columns = candles.select(["open_time", *(field.name for field in VALUE_FIELDS)])
+    columns = columns.set_column(0, "open_time", columns["open_time"].cast(pa.int64()))
+    return wanted, split_klines(
+        wanted,
+        columns,
+        lambda found: [orjson.dumps(row, default=str).decode() for row in candles.take(found).to_pylist()],
+        unit_told=True,
+    )

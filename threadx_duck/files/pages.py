@@ -8,7 +8,7 @@ import zlib
 from collections import Counter
 from collections.abc import Mapping
 from datetime import datetime
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 import orjson
@@ -19,7 +19,7 @@ from threadx_duck.archive.kept import read_verified
 from threadx_duck.archive.names import CHECKSUM_SUFFIX, ArchiveFile
 from threadx_duck.archive.rows import read_kline_csv
 from threadx_duck.archive.source import read_archive_file, to_page
-from threadx_duck.archive.unzip import open_plain, open_zip
+from threadx_duck.archive.unzip import member_name, open_plain, open_zip
 from threadx_duck.candles.klines import REJECTED_SCHEMA, Klines, in_time_order
 from threadx_duck.candles.times import EPOCH, MINUTE, utc_now
 from threadx_duck.errors import BadResponseError, UsageError
@@ -27,7 +27,7 @@ from threadx_duck.files.objections import require_minutes
 from threadx_duck.foreign.archive_signs import require_spot_file
 from threadx_duck.foreign.columns import has_archive_order
 from threadx_duck.foreign.csv_files import without_mark
-from threadx_duck.foreign.names import read_name, require_spot
+from threadx_duck.foreign.names import FileName, read_name, require_spot
 from threadx_duck.foreign.reading import read_foreign
 from threadx_duck.ledger.page import Page
 from threadx_duck.texts.visible import visible
@@ -59,19 +59,23 @@ def read_pages(path: Path, given: str | None, mapping: Mapping[str, str]) -> Fil
     if path.suffix.lower() == ".zip" and path.with_name(path.name + CHECKSUM_SUFFIX).exists():
         return FilePages([_verified(path, given)], [])
     packed = path.read_bytes()
-    body = _unpacked(path.name, packed)
-    if path.suffix.lower() not in {".parquet", ".feather"}:
+    inner, body = _unpacked(path, packed)
+    kind = inner.suffix.lower()
+    if kind not in {".parquet", ".feather"}:
         body = without_mark(body)
-        require_spot_file(path, body[:4096])
+        for place in (path, inner):
+            require_spot_file(path.name, place, body[:4096])
+    if inner.name != path.name:
+        named = _agreed(path.name, named, inner.name, given)
     name = given or named.symbol
     klines = _archive_rows(name, path.name, body) if name and not mapping else None
     if name and klines is not None:
         return FilePages([to_import(path, name, klines, packed)], [])
-    found, notes = read_foreign(path.name, body, given, named.symbol, mapping)
+    found, notes = read_foreign(path.name, body, given, named.symbol, mapping, kind=kind)
     found = [(symbol, _within_life(klines)) for symbol, klines in found]
     for _, klines in found:
         require_minutes(path.name, klines)
-    notes += _require_candles(path.name, [klines for _, klines in found])
+    notes += require_candles(path.name, [klines for _, klines in found])
     return FilePages([to_import(path, symbol, klines, packed) for symbol, klines in found], notes)
 
 
@@ -112,21 +116,43 @@ def _verified(path: Path, given: str | None) -> Page:
     if given not in {None, file.symbol}:
         raise UsageError(f"{path.name} is the archive's file of {file.symbol}, not of {given}; leave --symbol out.")
     with open_zip(verified.body, path.name)() as opened:
-        require_spot_file(path, without_mark(opened.peek(4096)[:4096]))
+        require_spot_file(path.name, path, without_mark(opened.peek(4096)[:4096]))
     klines = read_archive_file(file, verified.body)
     return to_page(file, klines, verified.sha256, path.name, verified.kept_at, time.monotonic() - began)
 
 
-def _unpacked(name: str, packed: bytes) -> bytes:
+def _unpacked(path: Path, packed: bytes) -> tuple[Path, bytes]:
+    """The bytes of a file, and where they lie: of a zip, its only member below the zip's own folder."""
+    name = path.name
     if name.lower().endswith(".zip"):
+        member = PurePosixPath(member_name(packed, name).replace("\\", "/"))
+        if member.suffix.lower() in {".zip", ".gz", ".duckdb"}:
+            raise BadResponseError(f"{name} holds {visible(member.name)}, which is no table. Unpack it first.")
         with open_zip(packed, name)() as opened:
-            return opened.read()
+            return path.parent.joinpath(*member.parts), opened.read()
     if not name.lower().endswith(".gz"):
-        return packed
+        return path, packed
     try:
-        return gzip.decompress(packed)
+        return path.with_suffix(""), gzip.decompress(packed)
     except (OSError, EOFError, zlib.error) as error:
         raise BadResponseError(f"{name} is not readable gzip: {error}.") from error
+
+
+def _agreed(name: str, named: FileName, member: str, given: str | None) -> FileName:
+    """What the names of a packed file and of the file in it say together. Raises `UsageError` where they differ."""
+    try:
+        inner = read_name(member)
+    except UsageError as error:
+        raise UsageError(f"{name}: {visible(str(error))}") from error
+    if inner.timeframe not in {None, "1m"}:
+        raise UsageError(
+            f"{name} holds {visible(member)}, with {inner.timeframe} candles by its name; only 1m can be imported."
+        )
+    if not given and None not in {named.symbol, inner.symbol} and named.symbol != inner.symbol:
+        raise UsageError(
+            f"{name} is named after {named.symbol} and holds {visible(member)}. Say whose candles they are: --symbol."
+        )
+    return FileName(named.symbol or inner.symbol, named.timeframe or inner.timeframe)
 
 
 def _archive_rows(symbol: str, name: str, body: bytes) -> Klines | None:
@@ -166,7 +192,7 @@ def _rejecting(klines: Klines, is_within: pa.ChunkedArray, reason: str) -> Kline
     return Klines(klines.candles.filter(is_within), pa.concat_tables([klines.rejected, rejected]))
 
 
-def _require_candles(name: str, found: list[Klines]) -> list[str]:
+def require_candles(name: str, found: list[Klines]) -> list[str]:
     """Returns the notes on rejected rows. Raises `BadResponseError` if there are more of them than candles."""
     reasons = Counter[str]()
     for klines in found:

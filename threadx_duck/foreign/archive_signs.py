@@ -11,15 +11,19 @@ from threadx_duck.foreign.columns import ARCHIVE_COLUMNS
 
 _FOLDERS = {("futures", "um"): "USD-M futures", ("futures", "cm"): "COIN-M futures", ("data", "option"): "options"}
 
+# Futures also have candles of other prices than those of trades; spot has no such folders.
+_OTHER_KLINES = {"markpriceklines", "indexpriceklines", "premiumindexklines"}
+
 # Spot files have microseconds from 2025 on, futures files have milliseconds (thirteen digits until 2286).
 _MILLIS_2025 = 1_735_689_600_000
 _MILLIS_END = 10**13
 
 
-def require_spot_file(path: Path, begin: bytes) -> None:
+def require_spot_file(name: str, path: Path, begin: bytes) -> None:
     """Raises `UsageError` for an archive file of another market. ``begin`` contains the file's first line.
 
-    Other files are not examined, because people's own tables have headers and milliseconds in every market.
+    ``path`` is the file's path, inside a zip too; ``name`` is what a person calls the file. Other files are not
+    examined, because people's own tables have headers and milliseconds in every market.
     """
     line = begin.partition(b"\n")[0]
     if ArchiveFile.of_name(path.name.removesuffix(".gz")) is None or line.count(b",") != len(ARCHIVE_COLUMNS) - 1:
@@ -27,14 +31,18 @@ def require_spot_file(path: Path, begin: bytes) -> None:
     found = _signs(path, line)
     if found:
         raise UsageError(
-            f"{path.name} is a file of {found}; this store holds spot candles. Take the file of data/spot instead."
+            f"{name} is a file of {found}; this store holds spot candles. Take the file of data/spot instead."
         )
 
 
 def _signs(path: Path, line: bytes) -> str | None:
-    for pair in pairwise(part.lower() for part in path.absolute().parent.parts):
+    folders = path.absolute().parent.parts
+    for pair in pairwise(part.lower() for part in folders):
         if pair in _FOLDERS:
             return f"{_FOLDERS[pair]} by its folder {'/'.join(pair)}"
+    for folder in folders:
+        if folder.lower() in _OTHER_KLINES:
+            return f"futures by its folder {folder}"
     first = line.partition(b",")[0].strip()
     if first == b"open_time":
         return "futures by its header line, which spot's files have not"

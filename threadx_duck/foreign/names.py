@@ -19,6 +19,8 @@ _NAME = re.compile(
 # The archive's names of futures contracts, such as BTCUSD_PERP and BTCUSDT_240628.
 _CONTRACT = re.compile(r"(?P<pair>[^_]+)_(PERP|\d{6})")
 
+_TIMEFRAME_AT_END = re.compile(r"[-_ ](1m|1min|minute)$", re.ASCII | re.IGNORECASE)
+
 # The names of most symbols end with one of these.
 _QUOTES = ("USDT", "USDC", "FDUSD", "BUSD", "TUSD", "BTC", "ETH", "BNB", "EUR", "TRY")
 
@@ -39,7 +41,7 @@ def read_name(name: str) -> FileName:
     if found["settle"] or contract or (found["kind"] or "-spot") != "-spot":
         raise UsageError(f"{name} holds no spot candles by its name; one store holds one market.")
     timeframe = found["timeframe"].replace("Mo", "mo").replace("M", "mo")
-    return FileName(require_spot(normalise(found["base"] + (found["quote"] or "")), name), timeframe)
+    return FileName(spot_symbol(name, found["base"] + (found["quote"] or "")), timeframe)
 
 
 def require_spot(symbol: str, name: str) -> str:
@@ -52,10 +54,20 @@ def require_spot(symbol: str, name: str) -> str:
     raise UsageError(f"{name} holds {symbol}, which only futures are called; this store holds spot candles.{advice}")
 
 
+def spot_symbol(name: str, typed: str) -> str:
+    """The symbol that a text of a file is. Raises `UsageError`, with the file's name, for what is none of spot's."""
+    try:
+        symbol = normalise(typed)
+    except UsageError as error:
+        raise UsageError(f"{name}: {error}") from error
+    return require_spot(symbol, name)
+
+
 def require_symbol(name: str, symbol: str | None) -> str:
     """Returns the symbol. If there is none, raises `UsageError` that says how to name it."""
     if symbol is None:
-        stem = likely_symbol(name.partition(".")[0]) or ""
-        example = stem if stem.endswith(_QUOTES) and stem not in _QUOTES else "BTCUSDC"
+        stem = likely_symbol(_TIMEFRAME_AT_END.sub("", name.partition(".")[0])) or ""
+        # Never the symbol of another market as an example: a copied line would store this file's candles as its.
+        example = stem if stem.endswith(_QUOTES) and stem not in _QUOTES else "SYMBOL"
         raise UsageError(f"{name} names no symbol. Say which: threadx import {name} --symbol {example}")
     return symbol

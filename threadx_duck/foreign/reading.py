@@ -16,11 +16,12 @@ from threadx_duck.errors import BadResponseError, UsageError
 from threadx_duck.foreign.columns import REQUIRED, Columns, Roles, find_roles
 from threadx_duck.foreign.csv_files import read_csv
 from threadx_duck.foreign.json_shapes import read_json
-from threadx_duck.foreign.names import require_spot, require_symbol
+from threadx_duck.foreign.names import require_symbol, spot_symbol
 from threadx_duck.foreign.numbers import Numbers, plain, read_numbers, trimmed, whole, without_nan
 from threadx_duck.foreign.tables import read_table
 from threadx_duck.foreign.times import read_open_times
-from threadx_duck.texts.symbols import normalise
+from threadx_duck.texts.symbols import plain as plain_symbol
+from threadx_duck.texts.visible import visible
 
 _MOST_SYMBOLS = 3
 _NO_NUMBER = pa.scalar(None, pa.float64())
@@ -33,17 +34,26 @@ class Reading(NamedTuple):
     notes: list[str]
 
 
-def read_foreign(name: str, body: bytes, given: str | None, named: str | None, mapping: Mapping[str, str]) -> Reading:
+def read_foreign(
+    name: str,
+    body: bytes,
+    given: str | None,
+    named: str | None,
+    mapping: Mapping[str, str],
+    *,
+    kind: str,
+) -> Reading:
     """Returns the candles of an unpacked file. ``mapping`` maps our column names to the file's where they differ.
 
-    ``given`` is the symbol that the user named, ``named`` the symbol in the file's name. Raises `UsageError` for
-    columns that are missing or hold something else, `BadResponseError` for a file that is not of its kind.
+    ``given`` is the symbol that the user named, ``named`` the symbol in the file's name, ``kind`` the ending that says
+    how to read it: ``.parquet``, ``.feather`` or ``.json``, any other as CSV. Raises `UsageError` for columns that are
+    missing or hold something else, `BadResponseError` for a file that is not of its kind.
     """
-    columns = _columns_of(name, body)
+    columns = _columns_of(name, body, kind)
     if columns.timeframe not in {None, "1m", "1min", "1"}:
         raise UsageError(f"{name} holds {columns.timeframe} candles, as it says itself; only 1m can be imported.")
-    told = columns.symbol and require_spot(normalise(columns.symbol), name)
-    roles = find_roles(name, columns.names, mapping, given or told or named or _only_symbol(columns))
+    told = columns.symbol and spot_symbol(name, columns.symbol)
+    roles = find_roles(name, columns.names, mapping, given or told or named or _only_symbol(name, columns))
     owners = _owners(name, columns, roles, given, told or named)
     times, notes = read_open_times(name, [(columns.names[place], columns.arrays[place]) for place in roles.times])
     values, unreadable, singles = _values(name, columns, roles)
@@ -62,19 +72,18 @@ def read_foreign(name: str, body: bytes, given: str | None, named: str | None, m
     return Reading(found, [*columns.notes, *notes])
 
 
-def _columns_of(name: str, body: bytes) -> Columns:
-    ending = name.lower().removesuffix(".gz").rpartition(".")[2]
-    if ending in {"parquet", "feather"}:
-        return read_table(name, body, is_parquet=ending == "parquet")
-    return read_json(name, body) if ending == "json" else read_csv(name, body)
+def _columns_of(name: str, body: bytes, kind: str) -> Columns:
+    if kind in {".parquet", ".feather"}:
+        return read_table(name, body, is_parquet=kind == ".parquet")
+    return read_json(name, body) if kind == ".json" else read_csv(name, body)
 
 
-def _only_symbol(columns: Columns) -> str | None:
+def _only_symbol(name: str, columns: Columns) -> str | None:
     """Returns the symbol of all rows if the file has a column ``symbol`` with only one value, else None."""
     for column, array in zip(columns.names, columns.arrays, strict=True):
         if column.strip().lower() == "symbol" and pa.types.is_string(plain(array).type):
             distinct = pc.unique(plain(array).drop_null()).to_pylist()
-            return normalise(distinct[0]) if len(distinct) == 1 else None
+            return spot_symbol(name, distinct[0]) if len(distinct) == 1 else None
     return None
 
 
@@ -92,11 +101,12 @@ def _owners(
     symbols = trimmed(symbols)
     is_named = pc.fill_null(pc.not_equal(symbols, ""), False)
     distinct = pc.unique(symbols.filter(is_named)).to_pylist()
-    if given and len(distinct) > 1:
-        shown = ", ".join([*sorted(distinct)[:_MOST_SYMBOLS], "…"][: len(distinct)])
-        raise UsageError(
-            f"{name} holds {len(distinct):,} symbols ({shown}), so --symbol cannot name one; leave it out."
-        )
+    meant = sorted(set(map(plain_symbol, distinct)))
+    if given and len(meant) > 1:
+        shown = visible(", ".join([*meant[:_MOST_SYMBOLS], "…"][: len(meant)]))
+        raise UsageError(f"{name} holds {len(meant):,} symbols ({shown}), so --symbol cannot name one; leave it out.")
+    if given and meant and meant != [given]:
+        columns.notes.append(f"{name} calls its candles {visible(meant[0])}; they were stored as {given}.")
     if given or len(distinct) == 0:
         return [(require_symbol(name, given or named), None)]
     # Rows without a symbol belong to the file's only symbol; if it has several, they belong to none.
@@ -104,7 +114,7 @@ def _owners(
         raise UsageError(f"{name} has rows without a symbol.")
     by_symbol: dict[str, list[str]] = {}
     for written in sorted(distinct):
-        by_symbol.setdefault(require_spot(normalise(written), name), []).append(written)
+        by_symbol.setdefault(spot_symbol(name, written), []).append(written)
     if len(by_symbol) == 1:
         return [(next(iter(by_symbol)), None)]
     return [(symbol, pc.is_in(symbols, pa.array(forms, pa.string()))) for symbol, forms in by_symbol.items()]

@@ -1,4 +1,4 @@
-"""Serves a loopback exchange until it is told to stop; prints its URL when it is ready."""
+"""Serves a loopback exchange until it is stopped; prints its URL when it is ready."""
 
 from __future__ import annotations
 

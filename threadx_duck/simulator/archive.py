@@ -38,7 +38,7 @@ _MICROSECONDS_FROM = datetime(2025, 1, 1, tzinfo=UTC)
 
 @dataclass(frozen=True)
 class ArchiveFile:
-    """What lies under one key."""
+    """The file under one key."""
 
     body: bytes
     modified: datetime
@@ -63,7 +63,7 @@ class Edit:
 
 @dataclass(frozen=True)
 class _Built:
-    """A zip that was built, and from what: it is built anew when that is no longer the same."""
+    """A built zip and its input: it is built again when the input has changed."""
 
     source: SymbolMarket
     edit: Edit | None
@@ -125,7 +125,7 @@ class Archive:
             self._put[key + CHECKSUM] = None
 
     def get(self, key: str) -> ArchiveFile | None:
-        """Return what lies under a key by now, or None."""
+        """Return the file under a key at the current time, or None."""
         if key in self._put:
             return self._put[key]
         if not key.endswith(CHECKSUM):

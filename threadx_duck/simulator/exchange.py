@@ -38,7 +38,7 @@ class RequestLog(list[Request]):
     """The requests received, oldest first; appended before they are answered."""
 
     def of(self, *, path: str | None = None, symbol: str | None = None, status: int | None = None) -> list[Request]:
-        """Return those whose path starts with ``path``, for a symbol, answered with a status."""
+        """Return the requests whose path starts with ``path``, for a symbol, answered with a status."""
         return [
             request
             for request in self
@@ -123,7 +123,7 @@ class LoopbackExchange:
 
     @property
     def now(self) -> datetime:
-        """What the exchange's clock shows, in UTC; set it to move the clock."""
+        """The time of the exchange's clock, in UTC; set it to move the clock."""
         return self._clock.now
 
     @now.setter
@@ -163,7 +163,7 @@ class LoopbackExchange:
         self._faults.clear()
 
     def prepare(self) -> None:
-        """Do now what the first answers of the REST endpoints would otherwise wait for."""
+        """Do now the work that the first answers of the REST endpoints would otherwise wait for."""
         self._rest.prepare()
 
     def _respond(self, request: Request) -> Response | None:

@@ -88,7 +88,7 @@ def _kind(folder: str) -> Kind | None:
 
 
 def _keys(archive: Archive, prefix: str, delimiter: str, marker: str) -> Iterator[str]:
-    """Yield what lies under a prefix and after a marker in order; folders end in a slash."""
+    """Yield the keys under a prefix and after a marker, in order; folders end in a slash."""
     folder = prefix[: prefix.rfind("/") + 1]
     children = {f"{folder}{name}/" for name in _folders(archive, folder)}
     children |= {folder + name for name in _files(archive, folder)}
@@ -126,7 +126,7 @@ def _listing(archive: Archive, params: dict[str, str]) -> bytes:
     if cut and second:
         fields["NextContinuationToken"] = page[-1]
     elif cut and delimiter:
-        # Without a delimiter the caller goes on from the last key.
+        # Without a delimiter the caller continues from the last key.
         fields["NextMarker"] = page[-1]
     text = "".join(f"<{name}>{escape(value)}</{name}>" for name, value in fields.items())
     entries = "".join(_entry(archive, key) for key in page)

@@ -97,7 +97,7 @@ class Pages:
         """Render the running candle: a share of its volume, and a close on the way to the final one."""
         candle = self._batch.slice(row, 1).to_pylist()[0]
         open_us = self._open_us[row]
-        # Never the whole: a forming candle that was stored must be told from the final one.
+        # Never the whole volume: a stored forming candle must differ from the final one.
         share = 0.9 * (now_us - open_us) / (self._end_us(row) - open_us)
         opened, final = candle["open"], candle["close"]
         close = round(opened + (final - opened) * share, 8)

@@ -117,7 +117,7 @@ class RestApi:
         with self._lock:
             market = self._market[symbol]
             known = self._pages.get(key)
-            # A replaced symbol is another object, and its pages are made anew.
+            # A replaced symbol is another object, so its pages are rebuilt.
             if known is None or known[0] is not market:
                 known = (market, Pages(market, interval, unit, offset_us=offset_us))
                 self._pages[key] = known

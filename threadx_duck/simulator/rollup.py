@@ -67,7 +67,7 @@ def bucket_ends(open_us: pa.Array, interval: str, *, offset_us: int = 0) -> pa.A
 
 
 def to_eight_decimals(values: pa.Array) -> pa.Array:
-    """Round to the doubles nearest to eight decimals, which is what their text reads back as."""
+    """Round to the doubles nearest to eight decimals, which parsing their text also gives."""
     # pc.round multiplies by an inexact 1e-8 at the end; a division rounds correctly.
     return pc.divide(pc.round(pc.multiply(values, 1e8)), 1e8)
 

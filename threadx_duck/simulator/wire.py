@@ -89,7 +89,7 @@ class Connection:
         self._socket.sendall(data)
 
     def hang_up(self) -> None:
-        """End the connection, waking whoever waits on it."""
+        """End the connection, waking every thread that waits on it."""
         with suppress(OSError):
             self._socket.shutdown(socket.SHUT_RDWR)
 

@@ -85,7 +85,7 @@ def _tour() -> list[tuple[str, str]]:
 
 
 def _prepare(folder: Path) -> Path:
-    """The path of the settings in an empty folder; removes what an earlier demo left there.
+    """Empties the folder of an earlier demo and returns the path of the settings in it.
 
     Raises `UsageError`, with nothing touched, unless the folder is empty, absent, or an earlier demo's.
     """

@@ -74,7 +74,7 @@ class _Sparing:
 
 @contextmanager
 def _published_at_the_end(publish: PublishSchedule) -> Iterator[None]:
-    """Publishes when what runs inside was stopped by either signal, not when it failed."""
+    """Publishes when either signal stopped the code inside, not when that code failed."""
     try:
         yield
     except KeyboardInterrupt:

@@ -16,14 +16,14 @@ _FIELDS = ("file", "status", "source", "symbols", *_COUNTS, "notes", "error")
 
 
 @click.command("import")
-@click.argument("files", nargs=-1, required=True, type=click.Path(dir_okay=False, path_type=Path), metavar="FILE...")
+@click.argument("files", nargs=-1, required=True, type=click.Path(dir_okay=False), metavar="FILE...")
 @click.option("--symbol", help="The symbol of each file that holds one symbol, whatever the file calls it.")
 @click.option(
     "--map", "mapping", metavar="OURS=THEIRS,...", help="Which column is which, such as open_time=date,volume=vol."
 )
 @json_option
 @pass_app
-def import_files(app: App, files: tuple[Path, ...], symbol: str | None, mapping: str | None, *, as_json: bool) -> None:
+def import_files(app: App, files: tuple[str, ...], symbol: str | None, mapping: str | None, *, as_json: bool) -> None:
     """Ingest files lying on disk: archive zips and CSV, tables of other programs, other stores.
 
     A zip with its .CHECKSUM beside it counts as the archive file it is, if the two agree. Anything else
@@ -38,6 +38,8 @@ def import_files(app: App, files: tuple[Path, ...], symbol: str | None, mapping:
       threadx import user_data/data/binance/*-1m.feather
       threadx import btc.csv --symbol BTCUSDC --map open_time=time,volume=vol
     """
+    if not all(map(str.strip, files)):
+        raise UsageError("The name of a file is empty. Name files such as BTCUSDC-1m-2024-01.zip.")
     began = time.monotonic()
     with app.manager() as manager:
         results = list(manager.import_files(files, symbol=symbol, columns=_columns(mapping)).values())

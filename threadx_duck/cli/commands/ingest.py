@@ -31,7 +31,7 @@ from threadx_duck.errors import UsageError
 from threadx_duck.exchange.symbols import TRADING
 from threadx_duck.ingest import IngestionManager
 
-# Of more symbols than this, only those are listed of which there is something to tell.
+# With more symbols than this, the summary lists only symbols with something to report.
 _LISTED_ALL = 20
 
 _FIELDS = ("symbol", "status", "rows_added", "rows_revised", "rows_rejected", "requests", "seconds", "error")
@@ -129,7 +129,7 @@ def _traded_against(manager: IngestionManager, quote: str) -> tuple[str, ...]:
 
 @contextmanager
 def _progress(app: App) -> Iterator[Progress]:
-    """Bars on a terminal; elsewhere only what a person must know."""
+    """Shows bars on a terminal; elsewhere only the messages that a person needs."""
     if sys.stderr.isatty() and not app.quiet:
         with TerminalProgress() as bars:
             yield bars

@@ -1,4 +1,4 @@
-"""Cells of the coverage map: what they count and what they say. No Tk here."""
+"""Cells of the coverage map: their counts and their texts. No Tk here."""
 
 from __future__ import annotations
 
@@ -25,21 +25,21 @@ class Cell(NamedTuple):
 
     @property
     def expected(self) -> int:
-        """Minutes that count, present or not."""
+        """Returns the number of minutes that count, present or not."""
         return sum(self[3:])
 
     @property
     def absent(self) -> dict[str, int]:
-        """Absent minutes by reason, those that occur."""
+        """Returns the absent minutes by reason; only reasons that occur."""
         return {reason: getattr(self, reason) for reason in REASONS if getattr(self, reason)}
 
     @property
     def needs_download(self) -> bool:
-        """Whether an ordinary download brings anything."""
+        """Returns whether an ordinary download would bring candles."""
         return self.not_downloaded > 0
 
     def describe(self, step: Step) -> str:
-        """The numbers and reasons, for people."""
+        """Returns the counts and reasons as text."""
         when = f"{self.start:%B %Y}" if step == "month" else f"{self.start:%Y-%m-%d}"
         share = int(10_000 * self.present / self.expected) / 100
         lines = [f"{self.symbol}, {when}", f"{self.present:,} of {self.expected:,} minutes ({share:.2f} %)"]
@@ -66,7 +66,7 @@ def read_cells(rows: Iterable[Mapping[str, Any]]) -> dict[tuple[str, datetime], 
 
 
 def column_starts(start: datetime, end: datetime, step: Step) -> list[datetime]:
-    """The starts of the months or days that a range touches."""
+    """Returns the starts of the months or days that a range touches."""
     moment = start.replace(hour=0, minute=0)
     moment = moment.replace(day=1) if step == "month" else moment
     starts = []

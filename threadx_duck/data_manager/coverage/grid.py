@@ -1,4 +1,4 @@
-"""A large grid of cells with fixed heads, of which only what is in sight is drawn."""
+"""A large grid of cells with fixed heads that draws only its visible part."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class CellGrid(ttk.Frame):
 
     @property
     def focused(self) -> tuple[str, datetime] | None:
-        """The cell that the keyboard is on."""
+        """Returns the cell that has the keyboard focus."""
         if self._focus is None or self._focus[0] >= len(self._rows) or self._focus[1] >= len(self._columns):
             return None
         return self._rows[self._focus[0]], self._columns[self._focus[1]]
@@ -65,7 +65,7 @@ class CellGrid(ttk.Frame):
         self.draw()
 
     def draw(self) -> None:
-        """Draws what is in sight."""
+        """Draws the visible part."""
         palette = palette_of(self)
         canvas = self.canvas
         canvas.delete("all")
@@ -87,7 +87,7 @@ class CellGrid(ttk.Frame):
         self._set_bar(self._across, self._left, width, len(self._columns))
 
     def place_at(self, x: int, y: int) -> tuple[str, datetime] | None:
-        """The symbol and time of the cell at a place of the canvas."""
+        """Returns the symbol and time of the cell at a position on the canvas."""
         column = (x - self._head[0]) // self._cell[0] + self._left
         row = (y - self._head[1]) // self._cell[1] + self._top
         if x < self._head[0] or y < self._head[1] or row >= len(self._rows) or column >= len(self._columns):
@@ -95,24 +95,24 @@ class CellGrid(ttk.Frame):
         return self._rows[row], self._columns[column]
 
     def column_at(self, x: int, y: int) -> datetime | None:
-        """The time of the column whose head is at a place of the canvas."""
+        """Returns the time of the column whose head is at a position on the canvas."""
         column = (x - self._head[0]) // self._cell[0] + self._left
         return (
             self._columns[column] if x >= self._head[0] and y < self._head[1] and column < len(self._columns) else None
         )
 
     def middle_of(self, symbol: str, column: datetime) -> tuple[int, int]:
-        """The place on the canvas of a cell that is in sight."""
+        """Returns the position on the canvas of a visible cell."""
         x = self._column_x(self._columns.index(column)) + self._cell[0] // 2
         return x, self._row_y(self._rows.index(symbol)) + self._cell[1] // 2
 
     def screen_place(self, symbol: str, column: datetime) -> tuple[int, int]:
-        """The place on the screen of a cell."""
+        """Returns the position of a cell on the screen."""
         x, y = self.middle_of(symbol, column)
         return self.canvas.winfo_rootx() + x, self.canvas.winfo_rooty() + y
 
     def focus_cell(self, symbol: str, column: datetime) -> None:
-        """Puts the keyboard on a cell."""
+        """Gives a cell the keyboard focus."""
         self._focus = (self._rows.index(symbol), self._columns.index(column))
         self.draw()
 
@@ -135,7 +135,7 @@ class CellGrid(ttk.Frame):
 
     @property
     def _cell(self) -> tuple[int, int]:
-        """Width and height of a cell."""
+        """Returns width and height of a cell."""
         room = (self.canvas.winfo_width() - self._head[0] - 4) // max(1, len(self._columns))
         least = self._font.measure("00") + 2
         width = max(least, min(room, least + scaled(self, 8)))
@@ -148,7 +148,7 @@ class CellGrid(ttk.Frame):
         return max(scaled(self, 80), min(longest, scaled(self, 220)) + 20), 2 * self._font.metrics("linespace") + 8
 
     def _fit(self) -> tuple[int, int]:
-        """How many rows and columns fit."""
+        """Returns how many rows and columns fit."""
         (head_width, head_height), (width, height) = self._head, self._cell
         return (
             max(1, (self.canvas.winfo_height() - head_height) // height),
@@ -196,7 +196,7 @@ class CellGrid(ttk.Frame):
         self.draw()
 
     def _scroll(self, side: str, how: str, amount: Any, unit: str = "") -> None:
-        """What a scrollbar or wheel asks for."""
+        """Scrolls as a scrollbar or wheel requests."""
         total = len(self._rows if side == "top" else self._columns)
         fit = self._fit()[0 if side == "top" else 1]
         now = self._top if side == "top" else self._left

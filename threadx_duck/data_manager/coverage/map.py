@@ -15,9 +15,9 @@ from threadx_duck.data_manager.coverage.grid import CellGrid
 from threadx_duck.data_manager.widgets.theme import palette_of, scaled
 from threadx_duck.data_manager.widgets.tooltip import Tooltip
 
-# Loads the days of a month, or all months where it is None.
+# Loads the days of a month, or all months if it is None.
 Zoom = Callable[[datetime | None], None]
-# Downloads what a cell lacks; asks again for all of it where the second argument says so.
+# Downloads the missing minutes of a cell, or all its minutes again if the second argument is true.
 Repair = Callable[[Cell, bool], None]
 
 
@@ -45,12 +45,12 @@ class CoverageMap(ttk.Frame):
 
     @property
     def step(self) -> Step:
-        """Whether a cell is a month or a day."""
+        """Returns whether a cell is a month or a day."""
         return "month" if self._month is None else "day"
 
     @property
     def month(self) -> datetime | None:
-        """The month whose days are shown, None for all months."""
+        """Returns the month whose days are shown; None for all months."""
         return self._month
 
     def show(
@@ -60,7 +60,7 @@ class CoverageMap(ttk.Frame):
         symbols: Sequence[str],
         cells: Mapping[tuple[str, datetime], Cell],
     ) -> None:
-        """Shows what was loaded for a month, or for all months where it is None."""
+        """Shows the data loaded for a month, or for all months if it is None."""
         is_other = month != self._month
         self._month, self._cells = month, cells
         if month is None:
@@ -78,11 +78,11 @@ class CoverageMap(ttk.Frame):
         self._hint.configure(text=_hint(symbols, month))
 
     def cell_at(self, symbol: str, start: datetime) -> Cell | None:
-        """What is known of a cell."""
+        """Returns the data of a cell."""
         return self._cells.get((symbol, start))
 
     def open_menu(self, symbol: str, start: datetime, x: int = 0, y: int = 0) -> None:
-        """Offers what can be done with a cell, at a place of the screen."""
+        """Offers the actions for a cell, at a position on the screen."""
         cell = self.cell_at(symbol, start)
         self.menu.delete(0, "end")
         if cell is not None:
@@ -99,7 +99,7 @@ class CoverageMap(ttk.Frame):
         self.menu.tk_popup(x, y)
 
     def recolour(self) -> None:
-        """Takes the colours of the theme in force."""
+        """Applies the colours of the current theme."""
         palette = palette_of(self)
         for reason, swatch in self._swatches.items():
             swatch.configure(background=getattr(palette, reason))
@@ -129,12 +129,12 @@ class CoverageMap(ttk.Frame):
         self._hint.pack(side="right", padx=(0, 6), pady=6)
 
     def _paint_cell(self, symbol: str, column: datetime) -> list[tuple[float, str]]:
-        """The parts of a cell from top to bottom: share of its height, and colour."""
+        """Returns the parts of a cell from top to bottom: share of its height, and colour."""
         cell = self.cell_at(symbol, column)
         if cell is None or not cell.expected:
             return []
         palette = palette_of(self)
-        # What is absent is never too thin to be seen, however few minutes it is.
+        # The absent part is always tall enough to see, even for a few minutes.
         parts = {reason: max(0.18, minutes / cell.expected) for reason, minutes in cell.absent.items()}
         total = sum(parts.values())
         if cell.present:

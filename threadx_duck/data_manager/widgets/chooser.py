@@ -17,7 +17,7 @@ _TRADING = "TRADING"
 
 
 class SymbolChooser(tk.Toplevel):
-    """Symbols by quote asset, status and name; those chosen go into the page's list."""
+    """Lists symbols by quote asset, status and name; adds the chosen ones to the page's list."""
 
     def __init__(self, owner: tk.Misc, on_choose: Callable[[list[str]], None]) -> None:
         super().__init__(owner)
@@ -38,7 +38,7 @@ class SymbolChooser(tk.Toplevel):
         self.geometry(f"{scaled(self, 560)}x{scaled(self, 460)}+{x}+{y}")
 
     def show(self, symbols: Sequence[ExchangeSymbol]) -> None:
-        """Shows what the exchange has answered."""
+        """Shows the exchange's answer."""
         self._symbols = symbols
         quotes = sorted({entry.quote for entry in symbols})
         statuses = sorted({entry.status for entry in symbols})

@@ -68,11 +68,11 @@ class LogView(ttk.Frame):
 
     @property
     def shown(self) -> list[str]:
-        """The lines that are shown."""
+        """Returns the lines that are shown."""
         return self.text.get("1.0", "end-1c").splitlines()
 
     def add(self, line: Line) -> None:
-        """Adds a line; the oldest makes room for it."""
+        """Adds a line; drops the oldest if the log is full."""
         is_full = len(self._lines) == MOST_LINES
         if is_full and self._passes(self._lines[0]):
             self._edit(lambda: self.text.delete("1.0", "2.0"))
@@ -86,7 +86,7 @@ class LogView(ttk.Frame):
         self._draw()
 
     def recolour(self) -> None:
-        """Takes the colours of the theme in force."""
+        """Applies the colours of the current theme."""
         palette = palette_of(self)
         self.text.configure(background=palette.background, foreground=palette.text, insertbackground=palette.text)
         self.text.tag_configure("DEBUG", foreground=palette.faint)
@@ -112,7 +112,7 @@ class LogView(ttk.Frame):
         self.text.insert("end", f"{shown}\n", logging.getLevelName(line.level))
 
     def _edit(self, change: Callable[[], None]) -> None:
-        """Changes the text, which nobody may type into; follows its end if that was in sight."""
+        """Changes the read-only text; scrolls to its end if the end was visible."""
         is_at_end = self.text.yview()[1] >= 1.0
         self.text.configure(state="normal")
         change()

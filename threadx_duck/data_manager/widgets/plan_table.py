@@ -24,7 +24,7 @@ _COLUMNS: tuple[tuple[str, str, Any], ...] = (
 
 
 class PlanTable(ttk.Frame):
-    """What would be asked of which source, why, and what that costs."""
+    """Shows the planned requests per source, with reason and cost."""
 
     def __init__(self, parent: tk.Misc) -> None:
         super().__init__(parent, padding=(0, 6, 0, 0))

@@ -1,4 +1,4 @@
-"""The total of a running download: a bar, rows a second, time left, and the button that stops it."""
+"""The total of a running download: a bar, rows per second, time left, and the button that stops it."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ class Tally:
         self.calls = calls
 
     def finish(self, symbol: str) -> None:
-        """Nothing more comes for this symbol."""
+        """Notes that this symbol is finished."""
         self.covered[symbol] = self.planned[symbol]
 
     def share(self, symbol: str | None = None) -> float:
-        """How much is done, of one symbol or all; 0 to 1."""
+        """Returns the finished share of one symbol or all, from 0 to 1."""
         planned, covered = (
             (sum(self.planned.values()), sum(self.covered.values()))
             if symbol is None
@@ -42,13 +42,13 @@ class Tally:
         return covered / planned if planned else 1.0
 
     def describe(self, symbol: str) -> str:
-        """One symbol's progress as a bar of letters."""
+        """Returns one symbol's progress as a bar of letters."""
         share = self.share(symbol)
         full = int(share * _STEPS)
         return f"{share:4.0%} {'█' * full}{'░' * (_STEPS - full)} {self.rows[symbol]:,} rows"
 
     def describe_total(self) -> str:
-        """Rows, rows a second, requests, and the time left at that rate."""
+        """Returns rows, rows per second, requests, and the time left at that rate."""
         rows, seconds = sum(self.rows.values()), time.monotonic() - self._began
         rate = rows / seconds if seconds > 0 else 0.0
         left = sum(self.planned.values()) - sum(self.covered.values())
@@ -75,14 +75,14 @@ class ProgressStrip(ttk.Frame):
         self.label.configure(text=text)
 
     def set_running(self, *, running: bool) -> None:
-        """Offers to cancel, or not."""
+        """Enables or disables the cancel button."""
         self.cancel.state(["!disabled" if running else "disabled"])
         if not running:
             self.bar.stop()
             self.bar.configure(mode="determinate")
 
     def show(self, tally: Tally) -> None:
-        """Moves the bar on."""
+        """Advances the bar."""
         self.bar.configure(value=tally.share())
         self.say(tally.describe_total())
 

@@ -1,4 +1,4 @@
-"""Looks: the theme of the page's own window, and colours that fit whatever theme is in force."""
+"""Looks: the theme of the page's own window, and colours that fit any current theme."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ DARK = Palette(
 
 
 def palette_of(widget: tk.Misc) -> Palette:
-    """The colours that can be read on the background of the theme in force."""
+    """Returns colours that are readable on the background of the current theme."""
     return DARK if _is_dark(widget) else LIGHT
 
 
@@ -81,7 +81,7 @@ def is_themed() -> bool:
 
 
 def apply_theme(root: tk.Tk, *, dark: bool) -> None:
-    """Dresses a window of our own; without the theme package in what ttk brings along."""
+    """Applies the theme to our own window; without the theme package, a theme of ttk."""
     if is_themed():
         import sv_ttk
 
@@ -102,13 +102,13 @@ def style_tables(widget: tk.Misc) -> None:
 
 
 def measured(widget: tk.Misc, text: str, heading: str = "") -> int:
-    """How wide a text is in a table, and the heading above it."""
+    """Returns the width of a text in a table, and of the heading above it."""
     font = ttk.Style(widget).lookup("Treeview.Heading", "font") or "TkHeadingFont"
     return max(_table_font(widget).measure(text), tkfont.Font(widget, font=font).measure(heading))
 
 
 def scaled(widget: tk.Misc, pixels: float) -> int:
-    """A length for a usual screen of 96 dots an inch, on this one."""
+    """Converts a length for a usual screen of 96 dots per inch to this screen."""
     return round(pixels * max(1.0, widget.winfo_fpixels("1i") / 96))
 
 

@@ -43,7 +43,7 @@ class Tooltip:
         window.wm_geometry(f"+{max(0, left)}+{max(0, below)}")
 
     def hide(self) -> None:
-        """Takes the text away."""
+        """Hides the text."""
         self.text = ""
         if self._window is not None:
             self._window.destroy()
