@@ -57,7 +57,7 @@ def main() -> None:
             manager.update_assets_batch(SYMBOLS, "2024-08-16", "2025-01-10")
             manager.update_assets_batch(["BTCUSDC", "SOLUSDC"], "2024-06-21", "2025-02-20")
         now = NOW.replace(tzinfo=None)
-        for module in ("snapshot", "options", "symbols"):
+        for module in ("coverage.snapshot", "options", "symbols"):
             stack.enter_context(mock.patch(f"threadx_duck.data_manager.{module}.utc_now", return_value=now))
         take_pictures(DataManagerWindow(settings), exchange)
         logging.shutdown()

@@ -1,4 +1,4 @@
--- taker_volume_above_volume: Finds candles of which takers bought more than was traded.
+-- taker_volume_above_volume: Finds candles in which takers bought more than was traded.
 -- Columns:
 --   symbol: the exchange's string
 --   open_time: start of the minute, UTC

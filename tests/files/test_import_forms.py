@@ -685,10 +685,10 @@ def test_no_failure_of_one_file_takes_others_down(
 def test_commit_that_fails_fails_every_file_of_it(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def append(self: Store, batches: Any) -> Any:
+    def append(store: Store, batches: Any) -> Any:
         raise StoreError("The disk is full.")
 
-    monkeypatch.setattr(Store, "append", append)
+    monkeypatch.setattr("threadx_duck.files.importer.append_to_store", append)
     for name in ("BNBUSDT", "ETHUSDT"):
         Path(f"{name}-1m.csv").write_bytes(lines(made()))
     assert run(["--db", "s.duckdb", "import", "BNBUSDT-1m.csv", "ETHUSDT-1m.csv"]) == 1

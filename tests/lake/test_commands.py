@@ -355,7 +355,7 @@ def test_any_duckdb_client_reads_the_lake(filled: Settings, server: Server, addr
         client.execute("use market")
         assert client.execute("select count(*) from candles_1h where symbol = 'BTCUSDC'").fetchone() == (70,)
         comments = client.execute("select comment from duckdb_tables() where table_name = 'candles_1m'").fetchall()
-        assert comments[0][0].startswith("real, closed")
+        assert comments[0][0].startswith("Real, closed")
 
 
 def test_manager_reads_and_writes_a_lake(filled: Settings) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import gzip
 import os
 import shutil
@@ -441,17 +442,54 @@ def test_a_folder_that_is_swept_before_its_lock_is_taken_is_made_again(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_sweeping_leaves_what_is_in_use_and_what_is_not_ours(tmp_path: Path) -> None:
+_KILLED_WHILE_REMOVING = """
+import os, sys, signal, shutil
+from pathlib import Path
+def stop(folder, **options):
+    if os.path.exists(f"{folder}/elsewhere"):
+        os.remove(f"{folder}/lock")
+        os.kill(os.getpid(), signal.SIGKILL)
+shutil.rmtree = stop
+from threadx_duck.cli.main import run
+sys.exit(int(run(sys.argv[1:])))
+"""
+
+
+@pytest.mark.parametrize("after", [("ingest", "--end", "2024-01-01"), ("backup", "again.duckdb"), ("compact",)])
+def test_a_note_whose_removal_was_killed_is_named_and_swept(
+    store: Path, tmp_path: Path, invoke: Invoke, after: tuple[str, ...]
+) -> None:
+    (tmp_path / "backups").mkdir()
+    ended = subprocess.run(
+        [sys.executable, "-c", _KILLED_WHILE_REMOVING, "backup", "backups"], cwd=tmp_path, check=False
+    )
+    assert ended.returncode == -9
+    (left,) = store.parent.glob("*.tmp-*")
+    assert [path.name for path in left.iterdir()] == ["elsewhere"]
+    assert str(left) in invoke("doctor").stdout
+    assert invoke(*after).exit_code == 0
+    assert list(tmp_path.rglob("*.tmp-*")) == []
+
+
+def test_sweeping_leaves_what_is_in_use_and_what_is_not_ours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     notes, dead = tmp_path / "read.duckdb.tmp-notes", tmp_path / f"x.duckdb.tmp-{'0' * 16}"
     young, old = tmp_path / f"y.duckdb.tmp-{'1' * 16}", tmp_path / f"z.duckdb.tmp-{'2' * 16}"
     earlier, recent = tmp_path / "x.duckdb.tmp-4711", tmp_path / "x.duckdb.tmp-4712.wal"
     for folder in (notes, dead, young, old):
         folder.mkdir()
     (dead / "lock").touch()
-    # As on a file system without locks.
     for folder in (young, old):
-        (folder / "half a copy").touch()
-        os.utime(folder / "half a copy", (time.time() - 90_000 * (folder == old),) * 2)
+        for name in ("lock", "half a copy"):
+            (folder / name).touch()
+            os.utime(folder / name, (time.time() - 90_000 * (folder == old),) * 2)
+    lock = temporaries._lock
+
+    def lock_where_that_works(stream: Any) -> bool:
+        if Path(stream.name).parent in {young, old}:
+            raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+        return lock(stream)
+
+    monkeypatch.setattr(temporaries, "_lock", lock_where_that_works)
     for path in (earlier, recent):
         path.write_text("half a copy")
     for path in (old, earlier, notes):

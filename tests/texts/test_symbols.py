@@ -114,7 +114,7 @@ def test_command_for_a_symbol_that_is_not_stored_offers_the_nearest(
             ["chart", "Btc-Usdx", "1h", "--no-open", "-o", "chart.html"],
             "Did you mean BTCUSDC? Run: threadx ingest BTCUSDX",
         ),
-        (["remove", "btcusdx", "--yes"], "Did you mean BTCUSDC?"),
+        (["remove", "btcusdx", "--yes"], "Did you mean BTCUSDC? See: threadx status"),
         (
             ["follow", "btc/usdx", "--once"],
             "Did you mean BTCUSDC? Run first: threadx ingest BTCUSDX --start 2024-01-01",

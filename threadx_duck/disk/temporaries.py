@@ -153,9 +153,13 @@ def _is_dead(folder: Path) -> bool:
             return _lock(stream)
     except PermissionError:
         return False
+    except FileNotFoundError:
+        # A folder without its lock is new and empty, which `_own_folder` expects to lose, or its owner was killed while
+        # it removed the folder.
+        return True
     except OSError:
-        # Not locked yet, or no lock support. An empty folder may be removed at any time: see `_own_folder`.
-        return _is_empty(folder) or _is_old(folder)
+        # No lock support.
+        return _is_old(folder)
 
 
 def _is_empty(folder: Path) -> bool:
