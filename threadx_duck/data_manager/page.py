@@ -11,6 +11,7 @@ from pathlib import Path
 from tkinter import messagebox, ttk
 from typing import Any
 
+from threadx_duck.charts.candles import write_chart
 from threadx_duck.config import Settings, get_settings
 from threadx_duck.config.logs import ROOT
 from threadx_duck.data_manager.choices import load_choices, save_choices
@@ -145,8 +146,6 @@ class DataManagerPage(ttk.Frame):
         folder = self.settings.data.processed_data_path / "charts"
 
         def draw() -> Path:
-            from threadx_duck.charts.candles import write_chart
-
             file = folder / f"{symbols[0]}_{timeframe}.html"
             write_chart(self.downloads.manager, symbols[0], timeframe, wanted.start, wanted.end, file=file)
             return file

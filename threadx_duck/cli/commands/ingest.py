@@ -24,7 +24,6 @@ from threadx_duck.cli.context import (
 )
 from threadx_duck.cli.interruption import ending_gently
 from threadx_duck.cli.output import print_json, print_table
-from threadx_duck.cli.progress import TerminalProgress
 from threadx_duck.download.plan import SourceChoice
 from threadx_duck.download.results import Notes, Progress, SymbolResult
 from threadx_duck.errors import UsageError
@@ -131,6 +130,9 @@ def _traded_against(manager: IngestionManager, quote: str) -> tuple[str, ...]:
 def _progress(app: App) -> Iterator[Progress]:
     """Shows bars on a terminal; elsewhere only the messages that a person needs."""
     if sys.stderr.isatty() and not app.quiet:
+        # Imported here: the bars take 30 ms that a run from cron need not wait for.
+        from threadx_duck.cli.progress import TerminalProgress
+
         with TerminalProgress() as bars:
             yield bars
     else:
