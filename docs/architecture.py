@@ -34,10 +34,7 @@ def arrows(rooms: list[str]) -> list[tuple[str, str]]:
         for room in rooms
         for other in rooms
         if room != other
-        and any(
-            graph.direct_import_exists(importer=f"{PACKAGE}.{room}", imported=f"{PACKAGE}.{other}", as_packages=True)
-            for _ in (0,)
-        )
+        and graph.direct_import_exists(importer=f"{PACKAGE}.{room}", imported=f"{PACKAGE}.{other}", as_packages=True)
     }
     reached = {pair for pair in direct if _longer_way(pair, direct)}
     return sorted(direct - reached)

@@ -25,6 +25,10 @@ _BEYOND = (OverflowError, ValueError)
 _INFINITE = {2**31 - 1: "infinity", -(2**31) + 1: "-infinity", 2**63 - 1: "infinity", -(2**63) + 1: "-infinity"}
 
 
+# How a table names what it shows of a revision.
+REVISION_COLUMNS = ("open time", "field", "old", "new", "old source", "new source", "applied", "revised at")
+
+
 def as_records(table: pa.Table) -> list[dict[str, Any]]:
     """The rows by column name."""
     columns = [column_values(column) for column in table.columns]
@@ -96,3 +100,8 @@ def read_age(text: str) -> timedelta:
     if match is None:
         raise UsageError(f"Cannot read the age {text!r}. Write a number and s, m, h or d, such as 10m.")
     return timedelta(**{_AGE_UNITS[match[2]]: int(match[1])})
+
+
+def revision_cells(row: dict[str, Any]) -> tuple[Any, ...]:
+    """Returns the values of a revision in the order of `REVISION_COLUMNS`."""
+    return tuple(row[name.replace(" ", "_")] for name in REVISION_COLUMNS)

@@ -18,10 +18,10 @@ from threadx_duck.cli.context import (
     symbol_argument,
 )
 from threadx_duck.cli.output import print_json, print_table
+from threadx_duck.cli.values import REVISION_COLUMNS, revision_cells
 from threadx_duck.texts.visible import visible
 
 _SHOWN = 60
-_REVISION_COLUMNS = ("open time", "field", "old", "new", "old source", "new source", "applied", "revised at")
 
 
 @click.command()
@@ -65,7 +65,7 @@ def _print(app: App, found: Explanation) -> None:
         if len(found.minutes) > _SHOWN:
             app.note(f"The first {_SHOWN} of {len(found.minutes):,} minutes; --json prints all.")
     _section("requests that speak of it", [_request(row) for row in found.requests])
-    changed = [dict(zip(_REVISION_COLUMNS, _revision(row), strict=True)) for row in found.revisions]
+    changed = [dict(zip(REVISION_COLUMNS, revision_cells(row), strict=True)) for row in found.revisions]
     _section("revisions", changed)
     _section("rejected rows", [row | {"request_id": str(row["request_id"])} for row in found.rejected])
 
@@ -101,7 +101,3 @@ def _request(row: dict[str, Any]) -> dict[str, Any]:
         "sha256": row["sha256"],
         "url": row["url"],
     }
-
-
-def _revision(row: dict[str, Any]) -> tuple[Any, ...]:
-    return tuple(row[name.replace(" ", "_")] for name in _REVISION_COLUMNS)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import click
 
 from threadx_duck.audit.lineage import list_revisions
@@ -17,8 +15,7 @@ from threadx_duck.cli.context import (
     symbols_argument,
 )
 from threadx_duck.cli.output import print_json, print_table
-
-_REVISION_COLUMNS = ("open time", "field", "old", "new", "old source", "new source", "applied", "revised at")
+from threadx_duck.cli.values import REVISION_COLUMNS, revision_cells
 
 
 @click.command()
@@ -41,9 +38,5 @@ def revisions(app: App, symbols: tuple[str, ...], start: str | None, end: str | 
     if as_json:
         print_json({"revisions": rows})
         return
-    print_table(("symbol", *_REVISION_COLUMNS), [(row["symbol"], *_revision(row)) for row in rows])
+    print_table(("symbol", *REVISION_COLUMNS), [(row["symbol"], *revision_cells(row)) for row in rows])
     app.note(f"{len(rows):,} values of {len({(row['symbol'], row['open_time']) for row in rows}):,} candles.")
-
-
-def _revision(row: dict[str, Any]) -> tuple[Any, ...]:
-    return tuple(row[name.replace(" ", "_")] for name in _REVISION_COLUMNS)
