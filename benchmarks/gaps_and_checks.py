@@ -115,6 +115,8 @@ def measure_imports(results: Results, chosen: argparse.Namespace, path: Path) ->
         "symbols": symbols,
         "starts": [datetime(2017, 1, 1)] * len(symbols),
         "ends": [datetime(9999, 1, 1)] * len(symbols),
+        "first": datetime(2017, 1, 1),
+        "last": datetime(9999, 1, 1),
         "timeframe": "1h",
         "width": "1 hour",
         "grid": "1 hour",

@@ -105,9 +105,13 @@ def test_candle_with_an_imported_minute_missing_is_counted_and_said(
     code, found = verify(tmp_path, capsys, "-t", "1h")
     assert (code, *numbers(found)) == (0, 95, 95, 1)
     assert threadx(tmp_path, "verify", "-t", "1h") == 0
-    assert "1 more candle was not compared" in capsys.readouterr().err
+    assert "1 more 1h candle was not compared" in capsys.readouterr().err
     code, found = verify(tmp_path, capsys, "-t", "1h", "--start", "2024-01-02T06:00", "--end", "2024-01-02T07:00")
     assert (code, *numbers(found)) == (1, 0, 0, 1)
+    assert threadx(tmp_path, "verify", "-t", "1h", "--start", "2024-01-02T06:00", "--end", "2024-01-02T07:00") == 1
+    shown = capsys.readouterr().err
+    assert "note: 1 1h candle was not compared" in shown
+    assert "equal" not in shown
 
 
 def test_status_counts_unproven_minutes_until_the_exchange_was_asked(
@@ -321,3 +325,49 @@ def test_off_grid_answers_that_an_earlier_version_stored_are_asked_for_again(
     assert rows(whole[1], f"{natives} = '{label}'") == [(compared, compared)]
     assert rows(whole[1], f"{natives} = '4h'") == [(12, 12)]
     assert rows(whole[1], "select count(*) from requests where timeframe = '4h'") == before
+
+
+def test_explain_says_that_a_minute_was_imported_and_never_asked(
+    half: tuple[Market, IngestionManager], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    import_days(tmp_path, half[0])
+
+    def explain(time: str, *arguments: str) -> tuple[str, str]:
+        capsys.readouterr()
+        assert threadx(tmp_path, "explain", "BTCUSDC", time, *arguments) == 0
+        shown = capsys.readouterr()
+        return shown.out, shown.err
+
+    def explained(time: str, *arguments: str) -> dict[str, Any]:
+        return dict(json.loads(explain(time, *arguments, "--json")[0]))
+
+    out, said = explain("2024-01-01T10:17")
+    assert "1 of 1 minutes stored" in out
+    assert " import " in out
+    assert "note: 1 of 1 stored minute was imported and never asked of the exchange." in said
+    (request,) = explained("2024-01-01T10:17")["requests"]
+    assert (request["source"], request["minutes"]) == ("import", 1)
+    assert request["range_start"] == request["range_end"]
+    assert explained("2024-01-01T10:17")["unproven"] == 1
+    # A day of minutes that were downloaded.
+    assert explain("2024-01-03T10:17", "-t", "1d")[1].count("never asked") == 0
+    # A refresh asks for a part of an hour: the rest of it stays unproven.
+    part = ("--start", "2024-01-01T10:10", "--end", "2024-01-01T10:30")
+    assert threadx(tmp_path, "ingest", "BTCUSDC", "--refresh", *part) == 0
+    assert explained("2024-01-01T10:17")["unproven"] == 0
+    assert "note: 40 of 60 stored minutes were imported and never asked" in explain("2024-01-01T10:17", "-t", "1h")[1]
+
+
+def test_verify_of_outer_symbols_takes_nothing_from_those_between(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    symbols = ["AAAUSDC", "BTCUSDC", "CCCUSDC"]
+    market = Market(generate_market(symbols, start=START, end=END))
+    with LoopbackExchange(market, now=NOW) as exchange, manager_of(tmp_path, exchange) as manager:
+        manager.update_assets_batch(["AAAUSDC", "CCCUSDC"], "2024-01-01", "2024-01-02")
+        import_days(tmp_path, market, factor=1.1)
+        code, found = verify(tmp_path, capsys, "AAAUSDC", "CCCUSDC", "-t", "1h")
+        assert (code, *numbers(found)) == (0, 96, 96, 0)
+        assert rows(manager, "select distinct symbol from native_candles order by 1") == [("AAAUSDC",), ("CCCUSDC",)]
+        code, found = verify(tmp_path, capsys, "-t", "1h")
+        assert (code, *numbers(found)) == (3, 144, 96, 0)

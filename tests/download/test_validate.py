@@ -167,3 +167,56 @@ def test_dry_run_validates_nothing(world: World) -> None:
     results = world.manager.update_assets_batch(["BTCUSDC"], START, END, target_timeframes=["1h"], dry_run=True)
     assert results["BTCUSDC"].timeframes == {}
     assert world.exchange.requests.klines == []
+
+
+def said_of(world: World, capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, list[str]]:
+    """The exit code of an ingest, and its notes about timeframes."""
+    if not (world.folder / "paths.toml").exists():
+        write_settings(world.folder, world.exchange.url)
+    capsys.readouterr()
+    code = threadx(world.folder, "ingest", "BTCUSDC", *arguments)
+    notes = [line for line in capsys.readouterr().err.splitlines() if line.startswith("note: BTCUSDC ")]
+    return code, [line.removeprefix("note: BTCUSDC ") for line in notes]
+
+
+def test_ingest_says_how_many_candles_it_compared(world: World, capsys: pytest.CaptureFixture[str]) -> None:
+    whole = ("--start", "2024-01-01", "--end", "2024-01-02", "-t", "1h,4h,1m,7m")
+    # The exchange publishes nothing to compare minutes and seven minutes with.
+    assert said_of(world, capsys, *whole) == (
+        0,
+        [
+            "1h: 48 candles, 48 compared",
+            "4h: 12 candles, 12 compared",
+            "1m: 2,880 candles, 0 compared",
+            "7m: 412 candles, 0 compared",
+        ],
+    )
+    # Nothing changed, so nothing was compared, and nothing is claimed.
+    assert said_of(world, capsys, *whole)[1][0] == "1h: 48 candles, 0 compared"
+
+
+def test_ingest_says_how_many_candles_could_not_be_compared(world: World, capsys: pytest.CaptureFixture[str]) -> None:
+    part = ("--start", "2024-01-01T10:30", "--end", "2024-01-02T12:00", "-t", "1h,1d")
+    assert said_of(world, capsys, *part) == (
+        0,
+        ["1h: 26 candles, 25 compared, 1 could not be", "1d: 2 candles, 0 compared, 2 could not be"],
+    )
+
+
+def test_ingest_says_how_many_values_differ_of_what_it_compared(
+    world: World, capsys: pytest.CaptureFixture[str]
+) -> None:
+    restate_native(world.market, "BTCUSDC", "1h", START + 30 * HOUR, high=1e6)
+    whole = ("--start", "2024-01-01", "--end", "2024-01-02", "-t", "1h")
+    assert said_of(world, capsys, *whole) == (3, ["1h: 48 candles, 48 compared, 1 value differs"])
+
+
+def test_ingest_that_cannot_ask_for_candles_claims_no_comparison(
+    world: World, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def is_native(request: Request) -> bool:
+        return dict(request.query).get("interval") == "1h"
+
+    world.exchange.fail(400, times=None, match=is_native, code=-1121)
+    whole = ("--start", "2024-01-01", "--end", "2024-01-02", "-t", "1h")
+    assert said_of(world, capsys, *whole) == (1, ["1h: 48 candles, 0 compared"])

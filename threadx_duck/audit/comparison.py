@@ -190,8 +190,7 @@ def _verifiable(session: Session, wanted: Ranges, timeframe: Timeframe, native: 
     rows = session.run(
         "comparison/verifiable_ranges",
         symbols=[symbol for symbol, _ in flat],
-        starts=[span.start for _, span in flat],
-        ends=[span.end for _, span in flat],
+        **_lists([span for _, span in flat]),
         timeframe=native.label,
         width=timeframe.width,
         grid=grid_of(timeframe),

@@ -30,6 +30,7 @@ class Explanation:
     runs without minutes, each with its reason: one of the reasons of the view ``gaps``, or ``before_first_candle``
     or ``after_last_candle`` of the symbol. ``requests`` are all requests that cover its minutes, with the number of
     stored minutes that each delivered. ``native`` is the exchange's own candle, if it was requested.
+    ``unproven`` is the number of stored minutes that were imported and that no request to the exchange ever covered.
     """
 
     symbol: str
@@ -43,6 +44,7 @@ class Explanation:
     requests: list[Row]
     revisions: list[Row]
     rejected: list[Row]
+    unproven: int
 
 
 def explain_candle(store: Store, symbol: str, moment: datetime, timeframe: Timeframe = ONE_MINUTE) -> Explanation:
@@ -70,6 +72,7 @@ def explain_candle(store: Store, symbol: str, moment: datetime, timeframe: Timef
             requests=_requests(session.query("lineage/requests_behind", timeframe=timeframe.label, **bounds)),
             revisions=_revisions(session, [symbol], TimeRange(start, end)),
             rejected=session.query("lineage/rejected_rows", **bounds).to_pylist(),
+            unproven=int(session.run("lineage/unproven_minutes", **bounds)[0][0]),
         )
 
 

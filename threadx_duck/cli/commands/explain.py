@@ -13,6 +13,7 @@ from threadx_duck.candles.times import MINUTE, parse_start
 from threadx_duck.cli.completion import complete_timeframe
 from threadx_duck.cli.context import (
     App,
+    counted,
     json_option,
     pass_app,
     symbol_argument,
@@ -37,7 +38,7 @@ def explain(app: App, symbol: str, time: str, timeframe: str, *, as_json: bool) 
     """Show where the candle of a SYMBOL at a TIME comes from.
 
     Its values, the minutes behind it, the requests that brought them, what was revised or rejected, and
-    for absent minutes the reason.
+    for absent minutes the reason. A note says how many minutes were imported and never asked of the exchange.
 
     \b
     Examples:
@@ -68,6 +69,13 @@ def _print(app: App, found: Explanation) -> None:
     changed = [dict(zip(REVISION_COLUMNS, revision_cells(row), strict=True)) for row in found.revisions]
     _section("revisions", changed)
     _section("rejected rows", [row | {"request_id": str(row["request_id"])} for row in found.rejected])
+    if found.unproven:
+        was = "was" if found.unproven == 1 else "were"
+        app.note(
+            f"{found.unproven:,} of {counted(len(found.minutes), 'stored minute')} {was} imported and never asked of "
+            "the exchange. Compare them: threadx verify -t 1h --repair. Or ask for them: "
+            "threadx ingest --refresh, with their --start."
+        )
 
 
 def _section(title: str, rows: list[dict[str, Any]]) -> None:

@@ -205,7 +205,9 @@ def _print(app: App, results: Sequence[SymbolResult], seconds: float) -> None:
         app.note(f"{counted(len(results) - len(rows), 'symbol')} up to date.")
     for result in results:
         for label, found in result.timeframes.items():
-            differing = f", {len(found.mismatches):,} values differ" if found.mismatches else ""
+            values = counted(len(found.mismatches), "value")
+            verb = "differs" if len(found.mismatches) == 1 else "differ"
+            differing = f", {values} {verb}" if found.mismatches else ""
             uncompared = f", {found.uncompared:,} could not be" if found.uncompared else ""
             app.note(
                 f"{result.symbol} {label}: {counted(found.candles, 'candle')}, "

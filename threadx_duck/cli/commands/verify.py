@@ -80,13 +80,13 @@ def verify(
             _print_verification(app, result)
     for symbol, error in {(symbol, error): None for result in results for symbol, error in result.failed.items()}:
         print_error(f"{symbol}: {error}")
+    empty = [result.timeframe for result in results if not result.compared and not result.failed]
+    for label in empty:
+        print_error(_NOTHING_COMPARED.format(label))
     if any(result.failed for result in results):
         app.end(ExitCode.FAILED)
     if any(result.mismatches for result in results):
         app.end(ExitCode.FOUND)
-    empty = [result.timeframe for result in results if not result.compared]
-    for label in empty:
-        click.echo(f"threadx: error: {_NOTHING_COMPARED.format(label)}", err=True)
     if empty:
         app.end(ExitCode.FAILED)
 
@@ -115,7 +115,8 @@ def _print_verification(app: App, result: Verification) -> None:
         app.note(f"{result.matching:,} of {result.compared:,} {result.timeframe} candles equal the exchange's own.")
     if result.uncompared:
         are, have = ("was", "has") if result.uncompared == 1 else ("were", "have")
+        others = f"{'more ' if result.compared else ''}{result.timeframe} candle"
         app.note(
-            f"{counted(result.uncompared, 'more candle')} {are} not compared: {have} minutes that are neither stored "
+            f"{counted(result.uncompared, others)} {are} not compared: {have} minutes that are neither stored "
             "nor known to be absent. Run: threadx ingest, from an earlier --start if need be."
         )
