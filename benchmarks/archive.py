@@ -170,7 +170,7 @@ class _Contest:
         return self._show(runs, task.candles)
 
     def floor(self, task: Task) -> float:
-        """Returns the seconds of unzip, parse and append alone, one after another with files in memory; shows each stage."""
+        """Returns the seconds of unzip, parse and append alone, in turn, with files in memory; shows each stage."""
         stages = []
         for number in range(self._repeat):
             folder = self._work / f"floor-{number}"

@@ -1,4 +1,4 @@
-"""The request budget: how much of it an ingest uses if nothing else limits it, by the times of arrival at the exchange."""
+"""The share of the request budget that an ingest uses if nothing else limits it, by arrivals at the exchange."""
 
 from __future__ import annotations
 

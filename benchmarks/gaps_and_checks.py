@@ -107,7 +107,7 @@ def measure_status(results: Results, chosen: argparse.Namespace, path: Path) -> 
 
 
 def measure_imports(results: Results, chosen: argparse.Namespace, path: Path) -> None:
-    """Measures what imports cost status and verify: compares a store of downloads with the same store, half imported."""
+    """Measures what imports cost status and verify: a store of downloads against the same store, half imported."""
     half = half_imported(path)
     status, ranges = read_sql("read/status").statement, read_sql("comparison/verifiable_ranges").statement
     symbols, _ = shape(chosen.minutes)

@@ -146,9 +146,11 @@ def _backfill(file: Point, fetched: Mapping[str, Any]) -> str:
     limit, ours = WEIGHT // PAGE_WEIGHT * PAGE_CANDLES, OUR_CALLS * PAGE_CANDLES
     rate, size, bits = fetched["candles"] / fetched["seconds"], file["bytes"] / file["candles"], MINUTES * ZIP_BYTES * 8
     weight = TRADING * -(-1440 // PAGE_CANDLES) * PAGE_WEIGHT
+    fastest, usual = MINUTES / limit / 60, MINUTES / ours / 60
+    share = TRADING * PAGE_WEIGHT / WEIGHT
     rows = [
-        ["REST at the exchange's limit", f"{limit:,} candles per minute", f"{MINUTES / limit / 60:.0f} hours per address"],
-        ["REST at our default", f"{OUR_CALLS:,} calls per minute", f"{MINUTES / ours / 60:.0f} hours per address"],
+        ["REST at the exchange's limit", f"{limit:,} candles per minute", f"{fastest:.0f} hours per address"],
+        ["REST at our default", f"{OUR_CALLS:,} calls per minute", f"{usual:.0f} hours per address"],
         ["REST, over the network", f"{REST_BYTES} bytes per candle", f"{MINUTES * REST_BYTES / 1e9:.0f} GB"],
         ["archive, two cores, small store", f"{_short(rate)} candles per second", f"{MINUTES / rate / 3600:.1f} hours"],
         ["archive, over the network", f"{ZIP_BYTES} bytes per candle", f"{bits / 8e9:.0f} GB"],
@@ -156,7 +158,7 @@ def _backfill(file: Point, fetched: Mapping[str, Any]) -> str:
         ["a day's growth", f"{TRADING} symbols times 1,440", f"{DAY:,} candles, {DAY * size / 1e6:.0f} MB in the file"],
         ["a year's growth", "365 days", f"{DAY * 365 / 1e6:.0f} M candles, {DAY * 365 * size / 1e9:.1f} GB"],
         ["catching up a day", "two pages per symbol", f"{weight:,} weight, {weight / WEIGHT * 60:.0f} s at the limit"],
-        ["following every minute", "one page per symbol", f"{TRADING * PAGE_WEIGHT / WEIGHT:.0%} of an address's limit"],
+        ["following every minute", "one page per symbol", f"{share:.0%} of an address's limit"],
     ]  # fmt: skip
     return _table(["", "by", "gives"], rows)
 

@@ -40,5 +40,5 @@ class LazyGroup(click.Group):
 
 
 def module_of(command: str) -> str:
-    """Returns the name of a command's module and function: ``coverage_map``; ``import_files``, as ``import`` is a keyword."""
+    """Returns the name of a command's module and function; ``import_files`` for ``import``, which is a keyword."""
     return "import_files" if command == "import" else command.replace("-", "_")
