@@ -51,7 +51,7 @@ class Task:
 
     @property
     def candles(self) -> int:
-        """How many there are."""
+        """Returns the number of candles in the range."""
         return (self.end - self.start) // MINUTE
 
 
@@ -62,7 +62,7 @@ def main() -> None:
     year = Task(START, _end(options.months))
     month = Task(*MONTH)
     peers = [name for name in ("freqtrade", "ccxt") if name not in options.skip.split(",")]
-    # Without the notebook's and the tests' packages: pyarrow imports numpy wherever it is installed.
+    # Without the packages of notebooks and tests: pyarrow imports numpy wherever it is installed.
     own = environment(options.ours, options.data, "threadx", ["--editable", str(HERE.parent)])
     others = environment(options.peers, options.data, "downloaders", peers) if peers else Path()
     with tempfile.TemporaryDirectory() as folder, _exchange(options, year.end, [SYMBOL]) as url:
@@ -88,15 +88,17 @@ def main() -> None:
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--data", type=Path, default=HERE / "data", help="where environments are kept")
+    parser.add_argument("--data", type=Path, default=HERE / "data", help="folder for environments")
     parser.add_argument("--ours", type=Path, help="a Python that has threadx_duck; else one is made with nothing else")
     parser.add_argument("--peers", type=Path, help="a Python that has freqtrade and ccxt; else one is made")
-    parser.add_argument("--skip", default="", help="freqtrade, ccxt or both, with a comma between")
+    parser.add_argument(
+        "--skip", default="", help="programs to leave out: freqtrade, ccxt or both, with a comma between"
+    )
     parser.add_argument("--latency", type=float, default=0.08, help="seconds before each answer (0.08)")
     parser.add_argument("--repeat", type=int, default=5, help="runs of each; the median counts (5; a year of ccxt: 1)")
     parser.add_argument("--months", type=int, default=12, help="months from the archive (12)")
-    parser.add_argument("--symbols", type=int, default=10, help="symbols whose memory together is measured (10)")
-    parser.add_argument("--json", type=Path, help="where the results go; by default results/archive.json")
+    parser.add_argument("--symbols", type=int, default=10, help="symbols of the ingest whose memory is measured (10)")
+    parser.add_argument("--json", type=Path, help="file for the results; by default results/archive.json")
     return parser.parse_args()
 
 
@@ -109,7 +111,7 @@ def _end(months: int) -> datetime:
 
 @contextmanager
 def _exchange(options: argparse.Namespace, end: datetime, symbols: Sequence[str]) -> Iterator[str]:
-    """A loopback exchange in its own process; its address."""
+    """Starts a loopback exchange in its own process and yields its address."""
     last = max(end, MONTH[1]) + timedelta(days=3)
     command = [sys.executable, "-m", "threadx_duck.simulator", "--symbols", ",".join(symbols)]
     command += ["--days", str((last - START).days + 3), "--end", f"{last:%Y-%m-%dT%H:%M}"]
@@ -135,12 +137,12 @@ class _Contest:
         self._console = Console(width=None if sys.stdout.isatty() else 100, highlight=False, markup=False)
 
     def ingest(self, name: str, task: Task, *options: str) -> float:
-        """Seconds of `threadx ingest` into a new store; the median."""
+        """Returns the median seconds of `threadx ingest` into a new store."""
         runs = [self._ingest(f"{name}-{number}", [SYMBOL], task, *options) for number in range(self._repeat)]
         return self._show(runs, task.candles)
 
     def ingest_many(self, results: Results, symbols: Sequence[str], task: Task) -> None:
-        """The memory and the rate of `threadx ingest` of many symbols into one new store."""
+        """Measures the memory and the rate of `threadx ingest` of many symbols into one new store."""
         run = self._ingest("threadx, many", symbols, task)
         self._show([run], task.candles * len(symbols))
         results.add(Row(f"archive ingest of {len(symbols)} symbol-years, memory", "400 MB", run.peak_mb, 400, 1, "MB"))
@@ -157,7 +159,7 @@ class _Contest:
         return run
 
     def other(self, name: str, script: str, task: Task, repeat: int | None = None) -> float:
-        """Seconds of another program; the median."""
+        """Returns the median seconds of another program."""
         runs = []
         for _ in range(repeat or self._repeat):
             days = [f"{moment:%Y-%m-%d}" for moment in (task.start, task.end)]
@@ -168,7 +170,7 @@ class _Contest:
         return self._show(runs, task.candles)
 
     def floor(self, task: Task) -> float:
-        """Seconds of unzip, parse and append alone, files in memory, one after another; shows each stage."""
+        """Returns the seconds of unzip, parse and append alone, in turn, with files in memory; shows each stage."""
         stages = []
         for number in range(self._repeat):
             folder = self._work / f"floor-{number}"

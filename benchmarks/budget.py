@@ -1,4 +1,4 @@
-"""The request budget: how much of it an ingest uses that nothing else limits, by the arrivals at the exchange."""
+"""The share of the request budget that an ingest uses if nothing else limits it, by arrivals at the exchange."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ def main() -> None:
     """Measures, prints the table, writes the JSON."""
     options = parser(__doc__ or "", rounds=1)
     options.add_argument(
-        "--window", type=float, default=20.0, help="seconds of the budget (20; the default setting is 60)"
+        "--window", type=float, default=20.0, help="seconds of the window (20; the default setting is 60)"
     )
     options.add_argument("--calls", type=int, default=200, help="calls allowed in it (200)")
-    options.add_argument("--windows", type=int, default=3, help="how many windows' calls to ask for (3)")
+    options.add_argument("--windows", type=int, default=3, help="how many windows to fill with calls (3)")
     chosen = options.parse_args()
     results = Results("budget", vars(chosen))
     minutes = chosen.calls * chosen.windows * 1000
@@ -40,7 +40,7 @@ def main() -> None:
             manager.update_assets_batch(["BTCUSDC"], START, end, source="rest")
         arrived = sorted(request.sent_at.timestamp() for request in exchange.requests.klines)
     note(f"{len(arrived)} calls in {arrived[-1] - arrived[0]:.1f} s")
-    # A call and the one so many calls later must lie a window apart: closer is too much, farther is unused.
+    # A call and the one that is a full budget later must be a window apart: closer is too much, farther wastes budget.
     apart = [later - earlier for earlier, later in zip(arrived, arrived[chosen.calls :], strict=False)]
     used = chosen.window * len(apart) / sum(apart)
     work = f"{chosen.calls} calls in {chosen.window:g} s"

@@ -28,7 +28,7 @@ class Hours:
         self._count = count
 
     def candles(self, *_: object) -> pa.Table:
-        """The candles, as `IngestionManager.candles` returns them."""
+        """Returns the candles as `IngestionManager.candles` does."""
         number = pa.array(range(self._count), pa.int64())
         wave = pc.sin(pc.divide(number.cast(pa.float64()), 37.0))
         close = pc.round(pc.add(60_000.0, pc.multiply(wave, 9_000.0)), 2)
@@ -50,7 +50,7 @@ class Hours:
         )
 
     def gaps(self, *_: object) -> pa.Table:
-        """No gap."""
+        """Returns no gap."""
         kinds = {
             "gap_start": pa.timestamp("us"),
             "gap_end": pa.timestamp("us"),
@@ -61,7 +61,7 @@ class Hours:
 
 
 def main() -> None:
-    """Prints a line a size."""
+    """Prints one line per size."""
     program = find_program()
     if program is None:
         sys.exit("There is no Chromium on this machine.")

@@ -1,4 +1,4 @@
-"""What the benchmarks share: stores of made-up candles, rounds that alternate, other environments, the result table.
+"""Shared code of the benchmarks: stores of made-up candles, alternating rounds, other environments, the result table.
 
 Every script measures both sides in one run, in turns, and keeps the best of several rounds: a machine
 that is busy or slow changes the milliseconds, hardly the ratios.
@@ -49,10 +49,10 @@ _QUIET = 0.3
 
 
 def parser(description: str, *, minutes: float | None = None, rounds: int = 7) -> argparse.ArgumentParser:
-    """The options that every script takes."""
+    """Returns a parser with the options that every script takes."""
     made = argparse.ArgumentParser(description=description.partition("\n")[0])
-    made.add_argument("--data", type=Path, default=HERE / "data", help="where stores and environments are kept")
-    made.add_argument("--json", type=Path, help="where the results go; by default results/<script>.json")
+    made.add_argument("--data", type=Path, default=HERE / "data", help="folder for stores and environments")
+    made.add_argument("--json", type=Path, help="file for the results; by default results/<script>.json")
     made.add_argument("--rounds", type=int, default=rounds, help=f"rounds of each measurement ({rounds})")
     if minutes is not None:
         made.add_argument("--minutes", type=_count, default=int(minutes), help=f"candles in the store ({minutes:g})")
@@ -78,9 +78,9 @@ def shape(minutes: int) -> tuple[list[str], int]:
 
 
 def make_minutes(symbol: str, count: int, *, start: datetime = START, whole: bool = False) -> pa.Table:
-    """Plausible minutes of one symbol with ten outages in them; every fourth symbol is quiet."""
+    """Returns plausible minutes of one symbol with ten outages in them; every fourth symbol is quiet."""
     step = timedelta(minutes=count) / (_OUTAGES + 1)
-    # Not at the same time in every symbol: an outage of all would be found by looking at one.
+    # Not at the same time in every symbol, because one symbol would then show the outages of all.
     shift = timedelta(minutes=sum(symbol.encode()) % 97)
     outages = (
         [] if whole else [(start + step * n + shift, start + step * n + shift + 79 * MINUTE) for n in range(1, 11)]
@@ -92,7 +92,7 @@ def make_minutes(symbol: str, count: int, *, start: datetime = START, whole: boo
 
 
 def make_page(symbol: str, candles: pa.Table, start: datetime, end: datetime, source: str = "archive_monthly") -> Page:
-    """Candles as if an archive's file had brought them."""
+    """Returns candles as if they came from a file of the archive."""
     return Page(
         symbol=symbol,
         timeframe="1m",
@@ -109,7 +109,7 @@ def make_page(symbol: str, candles: pa.Table, start: datetime, end: datetime, so
 
 
 def months(candles: pa.Table, start: datetime, end: datetime) -> Iterable[tuple[pa.Table, datetime, datetime]]:
-    """The candles by month, as the archive has them."""
+    """Yields the candles by month, as the archive has them."""
     opened = candles["open_time"].combine_chunks().cast(pa.int64()).to_numpy()
     while start < end:
         until = min(end, month_of(start).end)
@@ -123,12 +123,12 @@ def _us(moment: datetime) -> int:
 
 
 def store_at(path: Path) -> Store:
-    """The store in a file, which need not be there yet."""
+    """Returns the store in a file, which need not exist yet."""
     return Store(StoreSettings(database=path))
 
 
 def append_months(store: Store, symbols: Sequence[str], minutes: int) -> None:
-    """Appends symbols month by month, committed as an ingest commits."""
+    """Appends symbols month by month, and commits as often as an ingest does."""
     end = START + minutes * MINUTE
     buffer = Buffer()
     with ThreadPoolExecutor(2) as pool:
@@ -143,7 +143,7 @@ def append_months(store: Store, symbols: Sequence[str], minutes: int) -> None:
 
 
 def _ahead(pool: ThreadPoolExecutor, symbols: Sequence[str], minutes: int) -> Iterable[pa.Table]:
-    """Each symbol's minutes, two of them made while an earlier one is stored."""
+    """Yields each symbol's minutes; makes those of two symbols ahead while an earlier one is stored."""
     futures = [pool.submit(make_minutes, symbol, minutes) for symbol in symbols[:2]]
     for number in range(len(symbols)):
         table = futures.pop(0).result()
@@ -167,7 +167,7 @@ def make_store(folder: Path, minutes: int) -> Path:
 
 
 def settings_for(path: Path, **api: Any) -> Settings:
-    """Returns the settings of a store, without any other settings of this machine."""
+    """Returns settings for a store, without any other settings of this machine."""
     settings = get_settings()
     return replace(
         settings,
@@ -178,7 +178,7 @@ def settings_for(path: Path, **api: Any) -> Settings:
 
 
 def connect(path: Path) -> duckdb.DuckDBPyConnection:
-    """A plain connection that reads, such as anybody opens."""
+    """Returns a plain read-only connection, as any client opens it."""
     connection = duckdb.connect(str(path), read_only=True, config={"storage_compatibility_version": "v1.0.0"})
     connection.execute("set enable_progress_bar = false")
     return connection
@@ -188,14 +188,14 @@ def connect(path: Path) -> duckdb.DuckDBPyConnection:
 
 
 def timed(work: Callable[[], Any]) -> float:
-    """How many seconds some work takes."""
+    """Returns how many seconds some work takes."""
     began = time.perf_counter()
     work()
     return time.perf_counter() - began
 
 
 def best_of(rounds: int, **sides: Callable[[], float]) -> dict[str, float]:
-    """The best time of each side, taken in turns, after one round that does not count. A side returns seconds."""
+    """Returns the best time of each side; the sides run in turns, after one round that does not count."""
     best: dict[str, float] = {}
     for number in range(rounds + 1):
         for name, side in sides.items():
@@ -209,7 +209,7 @@ def best_of(rounds: int, **sides: Callable[[], float]) -> dict[str, float]:
 
 
 def environment(given: Path | None, folder: Path, name: str, requirements: Sequence[str]) -> Path:
-    """The Python of an environment that holds some packages: the one given, else one made here once."""
+    """Returns the Python of an environment with some packages: the given one, else one that it makes once and keeps."""
     if given is not None:
         return given
     python = folder / "environments" / name / "bin" / "python"
@@ -253,7 +253,7 @@ class Worker:
         raise RuntimeError(f"{function} ended its process")
 
     def seconds(self, function: str, **arguments: Any) -> float:
-        """How long a function takes there."""
+        """Returns how many seconds a function takes in that process."""
         return float(self.call(function, **arguments)["seconds"])
 
 
@@ -262,7 +262,7 @@ class Worker:
 
 @dataclass
 class Row:
-    """One comparison: ours against something, as a ratio that should be at most (or at least) the target."""
+    """One comparison of ours with another figure; the ratio should be at most (or at least) the target."""
 
     work: str
     against: str
@@ -275,7 +275,7 @@ class Row:
 
     @property
     def ratio(self) -> float:
-        """Ours by theirs."""
+        """Returns ours divided by theirs."""
         return self.ours / self.theirs
 
     @property
@@ -295,7 +295,7 @@ class Results:
     rows: list[Row] = field(default_factory=list)
 
     def add(self, row: Row) -> None:
-        """Takes a row and shows it at once on stderr."""
+        """Adds a row and shows it at once on stderr."""
         self.rows.append(row)
         note(f"{row.work} / {row.against}: {row.ours:.4g} / {row.theirs:.4g} {row.unit} = {row.ratio:.3f}")
 
@@ -317,7 +317,7 @@ class Results:
         document = {
             "script": self.script,
             "machine": machine(),
-            # Where things lie on this machine is nobody's business.
+            # The results must not show paths of this machine.
             "parameters": {key: value for key, value in self.parameters.items() if isinstance(value, int | float)},
             "rows": [asdict(row) | {"ratio": round(row.ratio, 4), "met": row.is_met} for row in self.rows],
         }
@@ -340,5 +340,5 @@ def machine() -> dict[str, Any]:
 
 
 def note(text: str) -> None:
-    """One line on stderr."""
+    """Prints one line on stderr."""
     sys.stderr.write(f"{text}\n")

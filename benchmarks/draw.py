@@ -1,4 +1,4 @@
-"""Draws the panels of curves that growth.py and scale.py hand over as JSON; runs where there is matplotlib."""
+"""Draws the panels of curves that growth.py and scale.py pass as JSON; needs matplotlib."""
 
 from __future__ import annotations
 

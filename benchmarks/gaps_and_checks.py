@@ -1,6 +1,6 @@
-"""Gaps, status and checks over large stores, against the plainest statement that reads the same columns.
+"""Gaps, status and checks over large stores, against the simplest statement that reads the same columns.
 
-Both sides of a comparison run in processes of their own, so that the memory of one is not the other's.
+Each side of a comparison runs in a process of its own, so that the memory of one does not count for the other.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ def main() -> None:
 
 
 def measure_gaps(results: Results, chosen: argparse.Namespace, path: Path, minutes: int, target: float) -> None:
-    """The view gaps, with all its reasons, against one lead() over the same minutes."""
+    """Compares the view gaps, with all its reasons, with one lead() over the same minutes."""
     pythons = {f"DuckDB {duckdb.__version__}": (Path(sys.executable), target)}
     if not chosen.without_peers:
         pythons["oldest DuckDB"] = (environment(chosen.oldest, chosen.data, "oldest", OLDEST), 0.4)
@@ -107,7 +107,7 @@ def measure_status(results: Results, chosen: argparse.Namespace, path: Path) -> 
 
 
 def measure_imports(results: Results, chosen: argparse.Namespace, path: Path) -> None:
-    """Measures what imports cost status and verify: a store of downloads against the same one, half imported."""
+    """Measures what imports cost status and verify: a store of downloads against the same store, half imported."""
     half = half_imported(path)
     status, ranges = read_sql("read/status").statement, read_sql("comparison/verifiable_ranges").statement
     symbols, _ = shape(chosen.minutes)
@@ -155,7 +155,7 @@ def half_imported(path: Path) -> Path:
 
 
 def measure_checks(results: Results, chosen: argparse.Namespace, path: Path) -> None:
-    """All checks together against one scan of every column."""
+    """Compares all checks together with one scan of every column."""
     with connect(path) as connection:
         best = best_of(
             chosen.rounds,

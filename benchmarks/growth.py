@@ -37,7 +37,7 @@ from threadx_duck.storage.sqlfiles import read_sql
 
 PLOTTING = ("matplotlib>=3.9",)
 WORK = {
-    "append": "append of a symbol-month, a candle",
+    "append": "append of a symbol-month, per candle",
     "status": "status",
     "query": "1h of one symbol-month",
 }
@@ -46,9 +46,11 @@ WORK = {
 def main() -> None:
     """Measures, prints the table, writes the JSON and the picture."""
     options = parser(__doc__ or "", rounds=5)
-    options.add_argument("--sizes", default="1e6,10e6,100e6", help="candles of each store, by commas (1e6,10e6,100e6)")
+    options.add_argument(
+        "--sizes", default="1e6,10e6,100e6", help="candles of each store, with commas between (1e6,10e6,100e6)"
+    )
     options.add_argument("--plotting", type=Path, help="a Python that has matplotlib; else one is made")
-    options.add_argument("--picture", type=Path, default=HERE / "growth.svg", help="where the picture goes")
+    options.add_argument("--picture", type=Path, default=HERE / "growth.svg", help="file for the picture")
     options.add_argument(
         "--without-peers", action="store_true", help="draw no picture, which needs another environment"
     )
@@ -96,7 +98,7 @@ def append(path: Path, number: int) -> float:
 
 
 def draw(chosen: argparse.Namespace, points: dict[str, list[list[float]]]) -> None:
-    """The curves, drawn by an environment of its own."""
+    """Draws the curves, in an environment of its own."""
     python = environment(chosen.plotting, chosen.data, "plotting", PLOTTING)
     curves: list[dict[str, Any]] = [
         {"name": WORK[name], "points": [[size, seconds / curve[0][1]] for size, seconds in curve]}

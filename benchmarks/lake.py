@@ -1,4 +1,4 @@
-"""A lake against a file: what appends, reads and bytes cost, with one process and with two at once.
+"""A lake against a file: the time of appends and reads, and the size, with one process and with two at once.
 
 Needs PostgreSQL's programs and ``pip install 'threadx_duck[lake]'``; starts a server of its own.
 """
@@ -67,7 +67,7 @@ def main() -> None:
 
 
 def compare_reads(results: Results, stores: Sequence[Store], symbol: str, rounds: int) -> None:
-    """Reads on stores of equal content, the lake first."""
+    """Compares reads on stores of equal content, the lake first."""
     span = {"symbol": symbol, "start": START, "end": START.replace(year=START.year + 1)}
     reads = {
         "status": ("read/status", {"symbols": []}),
@@ -93,7 +93,7 @@ def store_of(text: str, data_path: str) -> Store:
 
 
 def count(store: Store) -> int:
-    """How many candles there are; fails if one is there twice."""
+    """Returns the number of candles; fails if one is stored twice."""
     statement = "select count(*) as stored, count(distinct (symbol, open_time)) as different from candles_1m"
     row = store.query_user_sql(statement).to_pylist()[0]
     assert row["stored"] == row["different"], row
@@ -101,7 +101,7 @@ def count(store: Store) -> int:
 
 
 def append(target: Sequence[str], shares: Sequence[Sequence[str]], days: int) -> float:
-    """Seconds until processes have appended a share each; they begin together."""
+    """Returns the seconds until all processes have appended their share; they start together."""
     store_of(*target).make()
     processes = [
         subprocess.Popen(
@@ -136,7 +136,7 @@ def work(task: str) -> None:
             buffer.add(make_page(symbol, part, first, last))
         batches.append(make_batches(buffer.requests))
     store = store_of(text, data_path)
-    # A process loads DuckDB's extensions once, half a second that says nothing of appends.
+    # A process loads DuckDB's extensions once; this half second is no part of an append.
     assert store.exists
     print("ready", flush=True)  # noqa: T201
     sys.stdin.readline()

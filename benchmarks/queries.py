@@ -1,4 +1,4 @@
-"""Reads candles: one symbol-year and all symbols, from the file to an Arrow table, against other stores.
+"""Reads one symbol-year and all symbols, from the file to an Arrow table, against other stores.
 
 ArcticDB, polars, pandas and ClickHouse take the plain first, max, min, last and sum; ours follow the exchange's
 rule on minutes without trades, which costs extra.
@@ -54,18 +54,18 @@ def main() -> None:
 
 
 def one_symbol(connection: duckdb.DuckDBPyConnection, symbol: str) -> int:
-    """One symbol's hours."""
+    """Reads one symbol's hours."""
     sql = "select * from candles_1h where symbol = ? order by open_time"
     return int(connection.sql(sql, params=[symbol]).to_arrow_table().num_rows)
 
 
 def measure_manager(results: Results, chosen: argparse.Namespace, path: Path) -> None:
-    """The manager, which opens the store each time, against the view on an open connection."""
+    """Compares the manager, which opens the store each time, with the view on an open connection."""
     names, each = shape(chosen.minutes)
     symbol, end = names[0], START + timedelta(minutes=each)
 
     def view() -> float:
-        # Closed again: DuckDB keeps one instance a file and process, and the manager is to open its own.
+        # Closed again: DuckDB keeps one instance per file and process, and the manager must open its own.
         with connect(path) as opened:
             one_symbol(opened, symbol)
             return timed(lambda: one_symbol(opened, symbol))
@@ -81,7 +81,7 @@ def measure_manager(results: Results, chosen: argparse.Namespace, path: Path) ->
 
 
 def measure_peers(results: Results, chosen: argparse.Namespace, path: Path) -> None:
-    """One symbol-year against three stores, all symbols against ClickHouse."""
+    """Compares one symbol-year with three other stores, and all symbols with ClickHouse."""
     names, _each = shape(chosen.minutes)
     symbol = names[0]
     folder = chosen.data / f"peers-{chosen.minutes}"
@@ -126,7 +126,7 @@ def measure_peers(results: Results, chosen: argparse.Namespace, path: Path) -> N
 
 
 def measure_pruning(results: Results, chosen: argparse.Namespace, path: Path) -> None:
-    """One day of all symbols against the whole: through the view here, through the macro on the oldest DuckDB."""
+    """Compares one day of all symbols with the whole: through the view here, through the macro on the oldest DuckDB."""
     _, each = shape(chosen.pruning_minutes)
     day = START + timedelta(minutes=each // 2 // 1440 * 1440)
     until = day + timedelta(days=1)

@@ -1,4 +1,4 @@
-"""Writes what `results/` holds into the tables of README.md here and of docs/speed.md; --check only compares."""
+"""Writes the tables of README.md here and of docs/speed.md from the files in `results/`; --check only compares."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ SCRIPTS = ("archive", "queries", "verify", "gaps_and_checks", "size", "budget", 
 
 
 class Line(NamedTuple):
-    """A line of the short table: the work, against what, and whose ratios it shows."""
+    """A line of the short table: the work, the other side, and the results whose ratios it shows."""
 
     work: str
     against: str
     rows: tuple[tuple[str, str], ...]
 
 
-_DAILY = "bytes a candle after a year of daily ingests"
-_ONCE = "bytes a candle after one ingest"
+_DAILY = "bytes per candle after a year of daily ingests"
+_ONCE = "bytes per candle after one ingest"
 _YEAR = "1h of one symbol-year"
 SHORT = (
     Line(
@@ -100,7 +100,7 @@ def main() -> None:
 
 
 def pages() -> dict[Path, str]:
-    """Each page with the tables that the results make."""
+    """Returns the text of each page with its tables renewed."""
     documents = {name: json.loads((HERE / "results" / f"{name}.json").read_text("utf-8")) for name in SCRIPTS}
     rows = [row for document in documents.values() for row in document["rows"]]
     tables = {

@@ -1,7 +1,7 @@
 """Scale: one file and one lake, grown from a million minutes to hundreds of millions, and what everything takes then.
 
-Nothing is compared with anything: the curves show what stays flat and what grows with the store. The lake lies in a
-DuckLake whose catalog is a PostgreSQL that this script starts; without PostgreSQL it is left out.
+It compares nothing: the curves show what stays flat and what grows with the store. The catalog of the lake is a
+PostgreSQL database that this script starts; without PostgreSQL it leaves the lake out.
 """
 
 from __future__ import annotations
@@ -31,14 +31,14 @@ from tests.lake.server import Server, find_programs
 # Two years: about what the exchange's symbols have on average.
 DAYS = 731
 
-# Bytes a candle to expect at most, and what must stay free on the disk.
+# The most bytes per candle to expect, and the bytes that must stay free on the disk.
 _BYTES = 60
 _RESERVE = 5e9
 
-# The new file, and what sorting spills, by the size of the old one.
+# The size of the new file, and of what sorting spills, as multiples of the old one.
 _COMPACTION = 4
 
-# Whatever takes longer is measured once.
+# A query that takes more seconds than this runs only once.
 _LONG = 20.0
 
 QUERIES = {
@@ -54,7 +54,7 @@ QUERIES = {
 
 @dataclass
 class Point:
-    """A store at one size. Bytes, seconds, candles a second; ``median_rate`` is that of a commit."""
+    """A store at one size, in bytes, seconds and candles per second; ``median_rate`` is the median over commits."""
 
     store: str
     duckdb: str
@@ -71,7 +71,7 @@ class Point:
 
 @dataclass
 class Measured:
-    """A store that grows, and how to ask it."""
+    """A store that grows, and the process that measures it."""
 
     name: str
     python: Path | str
@@ -260,7 +260,7 @@ class Run:
     def show(self) -> None:
         """Prints the table."""
         table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
-        heads = ("candles", "files", "MB", "bytes a candle", "catalog MB", "append a second", "most MB")
+        heads = ("candles", "files", "MB", "bytes per candle", "catalog MB", "append per second", "most MB")
         for head in ("store", *heads, *(f"{name} s" for name in QUERIES)):
             table.add_column(head, justify="left" if head == "store" else "right")
         for point in self.points:
@@ -278,7 +278,7 @@ class Run:
         Console(width=None if sys.stdout.isatty() else 200, highlight=False, markup=False).print(table)
 
     def draw(self) -> None:
-        """The curves, drawn by an environment of its own."""
+        """Draws the curves, in an environment of its own."""
         size, stores = "candles in the store", sorted({point.store for point in self.points})
         of = {store: [point for point in self.points if point.store == store] for store in stores}
         seconds = [query["seconds"] for point in self.points for query in point.queries.values()]
@@ -307,7 +307,7 @@ class Run:
             {
                 "title": "append",
                 "x": size,
-                "y": "candles a second",
+                "y": "candles per second",
                 "scale": "linear",
                 "limits": limits,
                 "curves": rates,
@@ -321,15 +321,17 @@ class Run:
 def main() -> None:
     """Measures, prints the table, writes the JSON and the picture."""
     options = parser(__doc__ or "", rounds=3)
-    options.add_argument("--sizes", default="1e6,10e6,30e6,100e6,300e6", help="candles of each size, by commas")
+    options.add_argument(
+        "--sizes", default="1e6,10e6,30e6,100e6,300e6", help="candles of each size, with commas between"
+    )
     options.add_argument("--days", type=int, default=DAYS, help=f"days of each symbol ({DAYS})")
     options.add_argument("--fetched", type=int, default=10, help="symbols ingested from an archive (10)")
     options.add_argument("--fetched-days", type=int, default=365, help="days of each (365)")
-    options.add_argument("--export-at", type=float, default=10e6, help="the size at which all is exported (10e6)")
+    options.add_argument("--export-at", type=float, default=10e6, help="the size of the store that is exported (10e6)")
     options.add_argument("--without-lake", action="store_true", help="measure the file alone")
     options.add_argument("--lake-python", type=Path, help="a Python that has threadx_duck[lake]; else one is made")
     options.add_argument("--plotting", type=Path, help="a Python that has matplotlib; else one is made")
-    options.add_argument("--picture", type=Path, default=HERE / "scale.svg", help="where the picture goes")
+    options.add_argument("--picture", type=Path, default=HERE / "scale.svg", help="file for the picture")
     options.add_argument("--without-peers", action="store_true", help="draw no picture")
     chosen = options.parse_args()
     run = Run(chosen)

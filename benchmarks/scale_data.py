@@ -1,4 +1,4 @@
-"""What scale.py stores: made-up candles, cut so that hundreds of millions come cheaply, and an archive on loopback."""
+"""The data of scale.py: made-up candles, hundreds of millions at low cost, and an archive on loopback."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _WALKS = 12
 _BLOCK_DAYS = 31
 _MORE_BLOCKS = 12
 
-# How many symbols an ingest has in flight unless it is told otherwise.
+# The default number of symbols that an ingest downloads at once.
 _AT_ONCE = 5
 
 _LATENCY = 0.08
@@ -53,7 +53,7 @@ def make_walks(folder: Path, symbols: int, days: int) -> None:
 
 
 def commits(walks: Path, first: int, last: int, days: int) -> Iterator[Buffer]:
-    """The candles of the symbols of some numbers, in the batches that an ingest commits."""
+    """Yields the candles of the symbols with some numbers, in the batches that an ingest commits."""
     buffer = Buffer()
     for page in _pages(walks, first, last, START + timedelta(days=days)):
         buffer.add(page)
@@ -65,7 +65,7 @@ def commits(walks: Path, first: int, last: int, days: int) -> Iterator[Buffer]:
 
 
 def _pages(walks: Path, first: int, last: int, end: datetime) -> Iterator[Page]:
-    """Each month of each symbol, some symbols side by side."""
+    """Yields each month of each symbol, some symbols side by side."""
     files, symbols = sorted(walks.glob("*.arrow")), symbols_of(last)
     for lowest in range(first, last, _AT_ONCE):
         group = range(lowest, min(last, lowest + _AT_ONCE))
@@ -92,7 +92,7 @@ def _month(file: pa.OSFile, number: int, symbol: str, start: datetime, until: da
 
 @contextmanager
 def archive(symbols: Sequence[str], days: int) -> Iterator[str]:
-    """A loopback exchange, in a process of its own, whose archive has some days of some symbols; its address."""
+    """Starts a loopback exchange with some days of some symbols, in its own process, and yields its address."""
     end = START + timedelta(days=days)
     command = [sys.executable, "-m", "threadx_duck.simulator", "--symbols", ",".join(symbols), "--days", str(days)]
     command += ["--end", f"{end:%Y-%m-%dT%H:%M}", "--now", f"{end + timedelta(days=40):%Y-%m-%dT%H:%M}"]

@@ -1,6 +1,6 @@
 """Writes the tables of docs/scale.md from the results of scale.py, and extrapolates them to the whole exchange.
 
-Needs nothing but Python. A test compares the page with the results, so that it says what was measured.
+Needs nothing but Python. A test compares the page with the results.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ MINUTES = 4e9
 TRADING = 600
 DAY = TRADING * 1440
 
-# The exchange's limits by address, a minute; our own default; bytes of a candle as they come over the network.
+# The exchange's limits per address and minute; our own default; the bytes of a candle on the network.
 WEIGHT, PAGE_WEIGHT, PAGE_CANDLES = 6_000, 2, 1_000
 OUR_CALLS = 1_200
 REST_BYTES, ZIP_BYTES = 180, 56
@@ -44,7 +44,7 @@ Value = Callable[[Point], float | None]
 
 
 def tables(scale: Mapping[str, Any]) -> dict[str, str]:
-    """Returns the text of each part of the page that consists of figures."""
+    """Returns the text of each part of the page that shows figures."""
     stores: dict[str, list[Point]] = {}
     for point in scale["points"]:
         stores.setdefault(point["store"], []).append(point)
@@ -80,9 +80,9 @@ def _measured(stores: Mapping[str, Sequence[Point]]) -> str:
     figures: dict[str, Value] = {
         "files": lambda point: point["files"],
         "GB on disk": lambda point: point["bytes"] / 1e9,
-        "bytes a candle": lambda point: point["bytes"] / point["candles"],
+        "bytes per candle": lambda point: point["bytes"] / point["candles"],
         "catalog, MB": lambda point: point["catalog_bytes"] / 1e6 or None,
-        "append, candles a second": lambda point: point["median_rate"],
+        "append, candles per second": lambda point: point["median_rate"],
         "append, most MB": lambda point: point["append_peak"] / 1e6,
         **{f"{text}, s": _of(name, "seconds") for name, text in QUERIES.items()},
         **{f"{QUERIES[name]}, most MB": _of(name, "peak", 1e6) for name in ("gaps", "check")},
@@ -109,7 +109,7 @@ def _once(measured: Iterable[Mapping[str, Any]]) -> str:
         ]
         for row in measured
     ]
-    heads = ["", "", "minutes", "s", "candles a second", "bytes a candle then", "most MB"]
+    heads = ["", "", "minutes", "s", "candles per second", "bytes per candle then", "most MB"]
     return _table(heads, rows)
 
 
@@ -146,17 +146,19 @@ def _backfill(file: Point, fetched: Mapping[str, Any]) -> str:
     limit, ours = WEIGHT // PAGE_WEIGHT * PAGE_CANDLES, OUR_CALLS * PAGE_CANDLES
     rate, size, bits = fetched["candles"] / fetched["seconds"], file["bytes"] / file["candles"], MINUTES * ZIP_BYTES * 8
     weight = TRADING * -(-1440 // PAGE_CANDLES) * PAGE_WEIGHT
+    fastest, usual = MINUTES / limit / 60, MINUTES / ours / 60
+    share = TRADING * PAGE_WEIGHT / WEIGHT
     rows = [
-        ["REST at the exchange's limit", f"{limit:,} candles a minute", f"{MINUTES / limit / 60:.0f} hours an address"],
-        ["REST at our default", f"{OUR_CALLS:,} calls a minute", f"{MINUTES / ours / 60:.0f} hours an address"],
-        ["REST, over the network", f"{REST_BYTES} bytes a candle", f"{MINUTES * REST_BYTES / 1e9:.0f} GB"],
-        ["archive, two cores, small store", f"{_short(rate)} candles a second", f"{MINUTES / rate / 3600:.1f} hours"],
-        ["archive, over the network", f"{ZIP_BYTES} bytes a candle", f"{bits / 8e9:.0f} GB"],
+        ["REST at the exchange's limit", f"{limit:,} candles per minute", f"{fastest:.0f} hours per address"],
+        ["REST at our default", f"{OUR_CALLS:,} calls per minute", f"{usual:.0f} hours per address"],
+        ["REST, over the network", f"{REST_BYTES} bytes per candle", f"{MINUTES * REST_BYTES / 1e9:.0f} GB"],
+        ["archive, two cores, small store", f"{_short(rate)} candles per second", f"{MINUTES / rate / 3600:.1f} hours"],
+        ["archive, over the network", f"{ZIP_BYTES} bytes per candle", f"{bits / 8e9:.0f} GB"],
         ["the same at 100 Mbit/s", "bytes / rate", f"{bits / 1e8 / 3600:.0f} hours"],
         ["a day's growth", f"{TRADING} symbols times 1,440", f"{DAY:,} candles, {DAY * size / 1e6:.0f} MB in the file"],
         ["a year's growth", "365 days", f"{DAY * 365 / 1e6:.0f} M candles, {DAY * 365 * size / 1e9:.1f} GB"],
-        ["catching up a day", "two pages a symbol", f"{weight:,} weight, {weight / WEIGHT * 60:.0f} s at the limit"],
-        ["following every minute", "one page a symbol", f"{TRADING * PAGE_WEIGHT / WEIGHT:.0%} of an address's limit"],
+        ["catching up a day", "two pages per symbol", f"{weight:,} weight, {weight / WEIGHT * 60:.0f} s at the limit"],
+        ["following every minute", "one page per symbol", f"{share:.0%} of an address's limit"],
     ]  # fmt: skip
     return _table(["", "by", "gives"], rows)
 
@@ -187,7 +189,7 @@ def _hours(points: Sequence[Point]) -> float:
 
 
 def _short(value: float | None) -> str:
-    """Two or three digits that mean something; a dash for nothing."""
+    """Returns a number with two or three significant digits; a dash for None."""
     if value is None:
         return "-"
     if value >= 1_000:
@@ -201,7 +203,7 @@ def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def current() -> str:
-    """Returns the page with the results beside this file."""
+    """Returns the page with the figures of the results beside this file."""
     scale = json.loads((HERE / "results" / "scale.json").read_text(encoding="utf-8"))
     return written(PAGE.read_text(encoding="utf-8"), tables(scale))
 

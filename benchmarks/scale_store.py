@@ -1,4 +1,4 @@
-"""One process of scale.py: grows a store, or asks it one thing; prints what that took as one line of JSON."""
+"""One process of scale.py: grows a store, or runs one query on it; prints the time and memory as one line of JSON."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from threadx_duck.upkeep.compact import compact
 
 
 def grow(manager: IngestionManager, *, walks: str, first: int, last: int, days: int) -> dict[str, Any]:
-    """Appends the symbols of some numbers as an ingest does; only the append is timed."""
+    """Appends the symbols with some numbers as an ingest does; times only the append."""
     rates, rows, seconds = [], 0, 0.0
     for buffer in commits(Path(walks), first, last, days):
         began = time.perf_counter()
@@ -36,14 +36,14 @@ def grow(manager: IngestionManager, *, walks: str, first: int, last: int, days: 
 
 
 def fetch(manager: IngestionManager, *, symbols: list[str], start: str, end: str) -> dict[str, Any]:
-    """An ingest of symbols that are not stored yet."""
+    """Ingests symbols that are not stored yet."""
     results = manager.update_assets_batch(symbols, start, end)
     assert {result.status for result in results.values()} == {"ok"}
     return {"rows": sum(result.rows_added for result in results.values())}
 
 
 def state(manager: IngestionManager) -> dict[str, Any]:
-    """How many files hold the store, and their bytes."""
+    """Returns the number of files that hold the store, and their bytes."""
     store = manager.store
     files, size = store.files()
     return {"files": files, "bytes": size, "rows": sum(manager.overview()["candles"].to_pylist())}
@@ -66,32 +66,32 @@ def day(manager: IngestionManager, *, start: str, end: str) -> dict[str, Any]:
 
 
 def gaps(manager: IngestionManager, *, symbols: list[str]) -> dict[str, Any]:
-    """The gaps of some or all symbols, with reasons."""
+    """Reads the gaps of some or all symbols, with reasons."""
     return {"rows": manager.gaps(symbols).num_rows}
 
 
 def ingest(manager: IngestionManager, *, end: str) -> dict[str, Any]:
-    """An ingest of all symbols that finds nothing to do."""
+    """Ingests all symbols, which finds nothing to do."""
     results = manager.update_assets_batch(end_date=end)
     assert {result.status for result in results.values()} == {"up_to_date"}
     return {"rows": len(results)}
 
 
 def check(manager: IngestionManager) -> dict[str, Any]:
-    """Every check."""
+    """Runs every check."""
     findings = run_checks(manager.store)
     assert not any(finding.rows.num_rows for finding in findings), findings
     return {"rows": len(findings)}
 
 
 def compaction(manager: IngestionManager) -> dict[str, Any]:
-    """``threadx compact``."""
+    """Runs ``threadx compact``."""
     compact(manager.store)
     return {"rows": 0}
 
 
 def export(manager: IngestionManager, *, folder: str) -> dict[str, Any]:
-    """Every candle as Parquet, in files by symbol and month."""
+    """Exports every candle as Parquet, in files by symbol and month."""
     files = manager.export(folder, "parquet", partition=True)
     size = sum(path.stat().st_size for path in Path(folder).rglob("*.parquet"))
     shutil.rmtree(folder)

@@ -1,4 +1,4 @@
-"""Bytes a candle takes on disk, all columns: after one ingest, and after a year of daily ones.
+"""The bytes that a candle takes on disk, with all columns: after one ingest, and after a year of daily ingests.
 
 The peers hold the same candles: feather and Parquet as one file written at the end, ArcticDB appended to as
 often as ours. Sizes do not depend on the load of the machine.
@@ -63,7 +63,7 @@ def main() -> None:
     }
     arctic = {} if chosen.without_peers else arctic_sizes(chosen, folder, minutes)
     for when, size in sides.items():
-        work = f"bytes a candle after {when}"
+        work = f"bytes per candle after {when}"
         for against, theirs, target in (
             ("feather lz4", bytes_of["feather"], 0.6),
             ("ArcticDB", arctic.get(when), 0.6),
@@ -74,7 +74,7 @@ def main() -> None:
                 results.add(Row(work, against, size / count, theirs / count, target, unit="B"))
     compacted = compact(store_at(folder / "daily.duckdb")).bytes_after
     sizes = [size / candles.num_rows for size in (compacted, bytes_of["parquet"])]
-    results.add(Row("bytes a candle after a year of daily ingests, compacted", "Parquet zstd", *sizes, 0.8, unit="B"))
+    results.add(Row("bytes per candle after a year of daily ingests, compacted", "Parquet zstd", *sizes, 0.8, unit="B"))
     results.finish(chosen.json)
 
 
@@ -104,7 +104,7 @@ def ingest_daily(path: Path, minutes: dict[str, pa.Table], days: int) -> int:
 
 
 def by_day(minutes: dict[str, pa.Table], days: int) -> Iterator[tuple[datetime, dict[str, pa.Table]]]:
-    """Each day with its candles by symbol."""
+    """Yields each day with its candles by symbol."""
     opened = {
         symbol: table["open_time"].combine_chunks().cast(pa.int64()).to_numpy() for symbol, table in minutes.items()
     }
@@ -123,7 +123,7 @@ def by_day(minutes: dict[str, pa.Table], days: int) -> Iterator[tuple[datetime, 
 
 
 def append_day(store: Store, day: datetime, parts: dict[str, pa.Table]) -> None:
-    """One day of every symbol in one commit, as a nightly ingest makes it."""
+    """Appends one day of every symbol in one commit, as a nightly ingest does."""
     pages = [make_page(symbol, part, day, day + timedelta(days=1), "rest") for symbol, part in parts.items()]
     append_to_store(store, make_batches([OpenRequest(page) for page in pages]))
 

@@ -1,4 +1,4 @@
-"""Starts: what a command that has nothing to do takes, against bare imports. Whole processes, in turns."""
+"""Start-up: the time of commands with nothing to do, against bare imports. Measures whole processes, in turns."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def main() -> None:
 
 
 def covered_store(chosen: argparse.Namespace) -> Path:
-    """A store of many symbols, each covered by one request."""
+    """Returns a store of many symbols, each covered by one request."""
     path: Path = chosen.data / f"covered-{chosen.symbols}-{chosen.days}.duckdb"
     if path.exists():
         return path

@@ -1,4 +1,4 @@
-"""Verification of one symbol-month at 1h, the exchange's candles already fetched, against reading these hours."""
+"""Verifying one symbol-month at 1h, after fetching the exchange's candles, against reading these hours."""
 
 from __future__ import annotations
 

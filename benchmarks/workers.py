@@ -37,7 +37,7 @@ def _duckdb(path: str) -> Any:
 
 
 def duckdb_rows(path: str, sql: str, arrow: bool = True) -> tuple[float, int]:
-    """A statement's rows as an Arrow table, on an open connection.
+    """Returns the rows of a statement as an Arrow table, on an open connection.
 
     Few rows may come as Python's instead: pyarrow would add its 50 MB to the most memory held.
     """
@@ -56,7 +56,7 @@ def _arctic(folder: str) -> Any:
 
 
 def arctic_fill(folder: str, symbol: str, parquet: str, daily: bool = False) -> tuple[float, int]:
-    """Stores one symbol's minutes at once, or day by day as they would come; old versions are let go."""
+    """Stores one symbol's minutes at once, or day by day as they would arrive; drops old versions."""
     import pandas as pd
 
     frame = pd.read_parquet(parquet).set_index("open_time").drop(columns=["symbol"])
@@ -152,17 +152,17 @@ def chdb_hours(folder: str) -> tuple[float, int]:
 
 
 def nothing() -> tuple[float, int]:
-    """Does nothing; its answer tells the most memory held so far."""
+    """Does nothing; its answer shows the most memory held so far."""
     return 0.0, 0
 
 
 def folder_size(folder: str) -> tuple[float, int]:
-    """The bytes a folder takes on disk."""
+    """Returns the bytes that a folder takes on disk."""
     return 0.0, sum(file.stat().st_blocks * 512 for file in Path(folder).rglob("*") if file.is_file())
 
 
 def _peak() -> int:
-    """The most memory this process has held, in bytes; 0 where the system does not tell."""
+    """Returns the most memory that this process has held, in bytes; 0 if the system does not say."""
     try:
         import resource
     except ImportError:
@@ -180,8 +180,8 @@ FUNCTIONS: dict[str, Callable[..., tuple[float, int]]] = {
 
 
 def main() -> None:
-    """Answers calls until there are no more."""
-    # What libraries print must not come between the answers.
+    """Answers calls until the input ends."""
+    # The output of libraries must not come between the answers.
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
     for line in sys.stdin:

@@ -61,7 +61,7 @@ def drawing() -> str:
     lines = ["```mermaid", "flowchart TD"]
     lines += [f"    {room}" for room in rooms]
     lines += [f"    {room} --> {other}" for room, other in arrows(rooms)]
-    lines += ["```", "", "Arrows that follow from others are left out. From the top down:", ""]
+    lines += ["```", "", "The drawing leaves out arrows that follow from others. From the top down:", ""]
     lines += ["| room | holds | modules |", "|---|---|---|"]
     for room in rooms:
         lines.append(f"| {_link(room)} | {_first_line(_file(room))} | {_modules(room)} |")

@@ -191,7 +191,7 @@ def _hold(path: Path) -> subprocess.Popen[str]:
 def test_follow_with_the_clock_running_fast_keeps_up(
     manager: IngestionManager, made_market: Market, settings: Settings
 ) -> None:
-    """By a clock that runs on while it works, twenty minutes a second: rounds may bring several minutes."""
+    """The clock runs on while it works, by twenty minutes per second: a round may bring several minutes."""
     speed = 1_200.0
     with LoopbackExchange(Market(made_market), now=BEGIN.replace(tzinfo=UTC), speed=speed) as running:
         changed = replace(settings, api=replace(settings.api, base_url=running.url, rate_limit_calls=1_000_000))

@@ -162,6 +162,6 @@ def test_plan_is_for_exactly_the_missing_ranges_in_time_order(missing: list[Time
 def test_choosing_is_never_dearer_than_rest_alone(missing: list[TimeRange]) -> None:
     chosen = Planner(CLOCK).plan("BTCUSDC", missing).requests
     rest = Planner(CLOCK, SOURCES["rest"]).plan("BTCUSDC", missing).requests
-    # REST joins pages over the end of a month, where the choice is made anew: one call a month at most.
+    # REST joins pages over the end of a month, where the choice is made anew: at most one call per month.
     slack = 0.05 * 14
     assert sum(r.seconds for r in chosen) <= sum(r.seconds for r in rest) + slack

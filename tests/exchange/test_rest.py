@@ -247,7 +247,7 @@ def test_pages_of_a_range_join_and_come_in_order(make_source: Any, requests_mock
 def test_a_page_filled_by_off_grid_rows_is_asked_on_a_millisecond_later(
     make_source: Any, requests_mock: Mocker
 ) -> None:
-    # Two rows a minute, of which the second lies off the grid: a page ends in the middle of its window.
+    # Two rows per minute, the second one off the grid: a page ends in the middle of its window.
     serve(requests_mock, [number / 2 for number in range(1_300)] + list(range(650, 1_000)))
     (page,) = fetch(make_source(), span(0, 1_000))
     assert opens([page]) == list(range(1_000))

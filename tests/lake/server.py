@@ -79,7 +79,7 @@ class Server:
         return "ducklake:postgres:" + " ".join(f"{key}={value}" for key, value in (usual | parts).items())
 
     def ask(self, statement: str, database: str = "postgres") -> str:
-        """What PostgreSQL answers, one line a row."""
+        """Returns the answer of PostgreSQL, one line per row."""
         done = subprocess.run(
             [
                 self._programs / "psql", "-h", "127.0.0.1", "-p", str(self.port), "-U", USER, "-d", database,

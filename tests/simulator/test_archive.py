@@ -419,7 +419,7 @@ def test_listing_in_pages_goes_on_from_the_marker(fetch: Fetch) -> None:
         assert len(keys) <= 7
         pieces += keys
     assert pieces == whole == sorted(whole)
-    # 33 full days and one without a minute; two files a day
+    # 33 full days and one without a minute; two files per day
     assert len(whole) == 33 * 2
 
 

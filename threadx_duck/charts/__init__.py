@@ -1,1 +1,1 @@
-"""Pages for the browser that work offline from one file: candles, and what is stored."""
+"""HTML pages, each one file that works offline: a chart of candles, and a map of what is stored."""

@@ -1,7 +1,7 @@
-"""Candles as a page for the browser: prices, volume, gaps by their reason, and incomplete candles marked.
+"""A chart of candles as an HTML page: prices, volume, gaps coloured by reason, and marks on incomplete candles.
 
-TradingView's lightweight-charts draws them (Apache License 2.0; ``assets/lightweight-charts.LICENSE``). Its own
-published script lies in the package, because no package of PyPI that brings it is kept by its makers.
+TradingView's lightweight-charts draws it (Apache License 2.0; ``assets/lightweight-charts.LICENSE``). This package
+contains the script as its makers publish it, because they maintain no PyPI package of it.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ if TYPE_CHECKING:
     from threadx_duck.candles.times import TimeLike
     from threadx_duck.ingest import IngestionManager
 
-# A page with this many candles takes about five megabytes, and the browser draws it in two seconds.
+# A page of this many candles takes about five megabytes, and a browser draws it in two seconds.
 MOST_CANDLES = 100_000
 
-# The exchange's prices have no more decimals.
+# The exchange's prices have at most this many decimals.
 _MOST_DECIMALS = 8
 
 _BODY = """<main id="chart"></main>
@@ -45,10 +45,10 @@ def write_chart(
     *,
     file: Path,
 ) -> str:
-    """Writes the chart of a symbol and timeframe as one HTML file and returns a sentence on what it shows.
+    """Writes the chart of a symbol and timeframe as one HTML file and returns a sentence that says what it shows.
 
-    Shows the stored candles that open in the range, the last `MOST_CANDLES` of them at most. Raises `UsageError` if
-    there are no candles or the file cannot be written.
+    The chart shows the stored candles that open in the range, but at most the last `MOST_CANDLES` of them. Raises
+    `UsageError` if there are no candles or the file cannot be written.
     """
     require_replaceable(file)
     chosen = parse_timeframe(timeframe)
@@ -81,12 +81,12 @@ def _describe(candles: pa.Table, gaps: pa.Table, left_out: int, first: datetime,
         f"{gaps.num_rows:,} gap{'' if gaps.num_rows == 1 else 's'}",
     ]
     if left_out:
-        parts.append(f"{left_out:,} earlier candles are left out; name a --start and --end to see them")
+        parts.append(f"{left_out:,} earlier candles are left out; give --start and --end to see them")
     return "; ".join(parts) + "."
 
 
 def _data(candles: pa.Table, gaps: pa.Table, timeframe: Timeframe) -> dict[str, Any]:
-    """Returns the script's columns; times are seconds since 1970, each as the difference from the one before."""
+    """Returns the columns that the script reads; each time is the number of seconds since the one before."""
     seconds = pc.divide(candles["open_time"].cast(pa.int64()), 1_000_000)
     first = seconds[0].as_py()
     steps = pc.subtract(seconds[1:], seconds[:-1])
@@ -114,7 +114,7 @@ def _data(candles: pa.Table, gaps: pa.Table, timeframe: Timeframe) -> dict[str, 
 
 
 def _decimals(candles: pa.Table) -> int:
-    """How many decimals the prices have, so that the axis shows as many."""
+    """Returns how many decimals the prices have, so that the axis shows the same number."""
     prices = [candles[name] for name in ("open", "high", "low", "close")]
     for decimals in range(_MOST_DECIMALS):
         if all(pc.all(pc.equal(pc.round(price, decimals), price)).as_py() for price in prices):

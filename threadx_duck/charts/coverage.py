@@ -1,4 +1,4 @@
-"""What is stored, as a page for the browser: symbols by months, each filled as far as its minutes are there."""
+"""A map of what is stored as an HTML page: one row per symbol, one cell per month, filled by the share present."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ placeholder="BTC"></label><span id="shown"></span></form>
 
 
 def write_coverage_map(store: Store, file: Path) -> str:
-    """Writes the map of everything stored as one HTML file and returns a sentence on what it shows.
+    """Writes the map of everything stored as one HTML file and returns a sentence that says what it shows.
 
-    Raises `UsageError` if nothing is stored or the file cannot be written, `StoreError`.
+    Raises `UsageError` if nothing is stored or the file cannot be written, and `StoreError`.
     """
     require_replaceable(file)
     months = store.query("read/coverage_by_month")
@@ -56,9 +56,9 @@ def _describe(months: pa.Table) -> str:
 
 
 def _data(months: pa.Table) -> dict[str, Any]:
-    """What the script reads: the symbols, and by month the columns of ``coverage_by_month``.
+    """Returns what the script reads: the symbols, and the columns of ``coverage_by_month``.
 
-    ``symbol`` is a place in ``symbols``, ``month`` counts from January of the year 0.
+    ``symbol`` is an index into ``symbols``; ``month`` counts months from January of the year 0.
     """
     symbols = pc.unique(months["symbol"]).sort()
     number = pc.add(pc.multiply(pc.year(months["month"]), 12), pc.subtract(pc.month(months["month"]), 1))
@@ -68,7 +68,7 @@ def _data(months: pa.Table) -> dict[str, Any]:
         "month": number.to_pylist(),
         "expected": months["expected"].to_pylist(),
         "candles": months["candles"].to_pylist(),
-        # In the order in which a month shows them, after the minutes that are present.
+        # In the order in which a cell shows them, after the minutes that are present.
         "reasons": {reason: months[reason].to_pylist() for reason in reversed(REASONS)},
         "colours": COLOURS,
     }

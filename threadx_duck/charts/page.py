@@ -1,4 +1,4 @@
-"""One HTML page that needs nothing else: its style, its scripts and its data stand in it."""
+"""Builds an HTML page that needs no other file: it contains its style, its scripts and its data."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import orjson
 from threadx_duck.disk.whole_files import write_whole
 from threadx_duck.errors import UsageError
 
-# The page may run its own scripts and ask nobody for anything.
+# The page may run its own scripts but send no request to anyone.
 _POLICY = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data:"
 
 _PAGE = """<!doctype html>
@@ -43,11 +43,12 @@ def asset(name: str) -> str:
 
 
 def make_page(*, title: str, note: str, body: str, styles: tuple[str, ...], scripts: tuple[str, ...], data: Any) -> str:
-    """The page. ``styles`` and ``scripts`` name assets, ``body`` is HTML, ``title`` and ``note`` are plain text.
+    """Returns the page as HTML.
 
-    ``data`` is what `orjson` writes; scripts read it from the element ``data``.
+    ``styles`` and ``scripts`` name assets, ``body`` is HTML, ``title`` and ``note`` are plain text. ``data`` is
+    anything that `orjson` can write; the scripts read it from the element ``data``.
     """
-    # Within a script element only its end tag and a comment could be taken for markup.
+    # Inside a script element a browser takes only the end tag and a comment for markup; both begin with "<".
     text = orjson.dumps(data).decode().replace("<", "\\u003c")
     return _PAGE.format(
         policy=html.escape(_POLICY),
@@ -61,7 +62,7 @@ def make_page(*, title: str, note: str, body: str, styles: tuple[str, ...], scri
 
 
 def write_page(file: Path, text: str) -> None:
-    """Writes a page in one step, never over a database. Raises `UsageError`."""
+    """Writes a page in one step, and never over a database. Raises `UsageError` if it cannot be written."""
     try:
         write_whole(file, text.encode())
     except OSError as error:

@@ -1,4 +1,4 @@
-"""The command ``threadx``: parses, calls, prints, and turns errors into exit codes. No SQL, no HTTP."""
+"""The command ``threadx``: parses arguments, calls the package, prints results, and turns errors into exit codes."""
 
 from threadx_duck.cli.main import main
 

@@ -1,4 +1,4 @@
-"""Completions that the shell offers on Tab: stored symbols and timeframes."""
+"""The words that the shell offers on Tab: stored symbols and timeframes."""
 
 from __future__ import annotations
 
@@ -40,12 +40,12 @@ def complete_symbol(context: click.Context, _parameter: click.Parameter, incompl
 
 
 def complete_timeframe(_context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[str]:
-    """The timeframes that have a view."""
+    """Returns the timeframes with this prefix that have a view."""
     return _beginning(incomplete, TIMEFRAMES)
 
 
 def by_commas(complete: Completer) -> Completer:
-    """Does the same for an option that takes several values: completes the text after the last comma."""
+    """Completes the text after the last comma, for an option that takes several values."""
 
     def complete_last(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:
         given, comma, last = incomplete.rpartition(",")
@@ -73,7 +73,7 @@ class _WholeWords(ShellComplete):
 class _Bash(BashComplete):
     def get_completion_args(self) -> tuple[list[str], str]:
         args, incomplete = super().get_completion_args()
-        # bash takes --timeframe=4 for three words.
+        # bash splits --timeframe=4 into three words.
         return (args[:-1] if args[-1:] == ["="] else args), incomplete
 
 

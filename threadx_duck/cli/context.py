@@ -23,14 +23,14 @@ if TYPE_CHECKING:
     from threadx_duck.ingest import IngestionManager
     from threadx_duck.storage.store import Store
 
-# Names of stdout, for what writes rows.
+# Names of stdout, for options that name a file to write rows to.
 STDOUT = (Path("-"), Path("/dev/stdout"))
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 
 class ExitCode(IntEnum):
-    """How a command ends."""
+    """The exit codes of a command."""
 
     DONE = 0
     FAILED = 1
@@ -41,7 +41,7 @@ class ExitCode(IntEnum):
 
 @dataclass
 class App:
-    """The global options, and the settings and manager that follow from them."""
+    """The global options, and the settings, store and manager that they lead to."""
 
     config: Path | None
     database: str | None
@@ -50,7 +50,7 @@ class App:
 
     @cached_property
     def settings(self) -> Settings:
-        """The effective settings; log files are set up from them."""
+        """Returns the effective settings, after setting up the log files by them."""
         from threadx_duck.config import get_settings, with_database
         from threadx_duck.config.logs import set_up_logs
 
@@ -62,7 +62,7 @@ class App:
         return settings
 
     def store(self) -> Store:
-        """The store, whether it exists or not."""
+        """Returns the store, whether it exists or not."""
         from threadx_duck.storage.store import Store
 
         return Store(self.settings.store, on_wait=self.note)
@@ -82,12 +82,12 @@ class App:
             require_free(place, self.settings, self.store())
 
     def note(self, text: str) -> None:
-        """One line on stderr, unless it is to be quiet."""
+        """Prints one line on stderr unless the user chose ``--quiet``."""
         if not self.quiet:
             click.echo(f"note: {visible(text)}", err=True)
 
     def warn_of_secrets(self, address: Address) -> None:
-        """A note if a store's address holds a password that need not stand there."""
+        """Prints a note if the address of a store holds a password, which belongs somewhere else."""
         if isinstance(address, LakeAddress) and address.secrets:
             self.note(
                 "The address of the lake holds a password in clear. PostgreSQL reads it from ~/.pgpass or a service "
@@ -96,22 +96,22 @@ class App:
 
     @staticmethod
     def end(code: ExitCode) -> NoReturn:
-        """Ends the command, not the program: the demo runs several."""
+        """Ends the command, but not the program: the demo runs several commands."""
         raise click.exceptions.Exit(code)
 
 
 class StoreType(click.Path):
-    """A file path as for `click.Path`, or the address of a lake, which no message shows as it was typed."""
+    """Reads a file path as `click.Path` does, or the address of a lake, which no message repeats as typed."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """The text, checked if it names a file."""
+        """Returns the text, after checking it if it names a file."""
         return value if is_lake(str(value)) else super().convert(value, param, ctx)
 
 
 class ResultFile(click.Path):
     """A file that a command writes; it may replace an earlier file, but never a database.
 
-    What is no file for people, such as a page, does not go to a terminal: ``is_text`` says that stdout will do.
+    ``is_text`` says whether the file may also go to stdout; a file that nobody reads in a terminal may not.
     """
 
     def __init__(self, *, is_text: bool) -> None:
@@ -129,19 +129,19 @@ class ResultFile(click.Path):
 
 
 def shown(path: Address) -> str:
-    """The path as a person would type it: relative, where it lies below the current folder; a lake's address."""
+    """Returns the path as a person would type it, relative if it is below the current folder; or a lake's address."""
     if isinstance(path, Path) and path.is_relative_to(Path.cwd()):
         return str(path.relative_to(Path.cwd()))
     return str(path)
 
 
 def print_error(text: str) -> None:
-    """One error on stderr, on one line."""
+    """Prints an error on stderr, on one line."""
     click.echo(f"threadx: error: {visible(' '.join(text.split()))}", err=True)
 
 
 def counted(number: int, singular: str) -> str:
-    """``1 gap``, ``2 gaps``."""
+    """Returns a number with its noun: ``1 gap``, ``2 gaps``."""
     return f"{number:,} {singular}{'' if number == 1 else 's'}"
 
 
@@ -156,7 +156,7 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Print one JS
 
 
 def rows_options(command: Command) -> Command:
-    """``--format`` and ``-o``, for commands that give rows."""
+    """Adds ``--format`` and ``-o``, for commands that print rows."""
     command = click.option(
         "-o", "--output", type=ResultFile(is_text=True), help="Write to this file instead of stdout."
     )(command)

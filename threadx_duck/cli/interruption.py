@@ -1,7 +1,7 @@
-"""Ctrl-C and SIGTERM: they end a command at once, also in the middle of a query; a download after its batch in hand.
+"""Ctrl-C and SIGTERM end a command at once, even during a query, and a download after the batch in hand.
 
-Python runs a signal's handler between two of its own instructions, so never while DuckDB works. But the operating
-system's part of it writes a byte to a pipe at once; a thread that waits for it ends the queries.
+Python runs a signal handler between two of its own instructions, so never while DuckDB works. But Python's C handler
+writes a byte to a pipe at once; a thread that waits for this byte ends the queries.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ _FIRST = b"note: Stopping after the batch in hand; press Ctrl-C again to stop at
 _SECOND = b"note: Stopped at once; what was committed is stored. Run the same command to continue.\n"
 _SHOW_CURSOR = b"\x1b[?25h"
 
-# How long a handler may take to run before a query that began in between is ended too.
+# The seconds after which the thread ends queries again, in case one began before the handler ran.
 _AGAIN_SECONDS = 0.1
 
 Stop = Callable[[], bool]
 
 
 class _Interruption:
-    """State of an interruption: what each handler would end gently, and whether the command is ending."""
+    """The state of an interruption: what each handler would end gently, and whether the command is ending."""
 
     def __init__(self) -> None:
         self.ending = threading.Event()
@@ -41,7 +41,7 @@ class _Interruption:
         raise KeyboardInterrupt
 
     def watch(self, reader: int) -> None:
-        """Ends queries as signals come in, until the pipe is closed."""
+        """Ends the running queries at each signal, until the pipe is closed."""
         from threadx_duck.storage.session import interrupt_all
 
         while signals := os.read(reader, 64):
@@ -58,15 +58,15 @@ _now = _Interruption()
 
 
 def is_ending() -> bool:
-    """Whether the command that runs was interrupted."""
+    """Returns whether a signal interrupted the running command."""
     return _now.ending.is_set()
 
 
 @contextmanager
 def ending_queries() -> Iterator[None]:
-    """Lets either signal end the code inside at once, including queries, with `KeyboardInterrupt`."""
+    """Lets both signals end the code inside at once, including its queries, with `KeyboardInterrupt`."""
     if threading.current_thread() is not threading.main_thread() or sys.platform == "win32" or _now.stops:
-        # There a pipe cannot be woken through; and where another command runs this one, it has done all this.
+        # Windows cannot wake a thread through a pipe. If another command runs this one, it has done all this already.
         yield
         return
     _now.ending.clear()
@@ -84,7 +84,7 @@ def ending_queries() -> Iterator[None]:
         for number, handler in before.items():
             signal.signal(number, handler)
         os.close(writer)
-        # It may still be at its last query.
+        # The thread may still be ending its last query.
         _now.ending.set()
         watcher.join()
         os.close(reader)
@@ -93,10 +93,10 @@ def ending_queries() -> Iterator[None]:
 
 @contextmanager
 def ending_gently(stop: Callable[[], bool]) -> Iterator[None]:
-    """Calls ``stop`` for the first signal, and ends the process for the second.
+    """Calls ``stop`` at the first signal, and ends the process at the second.
 
-    ``stop`` returns whether there is something to be ended gently; otherwise the first signal is an
-    ordinary ``KeyboardInterrupt``, and so is what the block ends with after a gentle end.
+    ``stop`` returns whether there is anything to end gently; if not, the first signal raises an ordinary
+    ``KeyboardInterrupt``. After a gentle end the block raises ``KeyboardInterrupt`` as well.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -107,7 +107,7 @@ def ending_gently(stop: Callable[[], bool]) -> Iterator[None]:
         nonlocal signals
         signals += 1
         if signals > 1:
-            # Bars have hidden the cursor; no handler, thread or half-made file may hold the end up.
+            # Bars have hidden the cursor. No handler, thread or half-made file may delay the end.
             os.write(_STDERR, _SECOND + (_SHOW_CURSOR if os.isatty(_STDERR) else b""))
             os._exit(ExitCode.INTERRUPTED)
         if not stop():

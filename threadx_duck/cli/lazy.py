@@ -1,4 +1,4 @@
-"""The group that imports a command's module when the command is called, and not before."""
+"""A Click group that imports the module of a command only when somebody calls the command."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ import click
 
 
 class LazyGroup(click.Group):
-    """A group whose commands lie in modules of one package; its own help imports none of them.
+    """A group with one module per command, all in one package; its help imports none of them.
 
-    ``lazy_package`` names the package, ``lazy_commands`` maps each command's name to its short help. The module and
-    the function in it are named as the command, with ``_`` for ``-``; see `module_of`.
+    ``lazy_package`` names the package; ``lazy_commands`` maps each command's name to its short help. The module and
+    the function in it have the name of the command, with ``_`` for ``-``; see `module_of`.
     """
 
     def __init__(self, *args: Any, lazy_package: str, lazy_commands: Mapping[str, str], **kwargs: Any) -> None:
@@ -26,7 +26,7 @@ class LazyGroup(click.Group):
         return list(self._short_helps)
 
     def get_command(self, _ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Imports the command's module and returns the command; None if there is no such command."""
+        """Returns a command, after importing its module; None if there is no such command."""
         if cmd_name not in self._short_helps:
             return None
         name = module_of(cmd_name)
@@ -34,11 +34,11 @@ class LazyGroup(click.Group):
         return command
 
     def format_commands(self, _ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Writes the list of commands, from the table alone."""
+        """Writes the list of commands from the table, without importing them."""
         with formatter.section("Commands"):
             formatter.write_dl(list(self._short_helps.items()))
 
 
 def module_of(command: str) -> str:
-    """Returns the name of a command's module and function: ``coverage_map``; ``import_files``, not the keyword."""
+    """Returns the name of a command's module and function; ``import_files`` for ``import``, which is a keyword."""
     return "import_files" if command == "import" else command.replace("-", "_")

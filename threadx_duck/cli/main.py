@@ -1,4 +1,4 @@
-"""The group ``threadx`` with its global options, and how errors end a command."""
+"""The group ``threadx`` with its global options; turns errors into messages and exit codes."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def run(arguments: list[str]) -> int:
 
 
 def _end_of(error: BaseException) -> int:
-    """Tells an error and returns the exit code that it stands for."""
+    """Prints an error and returns its exit code."""
     if isinstance(error, click.exceptions.NoArgsIsHelpError):
         error.show()
         return ExitCode.USAGE
@@ -83,7 +83,7 @@ def _end_of(error: BaseException) -> int:
     if isinstance(error, KeyboardInterrupt | click.Abort):
         return _interrupted()
     if isinstance(error, BrokenPipeError | SystemExit):
-        # The reader has closed the pipe: click and rich end the program then. Closing stdout must not fail again.
+        # The reader has closed the pipe, at which click and rich end the program. Closing stdout must not fail again.
         _forget_output()
         return ExitCode.DONE
     if isinstance(error, OSError):
@@ -100,7 +100,7 @@ def _interrupted() -> ExitCode:
 
 
 def _forget_output() -> None:
-    """Keeps Python from writing unwritten output again when the program ends."""
+    """Keeps Python from trying again, when the program ends, to write output that it could not write."""
     with suppress(OSError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 

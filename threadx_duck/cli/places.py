@@ -1,4 +1,4 @@
-"""Places where no command writes its result: the settings, the store, the logs and a lake's files."""
+"""Refuses results in places that threadx itself needs: the settings, the store, the logs and a lake's files."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from threadx_duck.storage.store import Store
 def require_free(path: Path, settings: Settings, store: Store) -> None:
     """Raises `UsageError` for a file or folder in such a place, under any name or link, existing or not.
 
-    A lake may have to be asked where its files are. Raises `StoreError` if it cannot be.
+    It may have to ask a lake where its files are, and raises `StoreError` if the lake does not answer.
     """
     target, found = resolved(path), identity(path)
     for place, what in _places(settings, store):

@@ -25,18 +25,18 @@ _BEYOND = (OverflowError, ValueError)
 _INFINITE = {2**31 - 1: "infinity", -(2**31) + 1: "-infinity", 2**63 - 1: "infinity", -(2**63) + 1: "-infinity"}
 
 
-# How a table names what it shows of a revision.
+# The columns of a table of revisions.
 REVISION_COLUMNS = ("open time", "field", "old", "new", "old source", "new source", "applied", "revised at")
 
 
 def as_records(table: pa.Table) -> list[dict[str, Any]]:
-    """The rows by column name."""
+    """Returns each row as a dictionary by column name."""
     columns = [column_values(column) for column in table.columns]
     return [dict(zip(table.column_names, row, strict=True)) for row in zip(*columns, strict=True)]
 
 
 def column_values(column: pa.ChunkedArray) -> list[Any]:
-    """Returns the values of a column; a time outside Python's range is text, such as ``infinity``."""
+    """Returns the values of a column; a time outside Python's range becomes text, such as ``infinity``."""
     try:
         return column.to_pylist()  # type: ignore[no-any-return]
     except _BEYOND:
@@ -44,7 +44,7 @@ def column_values(column: pa.ChunkedArray) -> list[Any]:
 
 
 def text_of(value: Any) -> str | None:
-    """A value as text: times in UTC with a ``Z``, lists and structs as JSON."""
+    """Returns a value as text: times in UTC with a ``Z``, lists and structs as JSON."""
     if value is None or isinstance(value, str):
         return value
     if isinstance(value, datetime):
@@ -55,12 +55,12 @@ def text_of(value: Any) -> str | None:
 
 
 def json_text(value: Any) -> bytes:
-    """Returns a value as JSON; a value without a form in JSON, as text."""
+    """Returns a value as JSON; a value that JSON cannot express becomes text."""
     return orjson.dumps(value, default=_plain, option=orjson.OPT_NON_STR_KEYS)
 
 
 def _plain(value: Any) -> int | str:
-    """Returns values without a form in JSON as text, but sums of whole numbers, decimals in DuckDB, as numbers."""
+    """Returns values that JSON cannot express as text, but sums of whole numbers (decimals in DuckDB) as numbers."""
     if isinstance(value, Decimal) and value == value.to_integral_value() and abs(value) < 2**63:
         return int(value)
     return str(value)
@@ -76,7 +76,7 @@ def _value(scalar: pa.Scalar) -> Any:
 
 
 def _beyond(scalar: pa.Scalar) -> Any:
-    """A value that is, or holds, a time beyond Python's."""
+    """Returns a text for a value that is or contains a time outside Python's range."""
     import pyarrow as pa
 
     if isinstance(scalar, pa.StructScalar):
@@ -90,12 +90,12 @@ def _beyond(scalar: pa.Scalar) -> Any:
 
 
 def every_digit(value: float | int | None) -> str:
-    """Returns a number with all its digits: values may differ in the last ones."""
+    """Returns a number with all its digits, because two values may differ only in the last ones."""
     return "" if value is None else f"{value:,}" if isinstance(value, int) else repr(value)
 
 
 def read_age(text: str) -> timedelta:
-    """A length of time such as ``10m``. Raises `UsageError`."""
+    """Returns the length of time that a text such as ``10m`` means. Raises `UsageError`."""
     match = _AGE.fullmatch(text)
     if match is None:
         raise UsageError(f"Cannot read the age {text!r}. Write a number and s, m, h or d, such as 10m.")

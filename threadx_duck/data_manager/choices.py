@@ -18,7 +18,7 @@ FILE_NAME = "data_manager.json"
 
 @dataclass
 class Choices:
-    """The last choices. ``added`` are symbols in the list that have no stored candles yet."""
+    """The last choices. ``added`` holds the symbols in the list that have no stored candles yet."""
 
     geometry: str = ""
     dark: bool = False
@@ -35,7 +35,7 @@ class Choices:
 
 
 def load_choices(folder: Path) -> Choices:
-    """Returns the remembered choices; the default for a choice that is absent, unreadable, or of another type."""
+    """Returns the remembered choices. A choice that is absent, unreadable or of another type gets its default."""
     try:
         document = json.loads((folder / FILE_NAME).read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -47,7 +47,7 @@ def load_choices(folder: Path) -> Choices:
 
 
 def save_choices(folder: Path, choices: Choices) -> None:
-    """Writes the choices, whole or not at all; a folder that cannot be written to is only logged."""
+    """Writes the choices in one step. If the folder cannot be written to, logs that and raises nothing."""
     file = folder / FILE_NAME
     try:
         write_whole(file, (json.dumps(asdict(choices), indent=2) + "\n").encode())

@@ -1,4 +1,4 @@
-"""One download at a time, on a thread: its order, its progress and its end."""
+"""Runs one download at a time on a thread, and shows its progress and its end."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ Results = dict[str, SymbolResult]
 
 @dataclass(frozen=True)
 class Order:
-    """The symbols and range to download. Ends are as in `IngestionManager.update_assets_batch`."""
+    """The symbols and the range to download; ``start`` and ``end`` as in `IngestionManager.update_assets_batch`."""
 
     symbols: Sequence[str]
     start: str | datetime | None = None
@@ -38,9 +38,9 @@ class Order:
 
 
 class Downloads(Progress):
-    """Runs orders and shows their progress: in the rows of the symbols, and in total.
+    """Runs orders and shows their progress: in the row of each symbol, and in total.
 
-    Hears of progress on the Tk thread. ``on_end`` is told the results, none if the whole run failed.
+    Its `Progress` methods run on the Tk thread. ``on_end`` gets the results, or none if the whole run failed.
     """
 
     def __init__(
@@ -64,7 +64,7 @@ class Downloads(Progress):
         self.is_cancelled = False
 
     def start(self, order: Order) -> None:
-        """Runs an order, unless one is running."""
+        """Starts an order; while another one runs, shows a message and does nothing."""
         if self.is_running:
             self._strip.say("A download is running. Wait for it, or cancel it.")
             return
@@ -92,13 +92,16 @@ class Downloads(Progress):
             self._strip.say("Stopping after the batch in hand…")
 
     def exchange_symbols(self, symbol: str | None = None) -> list[ExchangeSymbol]:
-        """Returns the exchange's symbols, or that one; runs on its own thread, after a run that is being stopped."""
+        """Returns all symbols of the exchange, or the named one.
+
+        Call it on a thread of its own: while a run is being stopped, it waits for that run to end.
+        """
         while self.is_running and self.is_cancelled:
             time.sleep(_STOP_POLL_SECONDS)
         return self.manager.exchange_symbols(symbol)
 
     def close(self) -> None:
-        """Stops the current run and closes the connections, without waiting."""
+        """Stops the current run and closes the connections; does not wait for either."""
         self.manager.stop()
         self.is_running = False
         thread, manager = self._thread, self.manager
@@ -111,13 +114,13 @@ class Downloads(Progress):
         threading.Thread(target=finish, name="data-manager-close").start()
 
     def started(self, plans: list[SymbolPlan]) -> None:
-        """Notes that the plans are made, so the number of requested minutes is known."""
+        """Notes how many minutes the plans will download."""
         self._tally = Tally(plans)
         self._strip.bar.stop()
         self._strip.bar.configure(mode="determinate", value=0.0)
 
     def shortened(self, symbol: str, minutes: int) -> None:
-        """Drops the minutes before the listing from the minutes to download."""
+        """Takes the minutes before the listing out of the number to download."""
         self._tally.planned[symbol] -= minutes
 
     def received(self, symbol: str, minutes: int, rows: int, calls: int) -> None:
@@ -128,7 +131,7 @@ class Downloads(Progress):
             self._strip.show(self._tally)
 
     def finished(self, result: SymbolResult) -> None:
-        """Marks the symbol's row; the number of added candles is known when the run has committed."""
+        """Marks the symbol's row. The number of added candles is known only after the run has committed."""
         self._tally.finish(result.symbol)
         self._rows.set_state(result.symbol, *self._describe(result, "received"))
 
@@ -158,7 +161,7 @@ class Downloads(Progress):
         self._on_change()
 
     def _describe(self, result: SymbolResult, done: str) -> tuple[str, str]:
-        """Returns the text and the colour of a symbol's row."""
+        """Returns the text of a symbol's row and the kind that colours it."""
         if result.status == "failed":
             if self.is_cancelled and result.error == STOPPED:
                 return f"stopped; {result.rows_added:,} new", "warning"

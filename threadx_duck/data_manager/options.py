@@ -1,4 +1,4 @@
-"""What to download: the period, timeframes to validate, source, and whether only to plan."""
+"""The fields that say what to download: period, timeframes to validate, source, and whether to plan only."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ SOURCES = ("auto", "rest", "archive")
 
 @dataclass(frozen=True)
 class Wanted:
-    """What the fields say, checked. Open ends are None."""
+    """The checked values of the fields. A start or end left empty is None."""
 
     start: str | None
     end: str | None
@@ -31,7 +31,7 @@ class Wanted:
 
 
 def preset_range(name: str, today: date) -> tuple[str, str]:
-    """Start and end that a preset writes into the fields; a plain end date includes its day (UTC)."""
+    """Returns the start and end that a preset writes into the fields; an end date includes its whole day (UTC)."""
     month = today.replace(day=1)
     last_month = month - timedelta(days=1)
     ranges = {
@@ -41,7 +41,7 @@ def preset_range(name: str, today: date) -> tuple[str, str]:
         "This year": (today.replace(month=1, day=1), today),
     }
     if name not in ranges:
-        # From the listing on: the exchange had no candle before this day.
+        # Everything since the listing: the exchange had no candle before this day.
         return "2017-01-01", ""
     start, end = ranges[name]
     return start.isoformat(), end.isoformat()
@@ -51,7 +51,7 @@ PRESETS = ("Last 7 days", "This month", "Last month", "This year", "Everything")
 
 
 class DateField(ttk.Frame):
-    """An entry for a time with a calendar beside it."""
+    """An entry for a time, with a calendar beside it."""
 
     def __init__(self, parent: tk.Misc, label: str, variable: tk.StringVar) -> None:
         super().__init__(parent)
@@ -64,7 +64,7 @@ class DateField(ttk.Frame):
         self.entry.bind("<Alt-Down>", lambda _: self.open_calendar())
 
     def open_calendar(self) -> CalendarPopup:
-        """Opens the calendar on the day in the entry, or today."""
+        """Opens the calendar at the day in the entry, or at today if there is none."""
         try:
             day = date.fromisoformat(self.variable.get()[:10])
         except ValueError:
@@ -73,7 +73,7 @@ class DateField(ttk.Frame):
 
 
 class OptionsPanel(ttk.Frame):
-    """The fields, each remembered; an error message appears beside them as soon as a wrong entry is typed."""
+    """The fields, which keep their last values; a message shows an error as soon as somebody types it."""
 
     def __init__(self, parent: tk.Misc, choices: Choices, on_change: Callable[[], None]) -> None:
         super().__init__(parent)
@@ -93,7 +93,7 @@ class OptionsPanel(ttk.Frame):
         self._check()
 
     def read(self) -> Wanted:
-        """What the fields say. Raises `UsageError` for a time or timeframe that cannot be read."""
+        """Returns the values of the fields. Raises `UsageError` for a time or timeframe that cannot be read."""
         start, end = self.start.get().strip() or None, self.end.get().strip() or None
         parse_range(start, end)
         labels = tuple(label.strip() for label in self.timeframes.get().split(",") if label.strip())
@@ -102,7 +102,7 @@ class OptionsPanel(ttk.Frame):
         return Wanted(start, end, labels, self.source.get(), self.dry_run.get(), self.refresh.get())
 
     def write(self, choices: Choices) -> None:
-        """Saves the fields in the remembered choices."""
+        """Copies the fields into the remembered choices."""
         choices.start, choices.end = self.start.get(), self.end.get()
         choices.timeframes, choices.source = self.timeframes.get(), self.source.get()
         choices.dry_run, choices.refresh = self.dry_run.get(), self.refresh.get()

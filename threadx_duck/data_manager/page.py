@@ -1,4 +1,4 @@
-"""The Data Manager's page: puts the parts together and connects them."""
+"""The Data Manager's page: builds its parts and connects them."""
 
 from __future__ import annotations
 
@@ -32,16 +32,16 @@ from threadx_duck.errors import UsageError
 
 logger = logging.getLogger("threadx_duck.data_manager")
 
-# How often the page looks whether another process has written to the store.
+# How often the page checks whether another process has written to the store.
 _WATCH_MILLISECONDS = 20_000
 
 
 class DataManagerPage(ttk.Frame):
     """A page that downloads candles, shows what is stored, and repairs it; put it anywhere in a Tk application.
 
-    It follows the theme of the application. Settings come from `get_settings` unless they are given.
-    Before closing a window ask `close_when_done`; a page that is destroyed while it downloads stops
-    after the batch in hand.
+    It follows the theme of the application. Settings come from `get_settings` unless you give them.
+    Close a window through `close_when_done`. If the page is destroyed while it downloads, the download
+    stops after the batch in hand.
     """
 
     def __init__(self, parent: tk.Misc, padding: Any = "10", *, settings: Settings | None = None) -> None:
@@ -49,7 +49,7 @@ class DataManagerPage(ttk.Frame):
         self.settings = settings or get_settings()
         self.choices = load_choices(self.settings.data.base_data_path)
         self._worker = Worker(self)
-        # Looks into the store are numbered: one that was overtaken shows nothing.
+        # Reads of the store are numbered: the page drops the result of one if a later read has begun.
         self._looks = self._shown_look = 0
         self._store_time = 0.0
         self._on_closed: Any = None
@@ -69,7 +69,7 @@ class DataManagerPage(ttk.Frame):
 
     @property
     def is_running(self) -> bool:
-        """Whether a download is running."""
+        """Returns whether a download is running."""
         return self.downloads.is_running
 
     def refresh(self) -> None:
@@ -77,7 +77,7 @@ class DataManagerPage(ttk.Frame):
         self._look(self.coverage.month)
 
     def download_selected(self) -> None:
-        """Downloads the range of the fields for the chosen symbols, or shows the plan."""
+        """Downloads the chosen symbols in the range of the fields, or shows the plan of that."""
         try:
             wanted = self.options.read()
         except UsageError as error:
@@ -85,7 +85,7 @@ class DataManagerPage(ttk.Frame):
             return
         symbols = self.symbols.selected
         if not symbols:
-            self.strip.say("Choose symbols in the list first; Ctrl+A chooses all that are shown.")
+            self.strip.say("Choose symbols in the list first; Ctrl+A chooses all symbols shown.")
             return
         self.remember()
         order = Order(
@@ -98,12 +98,12 @@ class DataManagerPage(ttk.Frame):
         self.downloads.cancel()
 
     def repair(self, cell: Cell, ask_again: bool) -> None:
-        """Downloads the missing minutes of one cell of the map, or all its minutes again."""
+        """Downloads the missing minutes of one cell of the map; with ``ask_again``, all its minutes again."""
         source = self.options.source.get()
         self.downloads.start(Order([cell.symbol], cell.start, cell.end, (), source, refresh=ask_again))
 
     def add_symbol(self) -> None:
-        """Puts the symbol in the sidebar's box into the list, if the exchange knows it."""
+        """Adds the symbol in the sidebar's box to the list if the exchange knows it."""
         name = self.sidebar.new_symbol.get().strip()
         if not name:
             self.strip.say("Type a symbol first, such as BTCUSDC.")
@@ -116,7 +116,7 @@ class DataManagerPage(ttk.Frame):
         )
 
     def choose_symbols(self) -> SymbolChooser:
-        """Opens the list of the exchange's symbols, which is loaded in the background."""
+        """Opens the list of the exchange's symbols and loads it in the background."""
         chooser = SymbolChooser(self, self._add)
 
         def if_open(action: Any, *arguments: Any) -> None:
@@ -131,7 +131,7 @@ class DataManagerPage(ttk.Frame):
         return chooser
 
     def open_chart(self) -> None:
-        """Opens the chosen symbol and timeframe as a page in the browser."""
+        """Writes the chart of the chosen symbol and timeframe and opens it in the browser."""
         symbols = self.symbols.selected
         if len(symbols) != 1:
             self.strip.say("Choose one symbol to see its chart.")
@@ -157,12 +157,12 @@ class DataManagerPage(ttk.Frame):
         self._worker.run(draw, show, self.strip.say)
 
     def close_when_done(self, close: Any) -> None:
-        """Calls ``close`` now, or, while a download runs and after asking, when it has stopped cleanly."""
+        """Calls ``close`` at once if no download runs; else asks, stops the download, and calls it after that."""
         if not self.is_running:
             close()
         elif messagebox.askyesno(
             "A download is running",
-            "Stop it and close? What has come is stored; the next download continues from there.",
+            "Stop it and close? The candles received so far are kept; the next download continues from there.",
             parent=self,
         ):
             self._on_closed = close
@@ -171,7 +171,7 @@ class DataManagerPage(ttk.Frame):
                 close()
 
     def remember(self) -> None:
-        """Writes the last choices to their file."""
+        """Saves the current choices in their file."""
         self.options.write(self.choices)
         self.choices.chart_timeframe = self.sidebar.chart_timeframe.get()
         self.choices.log_level = self.log.level.get()
@@ -201,7 +201,7 @@ class DataManagerPage(ttk.Frame):
             self.tabs.add(part, text=name)
 
     def _bind_keys(self) -> None:
-        """Keys that work while the keyboard is anywhere in this page, and nowhere else."""
+        """Binds the keys that work while the keyboard focus is anywhere in this page, and nowhere else."""
         tag = f"DataManager{self.winfo_id()}"
         keys = {
             "<Control-f>": self.symbols.filter_box.focus_set,
@@ -247,7 +247,7 @@ class DataManagerPage(ttk.Frame):
         self.strip.say(sentence)
 
     def _watch(self) -> None:
-        """Another process may have written to the store."""
+        """Reads the store again if another process has written to it."""
         is_looking = self._shown_look < self._looks
         if not self.is_running and not is_looking and self._modified() != self._store_time:
             self.refresh()
@@ -255,7 +255,7 @@ class DataManagerPage(ttk.Frame):
 
     def _modified(self) -> float:
         store = self.downloads.manager.store
-        # A lake is asked over the network, which the window's thread must not wait for: it is looked into on demand.
+        # A lake answers over the network, and the window's thread must not wait for that: it is read on demand only.
         return store.modified if store.is_near else 0.0
 
     def _add(self, symbols: Sequence[str]) -> None:
@@ -266,14 +266,16 @@ class DataManagerPage(ttk.Frame):
         self.symbols.filter.set("")
         self.symbols.add(new)
         self.symbols.select(symbols)
-        self.strip.say(f"Added {', '.join(new)}. Press Download Selected." if new else "That is in the list already.")
+        self.strip.say(
+            f"Added {', '.join(new)}. Press Download Selected." if new else "The list has that symbol already."
+        )
 
     def _selection_changed(self) -> None:
-        """Redrawing the list also comes by here, with nothing new."""
+        """Shows the state of a newly chosen symbol; redrawing the list also calls this, with the same selection."""
         selected = self.symbols.selected
         is_news = selected != self.choices.selected and len(selected) == 1 and not self.is_running
         if is_news and (state := self.symbols.state_of(selected[0])):
-            # The whole sentence, for users without a pointer to hover with.
+            # The column may cut the sentence off, and not everybody has a pointer to see the tooltip.
             self.strip.say(f"{selected[0]}: {state}")
         self.choices.selected = selected
         self._show_buttons()

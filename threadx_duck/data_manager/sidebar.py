@@ -1,4 +1,4 @@
-"""The left side of the page: what to download, symbols to add, and the chart."""
+"""The left side of the page: the box that adds symbols, the fields of a download, and the buttons."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from threadx_duck.data_manager.widgets.theme import scaled
 
 
 class Actions(Protocol):
-    """What the buttons do."""
+    """The actions behind the buttons."""
 
     def download_selected(self) -> None:
-        """Downloads, or plans."""
+        """Downloads the chosen symbols, or shows the plan."""
 
     def add_symbol(self) -> None:
-        """Adds the symbol in the box."""
+        """Adds the symbol in the box to the list."""
 
     def choose_symbols(self) -> object:
-        """Shows the exchange's symbols."""
+        """Shows the exchange's symbols to choose from."""
 
     def open_chart(self) -> None:
-        """Shows the chart."""
+        """Shows the chart of the chosen symbol."""
 
 
 class Sidebar(ttk.Frame):
@@ -47,7 +47,7 @@ class Sidebar(ttk.Frame):
         self._draw()
 
     def show(self, chosen: int, *, is_running: bool) -> None:
-        """What can be done with so many symbols chosen."""
+        """Enables the buttons that make sense for this number of chosen symbols, and shows the number."""
         self._chosen, self._is_running = chosen, is_running
         self._draw()
 

@@ -1,4 +1,4 @@
-"""The list of symbols: stored candles, progress of the download, and the selection."""
+"""The list of symbols: what is stored of each, how its download goes, and which are chosen."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from threadx_duck.candles.times import utc_now
 from threadx_duck.data_manager.widgets.theme import TREE, measured, palette_of, scaled, style_tables
 from threadx_duck.data_manager.widgets.tooltip import Tooltip
 
-# Name, heading, the longest usual text, where it stands.
+# Name, heading, the longest usual text, alignment.
 _COLUMNS: tuple[tuple[str, str, str, Any], ...] = (
     ("symbol", "Symbol", "DOGEUSDC0", "w"),
     ("first", "First candle", "2024-01-01", "w"),
@@ -23,19 +23,19 @@ _COLUMNS: tuple[tuple[str, str, str, Any], ...] = (
     ("state", "State", "not stored yet", "w"),
 )
 _GIVING_WAY = ("asked", "first")
-# Keeps a number on the right from the text of the next column.
+# Space between a number at the right of its column and the text of the next column.
 _GAP = "  "
 _NOT_STORED = "not stored yet"
 
 
 class SymbolList(ttk.Frame):
-    """Symbols with a filter box; Ctrl and Shift choose several, Ctrl+A all that are shown."""
+    """Symbols with a filter box. Ctrl and Shift choose several, Ctrl+A chooses all shown."""
 
     def __init__(self, parent: tk.Misc, on_select: Callable[[], None]) -> None:
         super().__init__(parent)
         self._rows: dict[str, Mapping[str, Any]] = {}
         self._states: dict[str, tuple[str, str]] = {}
-        # Width of the states, in pixels.
+        # Width of the widest state, in pixels.
         self._widest = 0
         self._order: tuple[str, bool] = ("symbol", False)
         self.filter = tk.StringVar(self)
@@ -79,22 +79,22 @@ class SymbolList(ttk.Frame):
 
     @property
     def selected(self) -> list[str]:
-        """The chosen symbols, in the order shown."""
+        """Returns the chosen symbols, in the order shown."""
         chosen = set(self.tree.selection())
         return [symbol for symbol in self.tree.get_children() if symbol in chosen]
 
     @property
     def shown(self) -> list[str]:
-        """The symbols that the filter lets through."""
+        """Returns the symbols that match the filter."""
         return list(self.tree.get_children())
 
     @property
     def symbols(self) -> list[str]:
-        """All symbols, filtered out or not."""
+        """Returns all symbols, whether or not they match the filter."""
         return sorted(self._rows)
 
     def show(self, rows: Iterable[Mapping[str, Any]], added: Iterable[str]) -> None:
-        """Shows what is stored, and symbols of which nothing is stored yet; keeps what was chosen."""
+        """Shows the stored symbols (``rows``) and those without candles (``added``); keeps the selection."""
         self._rows = {symbol: {} for symbol in added} | {row["symbol"]: row for row in rows}
         self._draw()
 
@@ -104,17 +104,17 @@ class SymbolList(ttk.Frame):
         self._draw()
 
     def select(self, symbols: Iterable[str]) -> None:
-        """Chooses these symbols, as far as they are shown."""
+        """Chooses those of these symbols that are shown, and no others."""
         shown = set(self.shown)
         self.tree.selection_set([symbol for symbol in symbols if symbol in shown])
 
     def select_all_shown(self) -> str:
-        """Chooses every symbol that the filter lets through."""
+        """Chooses every symbol that matches the filter."""
         self.tree.selection_set(self.shown)
         return "break"
 
     def set_state(self, symbol: str, text: str, kind: str = "") -> None:
-        """What the row says of its download; ``kind`` is ``failed`` or ``warning`` to colour it."""
+        """Shows a text about the download in a symbol's row; the kind ``failed`` or ``warning`` colours it."""
         self._states[symbol] = (text, kind)
         self._widest = max(self._widest, measured(self, text))
         if self.tree.exists(symbol):
@@ -123,14 +123,14 @@ class SymbolList(ttk.Frame):
             self._fit_columns()
 
     def clear_states(self) -> None:
-        """Clears the messages of earlier downloads."""
+        """Clears the texts of earlier downloads."""
         self._states.clear()
         self._widest = 0
         self._draw()
         self._fit_columns()
 
     def state_of(self, symbol: str) -> str:
-        """What the row says of its download."""
+        """Returns the text about the download in a symbol's row."""
         return self._states.get(symbol, ("", ""))[0]
 
     def recolour(self) -> None:
@@ -155,7 +155,7 @@ class SymbolList(ttk.Frame):
         self.tree.selection_set([symbol for symbol in shown if symbol in chosen])
 
     def _fit_columns(self) -> None:
-        """In a narrow window, hides the dates in favour of the download's messages."""
+        """Hides dates if a narrow window would otherwise cut off the texts about the download."""
         columns = [name for name, *_ in _COLUMNS]
         if self._widest:
             for name in _GIVING_WAY:
@@ -171,7 +171,7 @@ class SymbolList(ttk.Frame):
         self._draw()
 
     def _point(self, event: tk.Event[ttk.Treeview]) -> None:
-        """Shows the whole text of a sentence that its column cuts off."""
+        """Shows the whole text of a row's state, which its column may cut off."""
         symbol = self.tree.identify_row(event.y)
         is_state = self.tree.identify_column(event.x) == f"#{len(self.tree['displaycolumns'])}"
         if symbol and is_state and self.state_of(symbol):
@@ -194,7 +194,7 @@ def _texts(row: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def _recent(moment: datetime | None) -> str:
-    """The time of a moment of today (UTC), else its day."""
+    """Returns the time of day if the moment is today (UTC), else its date."""
     if moment is None:
         return ""
     return f"{moment:%H:%M}" if moment.date() == utc_now().date() else f"{moment:%Y-%m-%d}"

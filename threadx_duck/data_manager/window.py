@@ -1,4 +1,4 @@
-"""A window of its own for the page: theme, size, light and dark, closing."""
+"""The page's own window: its theme, its size, switching between light and dark, and closing."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _GEOMETRY = re.compile(r"(\d+)x(\d+)\+-?\d+\+-?\d+")
 
 
 class DataManagerWindow(tk.Tk):
-    """The page in a window; remembers its size and whether it is dark."""
+    """The page in a window that remembers its size and whether it is dark."""
 
     def __init__(self, settings: Settings | None = None) -> None:
         be_aware_of_density()
@@ -62,7 +62,7 @@ class DataManagerWindow(tk.Tk):
         self.page.recolour()
 
     def _place(self) -> None:
-        """The remembered size and place, as far as the screen still has them."""
+        """Restores the remembered size and position if they still fit the screen."""
         least = [min(side, screen) for side, screen in zip(_LEAST, self._screen(), strict=True)]
         self.minsize(*least)
         match = _GEOMETRY.fullmatch(self.page.choices.geometry)
@@ -79,5 +79,5 @@ class DataManagerWindow(tk.Tk):
 
 
 def open_window(settings: Settings | None = None) -> None:
-    """Opens the Data Manager and returns when it is closed. Raises ``tkinter.TclError`` if there is no display."""
+    """Opens the Data Manager and returns after it is closed. Raises ``tkinter.TclError`` if there is no display."""
     DataManagerWindow(settings).mainloop()

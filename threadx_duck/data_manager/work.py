@@ -1,4 +1,4 @@
-"""Work on other threads, and the way back: Tk may be touched by its own thread only."""
+"""Runs work on other threads and brings results back to the Tk thread, the only one that may touch Tk."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from threadx_duck.errors import ThreadxDuckError
 logger = logging.getLogger("threadx_duck.data_manager")
 
 _POLL_MILLISECONDS = 40
-# A poll returns to the event loop after this long; the rest waits for the next poll.
+# A poll returns to the event loop after this many seconds; the rest waits for the next poll.
 _POLL_BUDGET = 0.015
 
 Result = TypeVar("Result")
 
 
 class Worker:
-    """Runs jobs on threads and carries what they say to the Tk thread that polls for it."""
+    """Runs jobs on threads and passes their results to the Tk thread, which polls for them."""
 
     def __init__(self, widget: tk.Misc) -> None:
         self._widget = widget
@@ -38,13 +38,16 @@ class Worker:
             self._timer = None
 
     def post(self, action: Callable[..., None], *arguments: Any) -> None:
-        """Makes the Tk thread call this function; may be called from any thread."""
+        """Has the Tk thread call ``action``; any thread may call this method."""
         self._queue.put(lambda: action(*arguments))
 
     def run(
         self, job: Callable[[], Result], done: Callable[[Result], None], failed: Callable[[str], None]
     ) -> threading.Thread:
-        """Runs a job on a thread of its own; the Tk thread hears how it ended, an error as its sentence."""
+        """Runs a job on a thread of its own.
+
+        Afterwards the Tk thread calls ``done`` with the result, or ``failed`` with a sentence about the error.
+        """
 
         def work() -> None:
             try:
@@ -52,12 +55,12 @@ class Worker:
             except ThreadxDuckError as error:
                 self.post(failed, str(error))
             except Exception as error:
-                logger.exception("The page met an error that it does not know.")
+                logger.exception("The page met an unexpected error.")
                 self.post(failed, f"That failed unexpectedly: {error!r}. See logs/tkinter_app.log.")
             else:
                 self.post(done, result)
 
-        # No daemon: a program that ends waits for the batch in hand to be committed.
+        # Not a daemon: a program that ends waits until the thread has committed the batch in hand.
         thread = threading.Thread(target=work, name="data-manager")
         thread.start()
         return thread
@@ -76,28 +79,28 @@ class Worker:
 
 
 class ForwardedProgress(Progress):
-    """Brings a run's progress, told on the thread that runs it, to the Tk thread."""
+    """Passes the progress of a run from the thread that runs it to the Tk thread."""
 
     def __init__(self, worker: Worker, hears: Progress) -> None:
         self._worker = worker
         self._hears = hears
 
     def started(self, plans: list[SymbolPlan]) -> None:
-        """The run begins."""
+        """Passes on that the run begins."""
         self._worker.post(self._hears.started, plans)
 
     def shortened(self, symbol: str, minutes: int) -> None:
-        """The symbol's first candle is known."""
+        """Passes on that the symbol's first candle is known."""
         self._worker.post(self._hears.shortened, symbol, minutes)
 
     def received(self, symbol: str, minutes: int, rows: int, calls: int) -> None:
-        """An answer came."""
+        """Passes on that an answer came."""
         self._worker.post(self._hears.received, symbol, minutes, rows, calls)
 
     def finished(self, result: SymbolResult) -> None:
-        """A symbol is through."""
+        """Passes on that a symbol is finished."""
         self._worker.post(self._hears.finished, result)
 
     def note(self, text: str) -> None:
-        """Something a person would want to know goes to the log, which the page shows."""
+        """Logs what a person would want to know; the page shows the log."""
         logger.info("%s", text)

@@ -1,4 +1,4 @@
-"""The bulk archive: zipped CSV files per day and month, published by the exchange's clock, and checksums."""
+"""The bulk archive: a zipped CSV file per day and per month, published by the exchange's clock, with checksums."""
 
 from __future__ import annotations
 
@@ -32,26 +32,26 @@ _HEADER = (
     b"open_time,open,high,low,close,volume,close_time,quote_volume,count,"
     b"taker_buy_volume,taker_buy_quote_volume,ignore\n"
 )
-# Spot files changed from milliseconds to microseconds with the files of this day.
+# Spot files give times in microseconds from this day on, in milliseconds before.
 _MICROSECONDS_FROM = datetime(2025, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True)
 class ArchiveFile:
-    """The file under one key."""
+    """A file of the archive."""
 
     body: bytes
     modified: datetime
 
     @cached_property
     def etag(self) -> str:
-        """The quoted MD5, as S3 gives it."""
+        """Returns the MD5 in quotes, as S3 gives it."""
         return f'"{hashlib.md5(self.body, usedforsecurity=False).hexdigest()}"'
 
 
 @dataclass(frozen=True)
 class Edit:
-    """How a file differs from what it should be; see :meth:`Archive.edit`."""
+    """The changes that make a file differ from the right one; see :meth:`Archive.edit`."""
 
     rows: Callable[[pa.Table], pa.Table] | None
     header: bool
@@ -63,7 +63,7 @@ class Edit:
 
 @dataclass(frozen=True)
 class _Built:
-    """A built zip and its input: it is built again when the input has changed."""
+    """A built zip and its input. The archive builds the zip again when the input has changed."""
 
     source: SymbolMarket
     edit: Edit | None
@@ -72,9 +72,9 @@ class _Built:
 
 
 class Archive:
-    """The files made of a market, as far as they are published by the clock.
+    """The files made of a market. A file exists once the clock has passed its time of publication.
 
-    A day's file appears ``daily_published_after`` the end of its day, a month's on day
+    The file of a day appears ``daily_published_after`` the end of that day, the file of a month on day
     ``monthly_published_day`` of the next month, at midnight UTC.
     """
 
@@ -102,11 +102,12 @@ class Archive:
         spoil: Callable[[bytes], bytes] | None = None,
         checksum: Callable[[str], str] | None = None,
     ) -> None:
-        """Make one file differ, from now on; a second edit of it replaces the first.
+        """Changes one file from now on; a second edit of the same file replaces the first.
 
-        ``rows`` changes its candles (columns as in :class:`SymbolMarket`), ``header`` puts the line of
-        column names first, ``csv`` changes the bytes of the member. The checksum agrees with all this;
-        ``spoil`` changes the zip behind its back, ``checksum`` the text of the checksum file.
+        ``rows`` changes its candles (columns as in :class:`SymbolMarket`), ``header`` adds a first line of
+        column names, ``csv`` changes the bytes of the member. The checksum agrees with these changes.
+        ``spoil`` changes the zip so that the checksum is wrong; ``checksum`` changes the text of the checksum
+        file. Raises `UsageError` if the archive names no file that way.
         """
         name = Name.of(Name(kind, symbol, interval, date).key)
         if name is None:
@@ -115,17 +116,17 @@ class Archive:
         self._edits[name] = Edit(rows, header, csv, spoil, checksum, self._clock.now)
 
     def put(self, key: str, body: bytes) -> None:
-        """Put bytes under a key, published at once; a zip's checksum then agrees unless it is put, too."""
+        """Puts bytes under a key, published at once. A zip gets a checksum that agrees, unless you put that as well."""
         self._put[key] = ArchiveFile(body, self._clock.now)
 
     def remove(self, key: str) -> None:
-        """Take a file away, and with a zip its checksum."""
+        """Removes a file; removes the checksum together with a zip."""
         self._put[key] = None
         if not key.endswith(CHECKSUM):
             self._put[key + CHECKSUM] = None
 
     def get(self, key: str) -> ArchiveFile | None:
-        """Return the file under a key at the current time, or None."""
+        """Returns the file that is under a key by now, or None."""
         if key in self._put:
             return self._put[key]
         if not key.endswith(CHECKSUM):
@@ -146,14 +147,14 @@ class Archive:
         return ArchiveFile(text.encode(), built.file.modified)
 
     def prepare(self, kinds: Iterable[Kind] = ("daily", "monthly"), interval: str = "1m") -> None:
-        """Build the published files of one interval now, so that no later answer waits for it."""
+        """Builds the published files of one interval now, so that no later answer waits for that."""
         for kind in kinds:
             for symbol in list(self._market):
                 for name in self.published(kind, symbol, interval):
                     self._build(name)
 
     def published(self, kind: Kind, symbol: str, interval: str) -> Iterator[Name]:
-        """Yield the files of one folder that are published by now, oldest first."""
+        """Yields the names of the files in one folder that are published by now, oldest first."""
         for stamp in self._dates(kind, symbol, interval):
             name = Name(kind, symbol, interval, stamp)
             if self._published_at(name) > self._clock.now:
@@ -162,16 +163,16 @@ class Archive:
                 yield name
 
     def put_keys(self) -> list[str]:
-        """Return the keys put by hand, with the checksums that agree with them."""
+        """Returns the keys that `put` has filled, and the keys of their checksums."""
         zips = [key for key, file in self._put.items() if file is not None]
         return [*zips, *(key + CHECKSUM for key in zips if not key.endswith(CHECKSUM))]
 
     def symbols(self) -> list[str]:
-        """Return every symbol of the market, whether or not it has files yet."""
+        """Returns every symbol of the market, whether or not it has files yet."""
         return list(self._market)
 
     def _dates(self, kind: Kind, symbol: str, interval: str) -> list[str]:
-        """Return the days or months in which the symbol has candles, or an edited file."""
+        """Returns the days or months for which the symbol has candles or an edited file, as text, oldest first."""
         days = pc.unique(pc.floor_temporal(self._candles(symbol, interval)["open_time"], unit="day")).to_pylist()
         length = 10 if kind == "daily" else 7
         stamps = {day.isoformat()[:length] for day in days}
@@ -192,7 +193,7 @@ class Archive:
         return self._market.native(symbol, interval.replace("mo", "M"))
 
     def _build(self, name: Name | None) -> _Built | None:
-        """Build a file, or return it as it was built; None if there is none by now."""
+        """Returns a file, built now or earlier; None if there is none by now."""
         if name is None or name.symbol not in self._market:
             return None
         published_at = self._published_at(name)
@@ -216,7 +217,7 @@ class Archive:
             return built
 
     def _content(self, name: Name, edit: Edit | None) -> bytes | None:
-        """Render a file's lines; None if nothing opens in its days."""
+        """Returns the lines of a file; None if no candle opens in its days."""
         interval = name.interval.replace("mo", "M")
         first, last = map(to_us, name.days)
         candles = self._market[name.symbol].candles_between(interval, first, last)

@@ -1,4 +1,4 @@
-"""The names of the archive's files: kind, symbol, interval and date, and the keys made of them."""
+"""The names of the archive's files: kind, symbol, interval and date, and the keys built from them."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _KEY = re.compile(
 
 
 def intervals_of(kind: Kind) -> list[str]:
-    """Return the intervals that have files of a kind; 3d, 1w and 1mo have none a day."""
+    """Returns the intervals that have files of a kind; 3d, 1w and 1mo have no daily files."""
     names = [
         interval
         for interval, width in INTERVALS.items()
@@ -31,7 +31,7 @@ def intervals_of(kind: Kind) -> list[str]:
 
 @dataclass(frozen=True)
 class Name:
-    """One file; ``interval`` as the archive writes it (``1mo``), ``date`` a day or a month (``2024-01``)."""
+    """The name of one file: ``interval`` as the archive writes it (``1mo``), ``date`` a day or month (``2024-01``)."""
 
     kind: Kind
     symbol: str
@@ -40,7 +40,7 @@ class Name:
 
     @classmethod
     def of(cls, key: str) -> Name | None:
-        """Read a key; None if it names no candle file."""
+        """Returns the name that a key spells; None if the key names no candle file."""
         found = _KEY.fullmatch(key)
         if found is None or len(found["date"]) != (10 if found["kind"] == "daily" else 7):
             return None
@@ -53,17 +53,17 @@ class Name:
 
     @property
     def key(self) -> str:
-        """The key of the zip."""
+        """Returns the key of the zip."""
         return f"{ROOT}/{self.kind}/klines/{self.symbol}/{self.interval}/{self.stem}.zip"
 
     @property
     def stem(self) -> str:
-        """The file name without its ending."""
+        """Returns the file name without its extension."""
         return f"{self.symbol}-{self.interval}-{self.date}"
 
     @property
     def days(self) -> tuple[datetime, datetime]:
-        """The first day covered and the first one after, at midnight; ValueError if there is no such date."""
+        """Returns the first day covered and the first day after, at midnight UTC. Raises ValueError for no date."""
         if self.kind == "daily":
             first = datetime.fromisoformat(self.date).replace(tzinfo=UTC)
             return first, first + timedelta(days=1)

@@ -1,4 +1,4 @@
-"""The exchange's clock: frozen, in real time or faster, and movable."""
+"""The exchange's clock: it can be frozen, run in real time or faster, and be moved."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class Clock:
-    """Runs ``speed`` times as fast as real time from ``now`` on; a speed of 0 is frozen."""
+    """Starts at ``now`` and runs ``speed`` times as fast as real time; a speed of 0 freezes it."""
 
     def __init__(self, now: datetime, speed: float = 0.0) -> None:
         self.speed = speed
@@ -24,17 +24,17 @@ class Clock:
 
     @property
     def now_us(self) -> int:
-        """Microseconds since 1970."""
+        """Returns the time in microseconds since 1970."""
         with self._lock:
             return self._base_us + int((monotonic() - self._set_at) * self.speed * 1e6)
 
     @property
     def now(self) -> datetime:
-        """The same as a datetime in UTC."""
+        """Returns the time as a datetime in UTC."""
         return _EPOCH + timedelta(microseconds=self.now_us)
 
     def set(self, now: datetime) -> None:
-        """Move the clock to a time; a naive one is UTC."""
+        """Moves the clock to a time; a naive time is UTC."""
         before = self.now_us
         with self._lock:
             self._base_us, self._set_at = to_us(now), monotonic()
@@ -42,15 +42,15 @@ class Clock:
 
     @property
     def limit_seconds(self) -> float:
-        """The time by which request limits are counted.
+        """Returns the time in seconds by which the request limits are counted.
 
-        A frozen clock would count every request of a long run into one minute, so there the minutes
-        are real ones since the start, plus what the clock was moved forward by hand.
+        A frozen clock would count every request of a long run into one minute. Therefore, while the clock is
+        frozen, this is the real time since the start plus the time by which the clock was moved forward.
         """
         if self.speed:
             return self.now_us / 1e6
         return monotonic() - self._started + self._moved_us / 1e6
 
     def real_seconds(self, seconds: float) -> float:
-        """Return how long a client has to wait for ``seconds`` of :attr:`limit_seconds` to pass."""
+        """Returns how many real seconds pass while :attr:`limit_seconds` advances by ``seconds``."""
         return seconds / (self.speed or 1.0)

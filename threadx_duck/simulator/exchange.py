@@ -1,4 +1,4 @@
-"""The loopback exchange: one server that answers like the exchange, by a clock and a script of faults."""
+"""The loopback exchange: a server that answers like the exchange, by its own clock, with scripted faults."""
 
 from __future__ import annotations
 
@@ -35,10 +35,10 @@ if TYPE_CHECKING:
 
 
 class RequestLog(list[Request]):
-    """The requests received, oldest first; appended before they are answered."""
+    """The requests received, oldest first. Each is appended before it is answered."""
 
     def of(self, *, path: str | None = None, symbol: str | None = None, status: int | None = None) -> list[Request]:
-        """Return the requests whose path starts with ``path``, for a symbol, answered with a status."""
+        """Returns the requests whose path starts with ``path``, for a symbol, with a status; None matches any."""
         return [
             request
             for request in self
@@ -49,19 +49,19 @@ class RequestLog(list[Request]):
 
     @property
     def klines(self) -> list[Request]:
-        """Those for candles."""
+        """Returns the requests for candles."""
         return self.of(path=KLINES)
 
 
 class LoopbackExchange:
-    """Serves a market over HTTP on 127.0.0.1 while it is entered.
+    """Serves a market over HTTP on 127.0.0.1 inside a ``with`` block.
 
-    ``now`` is what its clock shows at the start, by default the end of the market's last candle;
-    ``speed`` how fast the clock runs (0 frozen, 1 real time). ``latency`` is waited before each answer,
-    in real seconds; ``date_offset`` puts the Date header wrong. Both may be set while it serves.
-    The limits are weight per minute and requests per five minutes; ``ban_after`` refusals in a minute
-    ban for ``ban_seconds``. ``requests`` records everything received. ``archive`` is the bulk archive,
-    which the same server has under ``/data`` and lists at ``/``.
+    ``now`` is the time of its clock at the start, by default the end of the market's last candle;
+    ``speed`` is how fast the clock runs (0 frozen, 1 real time). The server waits ``latency`` real seconds
+    before each answer; ``date_offset`` shifts the Date header. You may set both while it serves.
+    ``weight_limit`` is weight per minute, ``raw_limit`` requests per five minutes; more than ``ban_after``
+    refusals in a minute start a ban of ``ban_seconds``. ``requests`` records everything received.
+    ``archive`` is the bulk archive; the same server serves its files under ``/data`` and its listings at ``/``.
     """
 
     def __init__(
@@ -109,21 +109,21 @@ class LoopbackExchange:
         self.close()
 
     def close(self) -> None:
-        """End every connection and the server."""
+        """Ends every connection and the server."""
         if self._server is not None:
             self._server.close()
 
     @property
     def url(self) -> str:
-        """The base URL of the REST endpoints and of the archive."""
+        """Returns the base URL of the REST endpoints and of the archive. `UsageError` before it serves."""
         if self._server is None:
-            message = "The exchange is not serving; enter it first."
+            message = "The exchange is not serving. Use it in a with block."
             raise UsageError(message)
         return f"http://127.0.0.1:{self._server.port}"
 
     @property
     def now(self) -> datetime:
-        """The time of the exchange's clock, in UTC; set it to move the clock."""
+        """Returns the time of the exchange's clock, in UTC; set it to move the clock."""
         return self._clock.now
 
     @now.setter
@@ -131,7 +131,7 @@ class LoopbackExchange:
         self._clock.set(moment)
 
     def advance(self, step: timedelta) -> None:
-        """Move the clock on."""
+        """Moves the clock forward."""
         self._clock.set(self._clock.now + step)
 
     def fail(
@@ -142,14 +142,15 @@ class LoopbackExchange:
         match: str | Callable[[Request], bool] | None = None,
         **details: Any,
     ) -> Fault:
-        """Let the next ``times`` matching requests fail (None: all of them).
+        """Makes the next ``times`` matching requests fail (None: all of them).
 
-        ``kind`` is an HTTP status or what goes wrong; ``details`` by kind:
+        ``kind`` is an HTTP status or the name of a fault. ``details`` depend on the kind:
 
-        - a status: ``code`` and ``text`` for an error of the exchange's own, ``retry_after`` (seconds) for
-          429 and 418, or any ``body``; without them the body of the real exchange
-        - ``drop``: no answer; ``truncate``: less than the Content-Length; ``cut_body``: half, rightly counted
-        - ``stall`` (``seconds``, half way), ``trickle`` (``bytes`` at a time, ``seconds`` between)
+        - a status: ``code`` and ``text`` for one of the exchange's own errors, ``retry_after`` (seconds) for
+          429 and 418, or any ``body``; without them the answer has the body of the real exchange
+        - ``drop``: no answer; ``truncate``: fewer bytes than the Content-Length says; ``cut_body``: half the
+          body, with the right Content-Length
+        - ``stall``: a pause of ``seconds`` half way; ``trickle``: ``bytes`` at a time, ``seconds`` between them
         - ``html_200``, ``body`` (``body``, ``status``, ``content_type``), ``wrong_date`` (``offset``)
         - for klines: ``duplicate_rows``, ``unordered_rows``, ``rows_outside_window``, ``empty_rows``,
           ``null_values``, ``text_values``, ``extra_columns``, ``wrong_symbol`` (``symbol``)
@@ -159,11 +160,11 @@ class LoopbackExchange:
         return self._faults.add(kind, times, match, details)
 
     def clear_faults(self) -> None:
-        """Forget the faults that have not struck yet."""
+        """Removes the faults that still wait for a request."""
         self._faults.clear()
 
     def prepare(self) -> None:
-        """Do now the work that the first answers of the REST endpoints would otherwise wait for."""
+        """Does now the work that the first answers of the REST endpoints would otherwise wait for."""
         self._rest.prepare()
 
     def _respond(self, request: Request) -> Response | None:
@@ -196,7 +197,7 @@ class LoopbackExchange:
         return response
 
     def _struck(self, request: Request, fault: Fault | None, good_answer: Callable[[], Response]) -> Response | None:
-        """Return the answer that a fault leaves, None for none at all."""
+        """Returns the answer after a fault has changed it; None if the fault drops it."""
         if fault is None:
             return good_answer()
         if fault.kind == "drop":
@@ -214,7 +215,7 @@ class LoopbackExchange:
         return too_much_weight(self._limits.weight, wait)
 
     def _swap_symbol(self, request: Request, fault: Fault | None) -> Request:
-        """Return the request to answer: the one asked, or the same for the symbol that a fault puts in."""
+        """Returns the request to answer: the one received, or the same for another symbol if a fault says so."""
         if fault is None or fault.kind != "wrong_symbol":
             return request
         other = fault.details.get("symbol") or next(name for name in self.market if name != request.symbol)
@@ -225,7 +226,7 @@ class LoopbackExchange:
 
 
 def _end_of(market: Market) -> datetime:
-    """Return the end of the last candle; for an empty market the real time."""
+    """Returns the end of the last candle; for an empty market, the real time."""
     ends = [entry.candles["open_time"][-1].as_py() for entry in market.values() if entry.candles.num_rows]
     if not ends:
         return datetime.now(UTC)

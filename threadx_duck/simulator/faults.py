@@ -1,7 +1,7 @@
-"""Scripted faults: what goes wrong on the way to the exchange, in it, and in what it answers.
+"""Scripted faults: what can go wrong on the way to the exchange, inside it, and in its answers.
 
 A status fault answers with the exact body of the real exchange; a row fault garbles the klines of an
-otherwise good answer; a delivery fault sends a good answer badly. The rest are named where they are made.
+otherwise good answer; a delivery fault sends a good answer badly. `garble` makes the others.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ _TEXTS = {
 
 
 def too_much_weight(limit: int, retry_after: int) -> Response:
-    """Return the 429 answer; ``retry_after`` in seconds."""
+    """Returns the 429 answer; ``retry_after`` is in seconds."""
     text = (
         f"Too much request weight used; current limit is {limit} request weight per 1 MINUTE. "
         "Please use WebSocket Streams for live updates to avoid polling the API."
@@ -84,7 +84,7 @@ def too_much_weight(limit: int, retry_after: int) -> Response:
 
 
 def banned(until_ms: int, retry_after: int) -> Response:
-    """Return the 418 answer; the ban ends at ``until_ms``, in ``retry_after`` seconds."""
+    """Returns the 418 answer of a ban that ends at ``until_ms``, ``retry_after`` seconds from now."""
     text = (
         f"Way too much request weight used; IP banned until {until_ms}. "
         "Please use WebSocket Streams for live updates to avoid bans."
@@ -98,7 +98,7 @@ def _error(code: int, text: str) -> bytes:
 
 @dataclass(eq=False)
 class Fault:
-    """A fault waiting for its requests: ``times`` are left (None: all), ``hits`` were struck."""
+    """A fault that waits for requests: it will strike ``times`` more (None: all) and has struck ``hits``."""
 
     kind: Kind
     times: int | None
@@ -107,7 +107,7 @@ class Fault:
     hits: int = 0
 
     def fits(self, request: Request) -> bool:
-        """Tell whether it strikes this request."""
+        """Returns whether the fault strikes this request."""
         if (self.kind in _ROW_FAULTS or self.kind == "wrong_symbol") and request.path != KLINES:
             return False
         if callable(self.match):
@@ -118,14 +118,14 @@ class Fault:
 
 
 class Faults:
-    """The faults that wait, struck in the order in which they were scripted."""
+    """The faults that wait for requests; they strike in the order in which they were added."""
 
     def __init__(self) -> None:
         self._waiting: list[Fault] = []
         self._lock = Lock()
 
     def add(self, kind: Kind, times: int | None, match: Match, details: dict[str, Any]) -> Fault:
-        """Script a fault."""
+        """Adds a fault. Raises `UsageError` if it could not strike as meant."""
         _check(kind, details)
         fault = Fault(kind, times, match, details)
         with self._lock:
@@ -133,12 +133,12 @@ class Faults:
         return fault
 
     def clear(self) -> None:
-        """Forget every fault that still waits."""
+        """Removes every fault that still waits."""
         with self._lock:
             self._waiting.clear()
 
     def strike(self, request: Request) -> Fault | None:
-        """Return the first fault that fits a request, and count it as used."""
+        """Returns the first fault that fits a request and counts the hit; None if no fault fits."""
         with self._lock:
             fault = next((fault for fault in self._waiting if fault.fits(request)), None)
             if fault is None:
@@ -152,7 +152,7 @@ class Faults:
 
 
 def status_response(status: int, details: dict[str, Any], *, weight_limit: int, now_us: int) -> Response:
-    """Answer a scripted status; details: ``code``, ``text``, ``retry_after`` (seconds), ``body``."""
+    """Returns the answer of a status fault; details: ``code``, ``text``, ``retry_after`` (seconds), ``body``."""
     retry_after = details.get("retry_after", 120 if status == 418 else 1)
     if "body" in details:
         return Response(status, details["body"], content_type="text/html")
@@ -175,7 +175,7 @@ Rows = list[list[Any]]
 
 
 def _outside(rows: Rows, request: Request) -> Rows:
-    """Add a row before the asked window and one behind it, in order, so that only the window tells."""
+    """Adds a row before the requested window and one after it, in order: only the window shows that they are wrong."""
 
     def moved(row: list[Any], open_ms: int) -> list[Any]:
         return [open_ms, *row[1:6], row[6] - row[0] + open_ms, *row[7:]]
@@ -248,7 +248,7 @@ _NEEDED: dict[object, str] = {"body": "body", "wrong_date": "offset"}
 
 
 def _check(kind: Kind, details: dict[str, Any]) -> None:
-    """Refuse a fault that could not strike as meant, here and not on a thread of the server."""
+    """Refuses a fault that could not strike as meant, here rather than later on a thread of the server."""
     if not isinstance(kind, int) and kind not in _KINDS:
         message = f"Unknown fault {kind!r}. Write a status, or one of {', '.join(sorted(map(str, _KINDS)))}."
         raise UsageError(message)
@@ -263,7 +263,7 @@ def _check(kind: Kind, details: dict[str, Any]) -> None:
 
 
 def garble(fault: Fault, request: Request, response: Response) -> Response:
-    """Return a good answer as the fault lets it arrive."""
+    """Returns a good answer with the fault in it."""
     details = fault.details
     if fault.kind in _ROW_FAULTS:
         rows = orjson.loads(response.body)
@@ -283,7 +283,7 @@ def garble(fault: Fault, request: Request, response: Response) -> Response:
 
 
 def date_offset(fault: Fault | None) -> timedelta:
-    """Return how far a fault moves the Date header."""
+    """Returns by how much a fault shifts the Date header."""
     if fault is None or fault.kind != "wrong_date":
         return timedelta()
     offset: timedelta = fault.details["offset"]

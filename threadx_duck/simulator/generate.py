@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from datetime import datetime
 
-# First price in dollars, decimals of the price, decimals of the volume.
+# Asset: first price in dollars, decimals of the price, decimals of the volume.
 _ASSETS = {
     "BTC": (60_000.0, 2, 5),
     "ETH": (3_000.0, 2, 4),
@@ -29,7 +29,7 @@ _ASSETS = {
 }
 _ANY_ASSET = (10.0, 3, 2)
 
-# A minute's typical move, and money turned over in it.
+# The typical relative price move in a minute, and the typical turnover in a minute, in the quote asset.
 _VOLATILITY = 0.0006
 _TURNOVER = 50_000.0
 
@@ -46,11 +46,11 @@ def generate_market(
     delistings: Mapping[str, datetime] | None = None,
     quiet: Mapping[str, float] | None = None,
 ) -> Market:
-    """Make a market of 1m candles that open in ``[start, end)``, the same for the same arguments.
+    """Returns a market of 1m candles that open in ``[start, end)``; the same arguments give the same market.
 
-    Ranges are half-open, naive times are UTC. ``outages`` take their minutes from every symbol, a pause
-    from one. A listing is a symbol's first minute, a delisting the end of its last, after which its
-    status is BREAK. ``quiet`` is the share of a symbol's minutes in which nothing trades.
+    Ranges are half-open, naive times are UTC. ``outages`` remove their minutes from every symbol, ``pauses``
+    from one. A listing is a symbol's first minute. A delisting is the end of its last minute, and gives the
+    symbol the status BREAK. ``quiet`` is the share of a symbol's minutes in which nothing trades.
     """
     holes = [(to_us(first), to_us(last)) for first, last in outages]
     market = Market()
@@ -87,7 +87,7 @@ def _asset(symbol: str) -> tuple[float, int, int]:
 
 
 def _minutes(first: int, last: int, holes: list[tuple[int, int]]) -> pa.Array:
-    """Return the minutes (microseconds) that open in ``[first, last)`` and in none of the holes."""
+    """Returns the minutes (microseconds) that open in ``[first, last)`` and in none of the holes."""
     first = -(-first // MINUTE_US) * MINUTE_US
     count = max(0, -(-(last - first) // MINUTE_US))
     steps = pc.cumulative_sum(pa.repeat(pa.scalar(MINUTE_US, pa.int64()), count))
@@ -99,7 +99,7 @@ def _minutes(first: int, last: int, holes: list[tuple[int, int]]) -> pa.Array:
 
 
 def _walk(minutes: pa.Array, *, price: float, tick: int, lot: int, quiet: float, seed: int) -> pa.Table:
-    """Walk at random over the minutes, in whole ticks and lots so that decimals are exact."""
+    """Returns a random walk over the minutes, in whole ticks and lots so that decimals are exact."""
     count = len(minutes)
     draws = iter(range(1_000))
 
@@ -109,11 +109,11 @@ def _walk(minutes: pa.Array, *, price: float, tick: int, lot: int, quiet: float,
     def whole(values: pa.Array) -> pa.Array:
         return pc.floor(values)
 
-    # Four uniforms make nearly a normal; sqrt(3) brings their sum to unit variance.
+    # The sum of four uniforms is nearly normal; sqrt(3) scales it to unit variance.
     noise = pc.subtract(pc.add(pc.add(uniform(), uniform()), pc.add(uniform(), uniform())), 2.0)
     path = pc.exp(pc.cumulative_sum(pc.multiply(noise, _VOLATILITY * 3**0.5)))
     walked = pc.max_element_wise(pc.round(pc.multiply(path, price * tick)), 2.0)
-    # A symbol's first candle is there because something traded.
+    # A symbol has its first candle because something traded.
     traded = pa.concat_arrays([pa.array([True]), pc.greater_equal(uniform(), quiet).slice(1)]).slice(0, count)
     close = pc.if_else(traded, walked, pa.scalar(None, pa.float64()))
     first_close = pa.array([max(2.0, float(round(price * tick)))])

@@ -1,4 +1,4 @@
-"""The exchange's request limits: weight per clock minute, raw requests per five, and the ban after them."""
+"""The exchange's request limits: weight per clock minute, requests per five minutes, and the ban for ignoring them."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ _RAW_WINDOW = 300
 
 @dataclass(frozen=True)
 class Charge:
-    """What one request cost: the weight used so far in its minute, and whether it is refused.
+    """The result of counting one request: the weight used so far in its minute, and whether it is refused.
 
-    ``status`` is 200, 429 or 418; ``wait`` the seconds until requests are served again.
+    ``status`` is 200, 429 or 418; ``wait`` is the number of seconds until requests are served again; ``raw`` is
+    true if the request exceeded the limit of requests per five minutes.
     """
 
     used: int
@@ -24,8 +25,8 @@ class Charge:
 class Limits:
     """Counts in fixed windows, not sliding ones; refused requests count as well.
 
-    ``ban_after`` refusals within one minute turn 429 into 418, first for ``ban_seconds``, then for
-    twice as long each time.
+    After ``ban_after`` refusals within one minute the next one is 418 instead of 429. The first ban lasts
+    ``ban_seconds``, each later one twice as long as the one before.
     """
 
     def __init__(self, weight: int, raw: int, *, ban_after: int, ban_seconds: float) -> None:
@@ -37,7 +38,7 @@ class Limits:
         self._banned_until = 0.0
 
     def charge(self, weight: int, seconds: float) -> Charge:
-        """Count one request at the time ``seconds``."""
+        """Counts one request at the time ``seconds`` and returns the result."""
         with self._lock:
             self._open_windows(seconds)
             self._used += weight

@@ -1,4 +1,4 @@
-"""Serves the archive as S3 does: its files, and listings of them in pages of a thousand keys."""
+"""Serves the archive as S3 does: its files, and lists of them in pages of a thousand keys."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from threadx_duck.simulator.archive import Archive
     from threadx_duck.simulator.archive_names import Kind
 
-# The bucket's own name is the path where S3 itself is asked.
+# A client that asks S3 itself gives the name of the bucket as the path.
 LISTING_PATHS = ("/", "/data.binance.vision")
 _XML = "application/xml"
 _DECLARATION = '<?xml version="1.0" encoding="UTF-8"?>\n'
@@ -32,7 +32,7 @@ _FIXED_FOLDERS = {
 
 
 def answer(archive: Archive, request: Request) -> Response:
-    """Answer a request for a listing or a file."""
+    """Returns the answer to a request for a listing or a file."""
     if request.path in LISTING_PATHS:
         return Response(body=_listing(archive, request.params), content_type=_XML)
     file = archive.get(request.path[1:])
@@ -58,7 +58,7 @@ def answer(archive: Archive, request: Request) -> Response:
 
 
 def _folders(archive: Archive, folder: str) -> list[str]:
-    """Return the folders in a folder of candle files."""
+    """Returns the names of the folders in a folder."""
     if folder in _FIXED_FOLDERS:
         return _FIXED_FOLDERS[folder]
     kind = _kind(folder)
@@ -71,7 +71,7 @@ def _folders(archive: Archive, folder: str) -> list[str]:
 
 
 def _files(archive: Archive, folder: str) -> list[str]:
-    """Return the names of the files in a folder."""
+    """Returns the names of the files in a folder."""
     kind = _kind(folder)
     parts = folder.split("/")
     if kind is None or len(parts) != 7 or parts[4] not in archive.symbols() or parts[5] not in intervals_of(kind):
@@ -88,7 +88,7 @@ def _kind(folder: str) -> Kind | None:
 
 
 def _keys(archive: Archive, prefix: str, delimiter: str, marker: str) -> Iterator[str]:
-    """Yield the keys under a prefix and after a marker, in order; folders end in a slash."""
+    """Yields the keys that start with a prefix and come after a marker, in order; folders end in a slash."""
     folder = prefix[: prefix.rfind("/") + 1]
     children = {f"{folder}{name}/" for name in _folders(archive, folder)}
     children |= {folder + name for name in _files(archive, folder)}

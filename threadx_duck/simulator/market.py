@@ -1,4 +1,4 @@
-"""What the exchange knows: each symbol's 1m candles, its status, and its candles of other intervals."""
+"""The exchange's data: each symbol's 1m candles, its status, and its candles of other intervals."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ _DERIVED = ("quote_volume", "trade_count", "taker_buy_volume", "taker_buy_quote_
 
 
 def complete_candles(candles: pa.Table) -> pa.Table:
-    """Return the candles in the order and types the exchange serves them, with nothing missing.
+    """Returns the candles in the order and types in which the exchange serves them, with every column.
 
     Columns: open_time (timestamp[us], UTC), open, high, low, close, volume, quote_volume, trade_count,
     taker_buy_volume, taker_buy_quote_volume, and if given close_time (timestamp[us]; null where it is
-    the usual last instant) and ignore (text). A missing value is derived so that it agrees with the
-    rest: the volume valued at the close, one trade if there was volume, and no taker buys.
+    the usual last instant) and ignore (text). A missing value gets one that agrees with the rest:
+    the quote volume is the volume at the close, there is one trade if there was volume, and no taker buys.
     """
     columns = {"open_time": candles["open_time"].cast(pa.timestamp("us"))}
     for name in (*_PRICES, "volume"):
@@ -50,7 +50,7 @@ def complete_candles(candles: pa.Table) -> pa.Table:
 
 
 def open_times(candles: pa.Table) -> memoryview:
-    """Return the opens in microseconds, to be searched without a Python object per row."""
+    """Returns the open times in microseconds, in a form that can be searched without a Python object per row."""
     opened = candles["open_time"].combine_chunks().cast(pa.int64())
     buffer = opened.buffers()[1]
     return memoryview(buffer or b"").cast("q")[opened.offset : opened.offset + len(opened)]
@@ -67,9 +67,9 @@ def _sorted(candles: pa.Table) -> pa.Table:
 class SymbolMarket:
     """One symbol: its 1m candles, and how the exchange lists it.
 
-    ``candles`` may lack value columns (see :func:`complete_candles`) and hold odd rows: off the minute
-    grid, repeated, closing early. ``native`` gives candles of other intervals where they shall not be
-    the roll-up of the 1m ones. The decimals are those of the tick and of the lot in exchangeInfo.
+    ``candles`` may lack value columns (see :func:`complete_candles`) and contain odd rows: off the minute
+    grid, repeated, closing early. ``native`` gives candles of other intervals that replace the roll-up of
+    the 1m candles. The decimals are those of the tick and the lot in exchangeInfo.
     """
 
     candles: pa.Table
@@ -83,9 +83,9 @@ class SymbolMarket:
         object.__setattr__(self, "candles", _sorted(complete_candles(self.candles)))
 
     def candles_of(self, interval: str, *, offset_us: int = 0) -> pa.Table:
-        """Return the candles of one interval: those given, else rolled up from the 1m ones and kept.
+        """Returns the candles of one interval: those given, else the 1m candles rolled up (and keeps that result).
 
-        ``offset_us`` shifts the bucket boundaries to a time zone that is so far ahead of UTC.
+        ``offset_us`` is how far the time zone of the bucket boundaries is ahead of UTC.
         """
         if interval not in INTERVALS:
             message = f"Unknown interval {interval!r}. The exchange has {', '.join(INTERVALS)}."
@@ -98,7 +98,7 @@ class SymbolMarket:
         return self._rolled[key]
 
     def candles_between(self, interval: str, start_us: int, end_us: int) -> pa.Table:
-        """Return the candles that open in ``[start_us, end_us)``, in microseconds."""
+        """Returns the candles that open in ``[start_us, end_us)``; both bounds are in microseconds."""
         candles = self.candles_of(interval)
         opened = open_times(candles)
         first = bisect_left(opened, start_us)
@@ -115,17 +115,17 @@ class SymbolMarket:
 
 
 class Market(dict[str, SymbolMarket]):
-    """Every symbol the exchange knows, by name.
+    """Every symbol that the exchange knows, by name.
 
-    Entries are immutable: :meth:`replace` puts a changed one in place, also while an exchange serves it.
+    Entries are immutable: :meth:`replace` puts a changed one in place, even while an exchange serves it.
     """
 
     def native(self, symbol: str, interval: str) -> pa.Table:
-        """Return the exchange's own candles of a symbol and an interval, such as ``5m`` or ``1M``."""
+        """Returns the exchange's own candles of a symbol and an interval, such as ``5m`` or ``1M``."""
         return self[symbol].candles_of(interval)
 
     def replace(self, symbol: str, candles: pa.Table | None = None, *, status: str | None = None) -> None:
-        """Give a symbol other 1m candles, another status, or both; a new symbol needs candles."""
+        """Gives a symbol other 1m candles, another status, or both. A new symbol needs candles."""
         if symbol not in self:
             if candles is None:
                 message = f"{symbol} is not in this market; a new symbol needs candles."
@@ -141,10 +141,10 @@ class Market(dict[str, SymbolMarket]):
 
 
 def read_market(candles_path: str | Path, native_path: str | Path | None = None) -> Market:
-    """Read a market of recorded candles.
+    """Reads a market of recorded candles.
 
-    ``candles_path`` is a Parquet file of 1m candles with a symbol column; ``native_path`` one of candles
-    of other intervals with symbol and timeframe (its ``1mo`` is the exchange's ``1M``).
+    ``candles_path`` is a Parquet file of 1m candles with a symbol column; ``native_path`` is one of candles
+    of other intervals, with the columns symbol and timeframe (its ``1mo`` is the exchange's ``1M``).
     """
     candles = pq.read_table(candles_path)
     natives: dict[str, dict[str, pa.Table]] = {}
@@ -170,7 +170,7 @@ def _names(table: pa.Table, column: str) -> list[str]:
 
 
 def _fill_from(native: pa.Table, rolled: pa.Table) -> pa.Table:
-    """Fill the value columns that native candles lack from the roll-up, as far as these agree."""
+    """Returns native candles with the value columns that they lack: the roll-up's, within the bounds of their own."""
     missing = [name for name in _DERIVED if name not in native.column_names]
     if not missing:
         return complete_candles(native)
@@ -178,7 +178,7 @@ def _fill_from(native: pa.Table, rolled: pa.Table) -> pa.Table:
     joined = complete_candles(kept.join(rolled.select(["open_time", *missing]), "open_time"))
     volume = joined["volume"]
     bounds = {
-        # the quote volume lies between the volume at the lowest and at the highest price
+        # The quote volume lies between the volume at the lowest price and the volume at the highest price.
         "quote_volume": (pc.multiply(joined["low"], volume), pc.multiply(joined["high"], volume)),
         "taker_buy_volume": (pa.scalar(0.0), volume),
         "trade_count": (pc.greater(volume, 0).cast(pa.int64()), pa.scalar(2**62, pa.int64())),

@@ -1,6 +1,6 @@
-"""Which candles of one symbol and interval answer a request, and their bytes.
+"""Finds the candles of one symbol and interval that answer a request, and renders them.
 
-Rows are rendered in blocks when they are first asked for; a page is then a slice of one or two blocks.
+It renders rows in blocks, each at the first request for it; a page is then a slice of one or two blocks.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ if TYPE_CHECKING:
 
 _BLOCK_ROWS = 16_384
 
-# A block's rendered rows, and where each begins in them.
+# The rendered rows of a block, and the offset at which each row begins.
 _Block = tuple[memoryview, memoryview]
 
 
 class Pages:
-    """The answers that one symbol's candles of one interval can give."""
+    """The pages of one symbol's candles of one interval."""
 
     def __init__(self, market: SymbolMarket, interval: str, unit: TimeUnit, *, offset_us: int = 0) -> None:
         table = market.candles_of(interval, offset_us=offset_us).combine_chunks()
@@ -36,11 +36,11 @@ class Pages:
         self._lock = Lock()
 
     def page(self, start_us: int | None, end_us: int | None, limit: int, now_us: int) -> bytes:
-        """Return the JSON array of at most ``limit`` candles that open in ``[start_us, end_us]``.
+        """Returns a JSON array of at most ``limit`` candles that open in ``[start_us, end_us]``.
 
-        Without a start these are the newest. All times are in microseconds, the bounds inclusive. What
-        opens after ``now_us`` is unknown yet; the candle whose interval is not over comes last, with the
-        values it has so far.
+        Without a start these are the newest. All times are in microseconds, both bounds inclusive. A candle
+        that opens after ``now_us`` does not exist yet; the candle whose interval is not over comes last, with
+        the values that it has so far.
         """
         visible = bisect_right(self._open_us, now_us)
         last = visible if end_us is None else min(visible, bisect_right(self._open_us, end_us))
@@ -58,12 +58,12 @@ class Pages:
         return b"".join((b"[", *pieces))[:-1] + b"]"
 
     def prepare(self) -> None:
-        """Render every row now, so that no later answer waits for it."""
+        """Renders every row now, so that no later answer waits for that."""
         for number in range(-(-len(self._open_us) // _BLOCK_ROWS)):
             self._block(number)
 
     def _slices(self, first: int, last: int) -> list[bytes | memoryview]:
-        """Return the rendered rows ``[first, last)``, each with its comma."""
+        """Returns the rendered rows ``[first, last)``, each with its comma."""
         pieces: list[bytes | memoryview] = []
         while first < last:
             number, row = divmod(first, _BLOCK_ROWS)
@@ -94,10 +94,10 @@ class Pages:
         return end
 
     def _forming_row(self, row: int, now_us: int) -> bytes:
-        """Render the running candle: a share of its volume, and a close on the way to the final one."""
+        """Returns the candle in progress: a share of its final volume, and a close on the way to the final one."""
         candle = self._batch.slice(row, 1).to_pylist()[0]
         open_us = self._open_us[row]
-        # Never the whole volume: a stored forming candle must differ from the final one.
+        # Never the whole volume: a stored candle in progress must differ from the final one.
         share = 0.9 * (now_us - open_us) / (self._end_us(row) - open_us)
         opened, final = candle["open"], candle["close"]
         close = round(opened + (final - opened) * share, 8)

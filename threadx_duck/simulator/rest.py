@@ -1,4 +1,4 @@
-"""The REST endpoints under /api/v3 and the errors they answer with."""
+"""The REST endpoints under /api/v3, and their errors."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 KLINES = "/api/v3/klines"
 WEIGHTS = {"/api/v3/ping": 1, "/api/v3/time": 1, "/api/v3/exchangeInfo": 20, KLINES: 2}
 
-# Bounds outside of [2017, now + 10 s] are moved inside, not refused.
+# The exchange moves bounds outside [2017, now + 10 s] inside; it does not refuse them.
 _FLOOR_US = 1_483_228_800_000_000
 _AHEAD_US = 10_000_000
 # From here on a number can only mean microseconds; as milliseconds it would be the year 5138.
@@ -38,19 +38,19 @@ _TIME_ZONE = re.compile(r"([+-]?)([0-9]{1,2})(?::([0-9]{2}))?")
 
 
 class ApiError(Exception):
-    """An error answer of the exchange: its code, its text, and the HTTP status that carries it."""
+    """An error answer of the exchange: its code, its text, and its HTTP status."""
 
     def __init__(self, code: int, text: str, status: int = 400) -> None:
         super().__init__(text)
         self.code, self.text, self.status = code, text, status
 
     def response(self) -> Response:
-        """Return the answer on the wire."""
+        """Returns the error as an HTTP answer."""
         return Response(self.status, orjson.dumps({"code": self.code, "msg": self.text}))
 
 
 class RestApi:
-    """Answers for one market by one clock."""
+    """Answers requests about one market, by one clock."""
 
     def __init__(self, market: Market, clock: Clock, limits: Limits) -> None:
         self._market, self._clock, self._limits = market, clock, limits
@@ -64,7 +64,7 @@ class RestApi:
         }
 
     def answer(self, request: Request) -> Response:
-        """Answer a request, with an error where the exchange would."""
+        """Returns the answer to a request, an error where the exchange answers with one."""
         endpoint = self._endpoints.get(request.path)
         if endpoint is None:
             return Response(404, b"")
@@ -74,7 +74,7 @@ class RestApi:
             return error.response()
 
     def prepare(self) -> None:
-        """Render every symbol's 1m rows now, so that no later answer waits for it."""
+        """Renders the 1m rows of every symbol now, so that no later answer waits for that."""
         for symbol in list(self._market):
             self._pages_of(symbol, "1m", "ms", 0).prepare()
 
@@ -117,7 +117,7 @@ class RestApi:
         with self._lock:
             market = self._market[symbol]
             known = self._pages.get(key)
-            # A replaced symbol is another object, so its pages are rebuilt.
+            # A replaced symbol is another object, so its pages are built again.
             if known is None or known[0] is not market:
                 known = (market, Pages(market, interval, unit, offset_us=offset_us))
                 self._pages[key] = known
@@ -166,7 +166,7 @@ class RestApi:
 
 
 def _read_parameters(request: Request, known: tuple[str, ...], mandatory: tuple[str, ...] = ()) -> dict[str, str]:
-    """Return the parameters, checked in the order in which the exchange seems to."""
+    """Returns the parameters, checked in the order in which the exchange seems to check them."""
     given = request.params
     if len(given) < len(request.query):
         raise ApiError(-1101, "Duplicate values for a parameter detected.")
@@ -207,7 +207,7 @@ def _bound(text: str, now_us: int) -> int:
 
 
 def _time_zone(text: str) -> int:
-    """Return how far a time zone such as ``-1:00``, ``05:45`` or ``8`` is ahead of UTC (microseconds)."""
+    """Returns how many microseconds a time zone such as ``-1:00``, ``05:45`` or ``8`` is ahead of UTC."""
     found = _TIME_ZONE.fullmatch(text)
     if found is None:
         raise _invalid("timeZone")

@@ -1,8 +1,8 @@
-"""The exchange's candle intervals, and rolling 1m candles up into them by the exchange's rule.
+"""The exchange's candle intervals, and the rule by which it rolls 1m candles up into them.
 
-Prices come only from minutes that traded, because a minute without a trade repeats the last close
-and the exchange leaves it out; if none traded, all four prices are that close. The rest is summed.
-Written apart from the SQL views on purpose: the two are compared with each other.
+Prices come only from minutes with trades, because a minute without a trade repeats the last close
+and the exchange leaves it out; if no minute traded, all four prices are that close. Other columns are sums.
+This code shares nothing with the SQL views on purpose: tests compare the two.
 """
 
 from __future__ import annotations
@@ -35,17 +35,17 @@ INTERVALS: dict[str, int | None] = {
     "1M": None,
 }
 
-# 1970-01-01 was a Thursday, weeks open on Monday.
+# 1970-01-01 was a Thursday; weeks open on Monday.
 _FIRST_MONDAY_US = 4 * DAY_US
 
 _SUMS = ("volume", "quote_volume", "trade_count", "taker_buy_volume", "taker_buy_quote_volume")
 
 
 def bucket_starts(open_us: pa.Array, interval: str, *, listed_us: int = 0, offset_us: int = 0) -> pa.Array:
-    """Return the bucket opens (int64 microseconds) for candle opens in microseconds.
+    """Returns the open times of the buckets (int64 microseconds) for open times of candles in microseconds.
 
-    ``listed_us`` is the symbol's first open, to whose day the exchange anchors ``3d``;
-    ``offset_us`` is how far the asked time zone is ahead of UTC.
+    ``listed_us`` is the symbol's first open time; the exchange counts ``3d`` from that day.
+    ``offset_us`` is how far the requested time zone is ahead of UTC.
     """
     width = INTERVALS[interval]
     shifted = pc.add(open_us, offset_us)
@@ -58,22 +58,22 @@ def bucket_starts(open_us: pa.Array, interval: str, *, listed_us: int = 0, offse
 
 
 def bucket_ends(open_us: pa.Array, interval: str, *, offset_us: int = 0) -> pa.Array:
-    """Return the first microsecond after each bucket that opens at ``open_us``."""
+    """Returns the first microsecond after each bucket that opens at ``open_us``."""
     width = INTERVALS[interval]
     if width is None:
-        # 32 days after a month's first instant lie in the next month.
+        # 32 days after the first instant of a month is always in the next month.
         return bucket_starts(pc.add(open_us, 32 * DAY_US), interval, offset_us=offset_us)
     return pc.add(open_us, width)
 
 
 def to_eight_decimals(values: pa.Array) -> pa.Array:
-    """Round to the doubles nearest to eight decimals, which parsing their text also gives."""
+    """Returns the values rounded to eight decimals, as the doubles that parsing their text would give."""
     # pc.round multiplies by an inexact 1e-8 at the end; a division rounds correctly.
     return pc.divide(pc.round(pc.multiply(values, 1e8)), 1e8)
 
 
 def roll_up(candles: pa.Table, interval: str, *, offset_us: int = 0) -> pa.Table:
-    """Make the candles of ``interval`` out of 1m ones in order of open_time; empty buckets are absent."""
+    """Returns the candles of ``interval``, made of 1m candles in order of open_time, without empty buckets."""
     if not candles.num_rows:
         return candles.select([*("open_time", "open", "high", "low", "close"), *_SUMS])
     open_us = candles["open_time"].combine_chunks().cast(pa.int64())
@@ -92,7 +92,7 @@ def roll_up(candles: pa.Table, interval: str, *, offset_us: int = 0) -> pa.Table
                 **{name: candles[name] for name in _SUMS},
             }
         )
-        # first and last mean the order of the rows only on one thread
+        # first and last follow the order of the rows only on one thread.
         .group_by("bucket", use_threads=False)
         .aggregate(
             [
@@ -104,7 +104,7 @@ def roll_up(candles: pa.Table, interval: str, *, offset_us: int = 0) -> pa.Table
                 *((name, "sum") for name in _SUMS),
             ]
         )
-        # which groups come first is up to their hashes
+        # The hashes decide the order of the groups.
         .sort_by("bucket")
     )
     last_close = grouped["last_close_last"]
@@ -122,8 +122,8 @@ def roll_up(candles: pa.Table, interval: str, *, offset_us: int = 0) -> pa.Table
 
 
 def to_us(moment: datetime) -> int:
-    """Return the microseconds since 1970 of a datetime; a naive one is UTC."""
+    """Returns the microseconds from 1970 to a datetime; a naive datetime is UTC."""
     aware = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-    # timestamp() is a float and loses microseconds
+    # timestamp() returns a float, which loses microseconds.
     delta = aware - datetime(1970, 1, 1, tzinfo=UTC)
     return (delta.days * 86_400 + delta.seconds) * 1_000_000 + delta.microseconds

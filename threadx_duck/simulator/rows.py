@@ -1,7 +1,7 @@
-"""Renders candles as the exchange writes them, whole columns at a time: JSON rows and CSV lines.
+"""Renders candles as the exchange writes them, as JSON rows and CSV lines, whole columns at a time.
 
-Decimals are put together from integers, because casting through Arrow's decimal type writes a small
-number as ``1E-8`` and is slower.
+It builds decimals from integers, because a cast through Arrow's decimal type writes a small number as
+``1E-8`` and is slower.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from threadx_duck.simulator.rollup import bucket_ends
 TimeUnit = Literal["ms", "us"]
 
 _DIVISOR: dict[TimeUnit, int] = {"ms": 1_000, "us": 1}
-# From here on neighbouring doubles are further apart than the eighth decimal.
+# From here on the distance between neighbouring doubles is more than 1e-8.
 _SPARSE_FROM = 2.0**26
 
 _Pieces = list[pa.Array | str]
@@ -29,7 +29,7 @@ def _four_digits() -> pa.Array:
 
 
 def _decimal(values: pa.Array) -> _Pieces:
-    """Return the pieces of doubles written with eight decimals, which read back as the same doubles."""
+    """Returns the pieces of text that write doubles with eight decimals; parsing them gives the same doubles."""
     pieces: _Pieces = []
     extremes = pc.min_max(values).as_py()
     if (extremes["min"] or 0) < 0:
@@ -56,7 +56,7 @@ def _decimal(values: pa.Array) -> _Pieces:
 
 
 def _fewest_digits(values: pa.Array, floor: pa.Array, remainder: pa.Array, fraction: pa.Array) -> pa.Array:
-    """Drop the decimals that a double of this size does not hold: 0.36000061 is then 0.36."""
+    """Drops the decimals that a double of this size cannot hold: 0.36000061 becomes 0.36."""
     for decimals in range(7, -1, -1):
         step = float(10 ** (8 - decimals))
         coarse = pc.multiply(pc.round(pc.multiply(remainder, 1e8 / step)), step)
@@ -89,13 +89,13 @@ def _lines(batch: pa.RecordBatch, times: tuple[pa.Array, pa.Array], *, start: st
 
 
 def json_rows(batch: pa.RecordBatch, interval: str, unit: TimeUnit = "ms", *, offset_us: int = 0) -> pa.Array:
-    """Render one JSON array of twelve per candle, each with a comma behind it so that a page is one slice."""
+    """Returns one JSON array of twelve values per candle, each with a comma after it so that a page is one slice."""
     times = _times(batch, interval, unit, offset_us)
     return _lines(batch, times, start="[", quote='"', end='"],')
 
 
 def csv_lines(batch: pa.RecordBatch, interval: str, unit: TimeUnit = "ms") -> bytes:
-    """Render the candles as the lines of an archive file, without a header."""
+    """Returns the candles as the lines of an archive file, without a header."""
     if not batch.num_rows:
         return b""
     lines = _lines(batch, _times(batch, interval, unit, 0), start="", quote="", end="\n")

@@ -1,7 +1,7 @@
-"""A small HTTP/1.1 server on 127.0.0.1: keep-alive, one thread a connection, whole answers in one send.
+"""A small HTTP/1.1 server on 127.0.0.1: keep-alive, one thread per connection, each answer in one send.
 
-The standard library's handler parses headers as e-mail and answers in several sends; both would show
-in what is measured against this server.
+The standard library's handler parses headers as e-mail and answers in several sends; both would distort
+measurements made against this server.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ JSON = "application/json;charset=UTF-8"
 
 @dataclass
 class Request:
-    """One request as it was received, and how it was answered.
+    """One request as it was received, and the status of its answer.
 
     ``params`` are the decoded query parameters (the last of repeated ones; ``query`` has all);
-    ``sent_at`` is real time in UTC; ``status`` is None while it is answered or if no answer was sent.
+    ``sent_at`` is real time in UTC; ``status`` is None until the answer is ready, or if none was sent.
     """
 
     method: str
@@ -44,12 +44,12 @@ class Request:
 
     @property
     def symbol(self) -> str | None:
-        """The symbol asked for, by parameter or in the path of an archive file."""
+        """Returns the symbol asked for, from the parameter or the path of an archive file, or None."""
         return self.params.get("symbol") or self._archive_part(5)
 
     @property
     def interval(self) -> str | None:
-        """The interval asked for, by parameter or in the path of an archive file."""
+        """Returns the interval asked for, from the parameter or the path of an archive file, or None."""
         return self.params.get("interval") or self._archive_part(6)
 
     def _archive_part(self, number: int) -> str | None:
@@ -61,7 +61,7 @@ class Request:
 class Response:
     """An answer. ``deliver``, if given, sends head and body in its own way.
 
-    It returns False to have the connection closed.
+    It returns False if the connection must then be closed.
     """
 
     status: int = 200
@@ -71,30 +71,30 @@ class Response:
     deliver: Callable[[Connection, bytes, bytes], bool] | None = None
 
     def head(self) -> bytes:
-        """Return the status line and headers."""
+        """Returns the status line and the headers as bytes."""
         headers = {"Content-Type": self.content_type, "Content-Length": str(len(self.body)), **self.headers}
         lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
         return f"HTTP/1.1 {self.status} {responses.get(self.status, '')}\r\n{lines}\r\n".encode()
 
 
 class Connection:
-    """One client's connection, for as long as it stays open."""
+    """The connection of one client while it is open."""
 
     def __init__(self, sock: socket.socket, port: int, closing: Event) -> None:
         self.port, self.closing = port, closing
         self._socket = sock
 
     def send(self, data: bytes) -> None:
-        """Send all of the data."""
+        """Sends all of the data."""
         self._socket.sendall(data)
 
     def hang_up(self) -> None:
-        """End the connection, waking every thread that waits on it."""
+        """Ends the connection and wakes every thread that waits on it."""
         with suppress(OSError):
             self._socket.shutdown(socket.SHUT_RDWR)
 
     def serve(self, respond: Callable[[Request], Response | None]) -> None:
-        """Answer one request after the other until either side ends the connection."""
+        """Answers one request after the other until either side ends the connection."""
         with self._socket, self._socket.makefile("rb") as stream, suppress(OSError):
             while not self.closing.is_set():
                 request = self._read(stream)
@@ -107,7 +107,7 @@ class Connection:
                     return
 
     def _answer(self, request: Request, response: Response) -> bool:
-        """Send an answer; False if the connection is of no use afterwards."""
+        """Sends an answer; returns False if the connection must be closed afterwards."""
         body = b"" if request.method == "HEAD" else response.body
         if response.deliver is not None:
             return response.deliver(self, response.head(), body)
@@ -115,7 +115,7 @@ class Connection:
         return request.headers.get("connection", "").lower() != "close"
 
     def _read(self, stream: BufferedReader) -> Request | None:
-        """Return the next request, or None at the end of the connection."""
+        """Returns the next request, or None at the end of the connection."""
         first = stream.readline(65_536).decode("latin-1").split()
         if len(first) != 3:
             return None
@@ -136,7 +136,7 @@ class Connection:
 
 
 class HttpServer:
-    """Listens on 127.0.0.1 from its creation to :meth:`close`; ``respond`` runs on a connection's thread."""
+    """Listens on 127.0.0.1 from its creation until :meth:`close`; ``respond`` runs on the connection's thread."""
 
     def __init__(self, respond: Callable[[Request], Response | None], port: int = 0) -> None:
         self._respond = respond
@@ -149,7 +149,7 @@ class HttpServer:
         self._accepting.start()
 
     def close(self) -> None:
-        """End every connection, also in the middle of an answer, and wait for the threads."""
+        """Ends every connection, even in the middle of an answer, and waits for the threads."""
         if self.closing.is_set():
             return
         self.closing.set()

@@ -15,8 +15,8 @@
   for (let i = 1; i < count; i++) times[i] = times[i - 1] + data.steps[i - 1];
   const [gapStart, gapEnd, gapMissing, gapReason] = data.gaps;
 
-  /* The places on the axis: absent candles have one too, so that a gap is as wide as it is long. Of a gap longer than
-     this, only so many places. */
+  /* The places on the axis. An absent candle has a place too, so that the width of a gap shows its length; a longer gap
+     than this gets only this many places. */
   const MOST_ABSENT = 2000;
   const points = [], candleAt = [];
   for (let i = 0; i < count; i++) {
@@ -43,13 +43,13 @@
   panes[0].setStretchFactor(4);
   panes[1].setStretchFactor(1);
 
-  /* Bands behind the candles, one a gap, at least as wide as a hair. */
+  /* Bands behind the candles, one per gap; each is wide enough to see. */
   class Bands {
     constructor() { this._view = { zOrder: () => "bottom", renderer: () => ({ draw: (target) => this._draw(target) }) }; }
     attached({ chart: drawn }) { this._chart = drawn; }
     paneViews() { return [this._view]; }
     _x(time) {
-      // The last place at or before the time, and the part of its width that has passed.
+      // The last place at or before the time, and the share of its width that has passed.
       let low = 0, high = points.length;
       while (low < high) { const middle = (low + high) >> 1; if (points[middle] <= time) low = middle + 1; else high = middle; }
       const index = Math.max(low - 1, 0);
@@ -107,7 +107,7 @@
     legend();
   }
 
-  /* The values of the candle under the pointer, else of the last one. */
+  /* Shows the values of the candle under the pointer, or of the last one if the pointer is elsewhere. */
   const values = document.createElement("div");
   values.id = "values";
   values.setAttribute("aria-live", "off");

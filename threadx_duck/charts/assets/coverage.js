@@ -1,4 +1,5 @@
-/* Draws symbols by months; of each month as much is filled as there are minutes. A row is drawn when it comes in sight. */
+/* Draws one row per symbol and one cell per month, filled by the share of minutes that are stored. Draws a row when it
+   comes in sight. */
 (() => {
   "use strict";
   const data = JSON.parse(document.getElementById("data").textContent);
@@ -41,7 +42,7 @@
     const left = names + (month - firstMonth) * cell;
     if (month === firstMonth || month % 12 === 0) {
       const year = Object.assign(document.createElement("span"), { className: "year", textContent: String(Math.floor(month / 12)) });
-      // The first year has no room where the next begins at once.
+      // The first year has no room for its label if the next year begins within a few cells.
       if (month === firstMonth && month % 12 !== 0 && (12 - (month % 12)) * cell < 34) year.textContent = "";
       year.style.left = left + "px";
       head.append(year);
@@ -84,14 +85,14 @@
       const whole = minutesOf(month), left = (month - firstMonth) * cell + 1;
       pen.fillStyle = css("--empty");
       pen.fillRect(left, 0, room, HEIGHT);
-      // A symbol's first month is filled from its end, where its candles are.
+      // The first month of a symbol is filled from its end, because its candles are there.
       const filled = Math.max(1 / ratio, wholePixels(room * data.expected[i] / whole));
       let x = left + (month === first && first !== Math.max(...months) ? room - filled : 0);
       const start = x;
       pen.fillStyle = colour("present");
       pen.fillRect(x, 0, filled, HEIGHT);
       x += filled;
-      // What is missing stands at the right, each reason at least as wide as a hair.
+      // Missing minutes stand at the right; each reason is at least one pixel wide.
       for (const reason of [...reasons].reverse()) {
         const minutes = data.reasons[reason][i];
         if (!minutes) continue;

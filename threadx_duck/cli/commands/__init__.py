@@ -1,6 +1,6 @@
-"""One file a command, named as the command; `COMMANDS` lists them with their short help."""
+"""One module per command, with the command's name; `COMMANDS` lists the commands with their short help."""
 
-# The order of the help is that of this table. A command's module and function carry its name, with ``_`` for ``-``.
+# The help lists commands in the order of this table. A command's module and function have its name, ``_`` for ``-``.
 COMMANDS = {
     "backup": "Make a verified copy of the store.",
     "candles": "Print or write candles of any timeframe.",

@@ -17,7 +17,7 @@ from threadx_duck.cli.context import (
 )
 from threadx_duck.cli.rows import write_rows
 
-# What fits a terminal; every other format writes all columns.
+# The columns that fit a terminal; every other format writes all columns.
 _CANDLE_TABLE = (
     "open_time", "open", "high", "low", "close", "volume", "trade_count", "minutes", "is_complete", "filled_minutes",
 )  # fmt: skip

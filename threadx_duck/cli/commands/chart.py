@@ -1,4 +1,4 @@
-"""``threadx chart`` draws candles as a page for the browser."""
+"""``threadx chart`` draws candles as an HTML page."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def chart(
       threadx chart BTCUSDC 1h --start 2024-01-01 --end 2024-12-31
       threadx chart BTCUSDC 1d -o btc.html --no-open
     """
-    # A symbol is the exchange's string; in a file's name only what every system takes is kept of it.
+    # A symbol may contain any character; a file's name keeps only those that every system accepts.
     name = re.sub(r"[^\w-]", "_", f"{symbol}_{timeframe}")
     file = output or app.settings.data.processed_data_path / "charts" / f"{name}.html"
     app.require_free(file)

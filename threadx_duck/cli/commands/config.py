@@ -1,4 +1,4 @@
-"""``threadx config``: shows the effective settings, or writes a commented settings file."""
+"""``threadx config`` shows the effective settings, or writes a commented settings file."""
 
 from __future__ import annotations
 

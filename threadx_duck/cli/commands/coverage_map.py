@@ -1,4 +1,4 @@
-"""``threadx coverage-map`` draws what is stored as a page for the browser."""
+"""``threadx coverage-map`` draws what is stored as an HTML page."""
 
 from __future__ import annotations
 

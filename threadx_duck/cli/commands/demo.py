@@ -1,4 +1,4 @@
-"""``threadx demo``: the tour. Runs the real commands against a loopback exchange; needs no network."""
+"""``threadx demo`` is a tour: it runs the real commands against a loopback exchange, without a network."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _LISTED = datetime(2025, 1, 20, tzinfo=UTC)
 _NOW = datetime(2025, 3, 10, 12, tzinfo=UTC)
 _OUTAGE = (datetime(2025, 2, 11, 3, 41, tzinfo=UTC), datetime(2025, 2, 11, 5, tzinfo=UTC))
 
-# The file by which a demo knows the folder of an earlier one, and what it begins with.
+# The file by which a demo recognises the folder of an earlier one, and the first words of that file.
 _MARK = "threadx-demo.txt"
 _MARKED = """\
 The command "threadx demo" made this folder, and the next one there replaces it: paths.toml and data/threadx.duckdb.
@@ -87,7 +87,7 @@ def _tour() -> list[tuple[str, str]]:
 def _prepare(folder: Path) -> Path:
     """Empties the folder of an earlier demo and returns the path of the settings in it.
 
-    Raises `UsageError`, with nothing touched, unless the folder is empty, absent, or an earlier demo's.
+    Raises `UsageError` and touches nothing unless the folder is empty, absent, or made by an earlier demo.
     """
     settings, data = folder / "paths.toml", folder / "data"
     try:
@@ -103,7 +103,7 @@ def _prepare(folder: Path) -> Path:
 
 
 def _require_demo(folder: Path, settings: Path, data: Path) -> None:
-    """Raises `UsageError` unless an earlier demo made what is there, and nobody changed or linked it since."""
+    """Raises `UsageError` unless an earlier demo made the files there and nobody has changed or linked them since."""
     advice = "Name another folder: threadx demo --dir FOLDER"
     mark = folder / _MARK
     if mark.is_symlink() or not mark.is_file() or not mark.read_bytes().startswith(_MARKED.encode()):
@@ -135,7 +135,7 @@ def _exchange() -> LoopbackExchange:
 
 
 def _run(app: App, settings: Path, command: str) -> None:
-    """One command line, as if typed; a check that finds something would end the demo with its exit code."""
+    """Runs one command line as if it were typed; if it fails or finds anything, ends the demo with its exit code."""
     options = ["--config", str(settings), *(["--quiet"] if app.quiet else []), *(["--verbose"] if app.verbose else [])]
     group = click.get_current_context().find_root().command
     group.main([*options, *shlex.split(command)], prog_name="threadx", standalone_mode=False)

@@ -1,4 +1,4 @@
-"""``threadx doctor`` examines the store, the disk and the way to the exchange."""
+"""``threadx doctor`` examines the store, the disk and the connection to the exchange."""
 
 from __future__ import annotations
 

@@ -85,7 +85,7 @@ def _section(title: str, rows: list[dict[str, Any]]) -> None:
 
 
 def _values(found: Explanation) -> list[dict[str, Any]]:
-    """The candle, and below it the exchange's own if it is known."""
+    """Returns the candle, and below it the exchange's own candle if that is known."""
     sides = [("ours", found.candle), ("theirs", found.native)]
     rows = [{"side": side, **row} for side, row in sides if row is not None]
     names = [name for name in (rows[0] if rows else {}) if name not in {"symbol", "open_time", "request_id"}]

@@ -1,4 +1,4 @@
-"""``threadx export``: writes candles to a folder in formats that others read."""
+"""``threadx export`` writes candles to a folder, in formats that other programs read."""
 
 from __future__ import annotations
 

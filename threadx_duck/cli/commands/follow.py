@@ -1,4 +1,4 @@
-"""``threadx follow``: keeps stored symbols up to date until it is stopped."""
+"""``threadx follow`` keeps stored symbols up to date until somebody stops it."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def follow(app: App, symbols: tuple[str, ...], publish_every: str, *, once: bool
       threadx follow BTCUSDC ETHUSDC --once
     """
     settings = app.settings
-    # Not after each ingest, as the settings would have it: that would copy the store every minute.
+    # Not after each ingest, as the settings say: that would copy the store every minute.
     unpublished = replace(settings, store=replace(settings.store, read_copy=""))
     every = read_age(publish_every)
     with IngestionManager(unpublished, progress=Notes(_Sparing(app))) as manager:
@@ -60,7 +60,7 @@ def follow(app: App, symbols: tuple[str, ...], publish_every: str, *, once: bool
 
 
 class _Sparing:
-    """Passes a note on unless it is the one before again: a round a minute has the same things to say."""
+    """Passes a note on unless it repeats the one before: every round, once per minute, may have the same to report."""
 
     def __init__(self, app: App) -> None:
         self._app = app
@@ -74,7 +74,7 @@ class _Sparing:
 
 @contextmanager
 def _published_at_the_end(publish: PublishSchedule) -> Iterator[None]:
-    """Publishes when either signal stopped the code inside, not when that code failed."""
+    """Publishes after either signal has stopped the code inside, but not after that code has failed."""
     try:
         yield
     except KeyboardInterrupt:

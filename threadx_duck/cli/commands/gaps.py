@@ -1,4 +1,4 @@
-"""``threadx gaps`` lists absent minutes, each run with its reason."""
+"""``threadx gaps`` lists runs of absent minutes, each with its reason."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``threadx import``: ingests files that lie on disk."""
+"""``threadx import`` stores candles from files on disk."""
 
 from __future__ import annotations
 

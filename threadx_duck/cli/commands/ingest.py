@@ -1,4 +1,4 @@
-"""``threadx ingest``: downloads what no conclusive request covers."""
+"""``threadx ingest`` downloads the minutes that no conclusive request covers."""
 
 from __future__ import annotations
 
@@ -130,7 +130,7 @@ def _traded_against(manager: IngestionManager, quote: str) -> tuple[str, ...]:
 def _progress(app: App) -> Iterator[Progress]:
     """Shows bars on a terminal; elsewhere only the messages that a person needs."""
     if sys.stderr.isatty() and not app.quiet:
-        # Imported here: the bars take 30 ms that a run from cron need not wait for.
+        # Imported here, because the import takes 30 ms, and a run from cron draws no bars.
         from threadx_duck.cli.progress import TerminalProgress
 
         with TerminalProgress() as bars:

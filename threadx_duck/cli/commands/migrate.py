@@ -1,4 +1,4 @@
-"""``threadx migrate``: copies the store into a lake, or a lake into a file."""
+"""``threadx migrate`` copies the store into a lake, or a lake into a file."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``threadx remove``: deletes candles with their evidence."""
+"""``threadx remove`` deletes candles together with their evidence."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``threadx revisions`` lists values that a later answer changed."""
+"""``threadx revisions`` lists the values that later answers changed."""
 
 from __future__ import annotations
 

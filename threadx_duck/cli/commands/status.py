@@ -1,4 +1,4 @@
-"""``threadx status`` says what is stored."""
+"""``threadx status`` shows what is stored."""
 
 from __future__ import annotations
 

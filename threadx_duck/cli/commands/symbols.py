@@ -1,4 +1,4 @@
-"""``threadx symbols``: what the exchange lists."""
+"""``threadx symbols`` shows the symbols that the exchange lists."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``threadx ui``: the Data Manager in a window."""
+"""``threadx ui`` opens the Data Manager in a window."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""The coverage map: symbols by months or days, drawn on a canvas."""
+"""The coverage map, drawn on a canvas: one row per symbol, one column per month or day."""

@@ -12,7 +12,7 @@ from threadx_duck.candles.reasons import LABELS, REASONS
 
 
 class Cell(NamedTuple):
-    """One symbol in one month or day, in minutes. ``end`` is exclusive."""
+    """One symbol in one month or day; all counts are minutes. ``end`` is exclusive."""
 
     symbol: str
     start: datetime
@@ -25,21 +25,21 @@ class Cell(NamedTuple):
 
     @property
     def expected(self) -> int:
-        """Returns the number of minutes that count, present or not."""
+        """Returns the number of minutes that should be there, present or absent."""
         return sum(self[3:])
 
     @property
     def absent(self) -> dict[str, int]:
-        """Returns the absent minutes by reason; only reasons that occur."""
+        """Returns the number of absent minutes by reason; a reason without any is left out."""
         return {reason: getattr(self, reason) for reason in REASONS if getattr(self, reason)}
 
     @property
     def needs_download(self) -> bool:
-        """Returns whether an ordinary download would bring candles."""
+        """Returns whether an ordinary download would ask for any minute of the cell."""
         return self.not_downloaded > 0
 
     def describe(self, step: Step) -> str:
-        """Returns the counts and reasons as text."""
+        """Returns the counts and reasons as lines of text."""
         when = f"{self.start:%B %Y}" if step == "month" else f"{self.start:%Y-%m-%d}"
         share = int(10_000 * self.present / self.expected) / 100
         lines = [f"{self.symbol}, {when}", f"{self.present:,} of {self.expected:,} minutes ({share:.2f} %)"]
@@ -48,7 +48,7 @@ class Cell(NamedTuple):
 
 
 def read_cells(rows: Iterable[Mapping[str, Any]]) -> dict[tuple[str, datetime], Cell]:
-    """Cells by symbol and start, from the rows of `IngestionManager.coverage_map`."""
+    """Returns cells by symbol and start, made from the rows of `IngestionManager.coverage_map`."""
     cells = (
         Cell(
             row["symbol"],

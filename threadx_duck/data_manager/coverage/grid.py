@@ -12,14 +12,14 @@ from typing import Any
 
 from threadx_duck.data_manager.widgets.theme import palette_of, scaled
 
-# The parts of a cell from top to bottom, each a share of its height and a colour.
+# Returns the parts of a cell from top to bottom; each is a share of its height and a colour.
 Paint = Callable[[str, datetime], list[tuple[float, str]]]
 
 _MOVES = {"<Left>": (0, -1), "<Right>": (0, 1), "<Up>": (-1, 0), "<Down>": (1, 0)}
 
 
 class CellGrid(ttk.Frame):
-    """Rows are symbols, columns are times; both heads stay while the cells scroll."""
+    """Rows are symbols, columns are times. The cells scroll; both heads stay in place."""
 
     def __init__(self, parent: tk.Misc, paint: Paint) -> None:
         super().__init__(parent)
@@ -42,7 +42,7 @@ class CellGrid(ttk.Frame):
 
     @property
     def focused(self) -> tuple[str, datetime] | None:
-        """Returns the cell that has the keyboard focus."""
+        """Returns the symbol and time of the cell that has the keyboard focus, or None."""
         if self._focus is None or self._focus[0] >= len(self._rows) or self._focus[1] >= len(self._columns):
             return None
         return self._rows[self._focus[0]], self._columns[self._focus[1]]
@@ -56,7 +56,7 @@ class CellGrid(ttk.Frame):
         *,
         reset: bool,
     ) -> None:
-        """Shows other cells; ``reset`` goes to the newest of them. ``above`` and ``below`` head the columns."""
+        """Shows these cells; ``reset`` scrolls to the newest. ``above`` and ``below`` are two lines of column heads."""
         is_longer = len(columns) > len(self._columns)
         self._rows, self._columns, self._heads = rows, columns, (above, below)
         if reset or is_longer:
@@ -87,7 +87,7 @@ class CellGrid(ttk.Frame):
         self._set_bar(self._across, self._left, width, len(self._columns))
 
     def place_at(self, x: int, y: int) -> tuple[str, datetime] | None:
-        """Returns the symbol and time of the cell at a position on the canvas."""
+        """Returns the symbol and time of the cell at a position on the canvas, or None."""
         column = (x - self._head[0]) // self._cell[0] + self._left
         row = (y - self._head[1]) // self._cell[1] + self._top
         if x < self._head[0] or y < self._head[1] or row >= len(self._rows) or column >= len(self._columns):
@@ -95,19 +95,19 @@ class CellGrid(ttk.Frame):
         return self._rows[row], self._columns[column]
 
     def column_at(self, x: int, y: int) -> datetime | None:
-        """Returns the time of the column whose head is at a position on the canvas."""
+        """Returns the time of the column whose head is at a position on the canvas, or None."""
         column = (x - self._head[0]) // self._cell[0] + self._left
         return (
             self._columns[column] if x >= self._head[0] and y < self._head[1] and column < len(self._columns) else None
         )
 
     def middle_of(self, symbol: str, column: datetime) -> tuple[int, int]:
-        """Returns the position on the canvas of a visible cell."""
+        """Returns the position of the middle of a visible cell on the canvas."""
         x = self._column_x(self._columns.index(column)) + self._cell[0] // 2
         return x, self._row_y(self._rows.index(symbol)) + self._cell[1] // 2
 
     def screen_place(self, symbol: str, column: datetime) -> tuple[int, int]:
-        """Returns the position of a cell on the screen."""
+        """Returns the position of the middle of a visible cell on the screen."""
         x, y = self.middle_of(symbol, column)
         return self.canvas.winfo_rootx() + x, self.canvas.winfo_rooty() + y
 
@@ -135,7 +135,7 @@ class CellGrid(ttk.Frame):
 
     @property
     def _cell(self) -> tuple[int, int]:
-        """Returns width and height of a cell."""
+        """Returns the width and height of a cell, in pixels."""
         room = (self.canvas.winfo_width() - self._head[0] - 4) // max(1, len(self._columns))
         least = self._font.measure("00") + 2
         width = max(least, min(room, least + scaled(self, 8)))
@@ -143,7 +143,7 @@ class CellGrid(ttk.Frame):
 
     @property
     def _head(self) -> tuple[int, int]:
-        """Width of the symbols on the left and height of the times above."""
+        """Returns the width of the symbols on the left and the height of the times above, in pixels."""
         longest = max((self._font.measure(symbol) for symbol in self._rows), default=0)
         return max(scaled(self, 80), min(longest, scaled(self, 220)) + 20), 2 * self._font.metrics("linespace") + 8
 
@@ -196,7 +196,7 @@ class CellGrid(ttk.Frame):
         self.draw()
 
     def _scroll(self, side: str, how: str, amount: Any, unit: str = "") -> None:
-        """Scrolls as a scrollbar or wheel requests."""
+        """Scrolls as far as the scrollbar or the wheel asks."""
         total = len(self._rows if side == "top" else self._columns)
         fit = self._fit()[0 if side == "top" else 1]
         now = self._top if side == "top" else self._left

@@ -1,4 +1,4 @@
-"""The coverage map: symbols by months, or by the days of one month; each cell downloads or repairs its part."""
+"""The coverage map: one row per symbol, one column per month or day; a click on a cell offers its download."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from threadx_duck.data_manager.widgets.tooltip import Tooltip
 
 # Loads the days of a month, or all months if it is None.
 Zoom = Callable[[datetime | None], None]
-# Downloads the missing minutes of a cell, or all its minutes again if the second argument is true.
+# Downloads the missing minutes of a cell; if the second argument is true, downloads all its minutes again.
 Repair = Callable[[Cell, bool], None]
 
 
 class CoverageMap(ttk.Frame):
-    """Cells that can be read, pointed at, zoomed into and clicked; arrows and Return do the same."""
+    """Shows cells and what is in them, zooms into a month, and offers downloads, by pointer or by arrows and Return."""
 
     def __init__(self, parent: tk.Misc, on_zoom: Zoom, on_repair: Repair) -> None:
         super().__init__(parent, padding=(0, 6, 0, 0))
@@ -78,11 +78,11 @@ class CoverageMap(ttk.Frame):
         self._hint.configure(text=_hint(symbols, month))
 
     def cell_at(self, symbol: str, start: datetime) -> Cell | None:
-        """Returns the data of a cell."""
+        """Returns the cell of a symbol that begins at a time, or None."""
         return self._cells.get((symbol, start))
 
     def open_menu(self, symbol: str, start: datetime, x: int = 0, y: int = 0) -> None:
-        """Offers the actions for a cell, at a position on the screen."""
+        """Opens the menu of a cell at a position on the screen."""
         cell = self.cell_at(symbol, start)
         self.menu.delete(0, "end")
         if cell is not None:
@@ -129,12 +129,12 @@ class CoverageMap(ttk.Frame):
         self._hint.pack(side="right", padx=(0, 6), pady=6)
 
     def _paint_cell(self, symbol: str, column: datetime) -> list[tuple[float, str]]:
-        """Returns the parts of a cell from top to bottom: share of its height, and colour."""
+        """Returns the parts of a cell from top to bottom; each is a share of its height and a colour."""
         cell = self.cell_at(symbol, column)
         if cell is None or not cell.expected:
             return []
         palette = palette_of(self)
-        # The absent part is always tall enough to see, even for a few minutes.
+        # The absent part is always tall enough to see, even if it stands for a few minutes.
         parts = {reason: max(0.18, minutes / cell.expected) for reason, minutes in cell.absent.items()}
         total = sum(parts.values())
         if cell.present:

@@ -1,4 +1,4 @@
-"""One look into the store: what the list and the coverage map show. No Tk here."""
+"""Reads from the store what the list and the coverage map show. No Tk here."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from threadx_duck.ingest import IngestionManager
 
 
 class Snapshot(NamedTuple):
-    """What one look gave: rows of `IngestionManager.overview`, and the cells of a month's days or of all months."""
+    """What was read: the rows of `IngestionManager.overview`, and the cells of a month's days or of all months."""
 
     rows: Sequence[Mapping[str, Any]]
     month: datetime | None
@@ -23,9 +23,9 @@ class Snapshot(NamedTuple):
 
 
 def take_snapshot(manager: IngestionManager, month: datetime | None) -> Snapshot:
-    """Looks into the store: at the days of a month, or at all months where it is None.
+    """Reads the days of a month, or all months if ``month`` is None.
 
-    What lies in the future is not missing yet. Raises `StoreError`.
+    Minutes in the future do not count as missing. Raises `StoreError`.
     """
     rows = manager.overview().to_pylist()
     if not rows:

@@ -1,1 +1,1 @@
-"""Widgets that know nothing of candles, and the colours of all."""
+"""Widgets that know nothing of candles, and the colours of the whole page."""

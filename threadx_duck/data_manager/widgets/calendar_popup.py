@@ -1,4 +1,4 @@
-"""A month to pick a day from."""
+"""A calendar that opens beside a field, to choose a day."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _MOVES = {"<Left>": -1, "<Right>": 1, "<Up>": -7, "<Down>": 7}
 
 
 class CalendarPopup(tk.Toplevel):
-    """A month of days; arrows and Page Up, Page Down move, Return or a click chooses, Escape leaves."""
+    """One month. Arrows, Page Up and Page Down move; Return or a click chooses; Escape closes."""
 
     def __init__(self, owner: tk.Widget, day: date, on_choose: Callable[[date], None]) -> None:
         super().__init__(owner)
@@ -38,7 +38,7 @@ class CalendarPopup(tk.Toplevel):
         self.geometry(f"+{owner.winfo_rootx()}+{owner.winfo_rooty() + owner.winfo_height()}")
 
     def choose(self, day: date) -> None:
-        """Takes a day and closes."""
+        """Reports the chosen day and closes."""
         self.destroy()
         self._on_choose(day)
 

@@ -1,4 +1,4 @@
-"""The exchange's own symbols to choose from."""
+"""A window with the exchange's symbols, to choose some."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _TRADING = "TRADING"
 
 
 class SymbolChooser(tk.Toplevel):
-    """Lists symbols by quote asset, status and name; adds the chosen ones to the page's list."""
+    """Filters symbols by quote asset, status and name, and adds the chosen ones to the page's list."""
 
     def __init__(self, owner: tk.Misc, on_choose: Callable[[list[str]], None]) -> None:
         super().__init__(owner)
@@ -38,7 +38,7 @@ class SymbolChooser(tk.Toplevel):
         self.geometry(f"{scaled(self, 560)}x{scaled(self, 460)}+{x}+{y}")
 
     def show(self, symbols: Sequence[ExchangeSymbol]) -> None:
-        """Shows the exchange's answer."""
+        """Shows the symbols that the exchange lists."""
         self._symbols = symbols
         quotes = sorted({entry.quote for entry in symbols})
         statuses = sorted({entry.status for entry in symbols})
@@ -51,7 +51,7 @@ class SymbolChooser(tk.Toplevel):
         self.message.configure(text=sentence)
 
     def choose(self) -> None:
-        """Takes the chosen symbols and closes."""
+        """Reports the chosen symbols and closes."""
         chosen = list(self.tree.selection())
         self.destroy()
         self._on_choose(chosen)

@@ -1,4 +1,4 @@
-"""The live log: what the package's loggers say, by level and filter, bounded."""
+"""The live log: the newest lines of the package's loggers, filtered by level and text."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ MOST_LINES = 2_000
 
 
 class Line(NamedTuple):
-    """A line of the log."""
+    """One line of the log."""
 
     level: int
     text: str
 
 
 class LogForwarder(logging.Handler):
-    """Hands the lines of every thread to one that draws them."""
+    """Passes on the lines that any thread logs."""
 
     def __init__(self, send: Callable[[Line], None]) -> None:
         super().__init__()
@@ -35,12 +35,12 @@ class LogForwarder(logging.Handler):
         self.setFormatter(formatter)
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Sends a line on."""
+        """Passes one line on."""
         self._send(Line(record.levelno, self.format(record)))
 
 
 class LogView(ttk.Frame):
-    """The last lines of at least a level that hold a text."""
+    """Shows those of the newest lines that have at least the chosen level and contain the filter's text."""
 
     def __init__(self, parent: tk.Misc, level: str) -> None:
         super().__init__(parent, padding=(0, 6, 0, 0))
@@ -68,11 +68,11 @@ class LogView(ttk.Frame):
 
     @property
     def shown(self) -> list[str]:
-        """Returns the lines that are shown."""
+        """Returns the text of the lines shown."""
         return self.text.get("1.0", "end-1c").splitlines()
 
     def add(self, line: Line) -> None:
-        """Adds a line; drops the oldest if the log is full."""
+        """Adds a line, and drops the oldest one if the log is full."""
         is_full = len(self._lines) == MOST_LINES
         if is_full and self._passes(self._lines[0]):
             self._edit(lambda: self.text.delete("1.0", "2.0"))
@@ -81,7 +81,7 @@ class LogView(ttk.Frame):
             self._edit(lambda: self._insert(line))
 
     def clear(self) -> None:
-        """Forgets all lines."""
+        """Removes all lines."""
         self._lines.clear()
         self._draw()
 
@@ -107,12 +107,12 @@ class LogView(ttk.Frame):
         self._edit(redraw)
 
     def _insert(self, line: Line) -> None:
-        # A text of several lines, such as a traceback, stays one entry of the bounded log.
+        # An entry of several lines, such as a traceback, counts as one entry of the bounded log.
         shown = " ".join(line.text.split("\n"))
         self.text.insert("end", f"{shown}\n", logging.getLevelName(line.level))
 
     def _edit(self, change: Callable[[], None]) -> None:
-        """Changes the read-only text; scrolls to its end if the end was visible."""
+        """Changes the read-only text, and scrolls to its end if the end was visible."""
         is_at_end = self.text.yview()[1] >= 1.0
         self.text.configure(state="normal")
         change()

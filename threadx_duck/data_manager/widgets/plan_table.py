@@ -24,11 +24,11 @@ _COLUMNS: tuple[tuple[str, str, Any], ...] = (
 
 
 class PlanTable(ttk.Frame):
-    """Shows the planned requests per source, with reason and cost."""
+    """Lists the planned requests with their source, range, cost and reason."""
 
     def __init__(self, parent: tk.Misc) -> None:
         super().__init__(parent, padding=(0, 6, 0, 0))
-        self.summary = ttk.Label(self, text="Tick Dry run and press Show Plan: the plan appears here.")
+        self.summary = ttk.Label(self, text="Tick Dry run and press Plan Selected; the plan appears here.")
         self.summary.pack(fill="x", pady=(0, 4))
         self.tree = ttk.Treeview(self, columns=[name for name, *_ in _COLUMNS], show="headings", height=5, style=TREE)
         bar = ttk.Scrollbar(self, command=self.tree.yview)
@@ -64,9 +64,10 @@ class PlanTable(ttk.Frame):
 
 def _summary(requests: list[Any]) -> str:
     if not requests:
-        return "Everything is covered already: nothing would be asked."
+        return "Everything is stored already: a download would ask for nothing."
     minutes, calls, size = (sum(getattr(entry, name) for entry in requests) for name in ("rows", "requests", "bytes"))
-    left_out = f" The first {_MOST_ROWS:,} of {len(requests):,} ranges." if len(requests) > _MOST_ROWS else ""
-    return (
-        f"At most {minutes:,} minutes in {calls:,} requests, about {size / 1e6:,.1f} MB; nothing was asked.{left_out}"
+    left_out = (
+        f" The table shows the first {_MOST_ROWS:,} of {len(requests):,} ranges." if len(requests) > _MOST_ROWS else ""
     )
+    cost = f"At most {minutes:,} minutes in {calls:,} requests, about {size / 1e6:,.1f} MB"
+    return f"{cost}; nothing has been sent yet.{left_out}"

@@ -13,7 +13,7 @@ _STEPS = 10
 
 
 class Tally:
-    """Counts a download of several symbols. No Tk here."""
+    """Counts the minutes, rows and requests of a download. No Tk here."""
 
     def __init__(self, plans: Sequence[SymbolPlan]) -> None:
         self.planned = {plan.symbol: plan.minutes for plan in plans}
@@ -23,17 +23,17 @@ class Tally:
         self._began = time.monotonic()
 
     def add(self, symbol: str, minutes: int, rows: int, calls: int) -> None:
-        """An answer came."""
+        """Counts one answer."""
         self.covered[symbol] = min(self.planned[symbol], self.covered[symbol] + minutes)
         self.rows[symbol] += rows
         self.calls = calls
 
     def finish(self, symbol: str) -> None:
-        """Notes that this symbol is finished."""
+        """Notes that a symbol is finished."""
         self.covered[symbol] = self.planned[symbol]
 
     def share(self, symbol: str | None = None) -> float:
-        """Returns the finished share of one symbol or all, from 0 to 1."""
+        """Returns the finished share of one symbol or of all, from 0 to 1."""
         planned, covered = (
             (sum(self.planned.values()), sum(self.covered.values()))
             if symbol is None
@@ -42,7 +42,7 @@ class Tally:
         return covered / planned if planned else 1.0
 
     def describe(self, symbol: str) -> str:
-        """Returns one symbol's progress as a bar of letters."""
+        """Returns the progress of one symbol as a bar made of characters."""
         share = self.share(symbol)
         full = int(share * _STEPS)
         return f"{share:4.0%} {'█' * full}{'░' * (_STEPS - full)} {self.rows[symbol]:,} rows"
@@ -71,11 +71,11 @@ class ProgressStrip(ttk.Frame):
         self.label.pack(side="left", fill="x", expand=True)
 
     def say(self, text: str) -> None:
-        """Shows a sentence."""
+        """Shows a sentence beside the bar."""
         self.label.configure(text=text)
 
     def set_running(self, *, running: bool) -> None:
-        """Enables or disables the cancel button."""
+        """Enables the cancel button while a download runs, else disables it."""
         self.cancel.state(["!disabled" if running else "disabled"])
         if not running:
             self.bar.stop()

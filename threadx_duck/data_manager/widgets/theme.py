@@ -1,4 +1,4 @@
-"""Looks: the theme of the page's own window, and colours that fit any current theme."""
+"""The theme of the page's own window, and colours that fit whichever theme is current."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ from tkinter import font as tkfont
 from tkinter import ttk
 
 TREE = "DataManager.Treeview"
-MISSING_THEME = "Plain looks: the theme is not installed. Install it with: pip install 'threadx_duck[ui]'"
+MISSING_THEME = (
+    "The window looks plain because its theme is not installed. Install it with: pip install 'threadx_duck[ui]'"
+)
 
 # Sun Valley sets its fonts in pixels, which a dense screen does not enlarge.
 _THEME_FONTS = "SunValley"
@@ -17,7 +19,7 @@ _THEME_FONTS = "SunValley"
 
 @dataclass(frozen=True)
 class Palette:
-    """Colours for what ttk does not draw: texts of a level, and cells of the coverage map by reason."""
+    """Colours for what ttk does not draw: log lines by level, and cells of the coverage map by reason."""
 
     background: str
     text: str
@@ -72,7 +74,7 @@ def palette_of(widget: tk.Misc) -> Palette:
 
 
 def is_themed() -> bool:
-    """Whether the theme package is installed."""
+    """Returns whether the theme package is installed."""
     try:
         import sv_ttk  # noqa: F401 - only whether it is there
     except ImportError:
@@ -81,7 +83,7 @@ def is_themed() -> bool:
 
 
 def apply_theme(root: tk.Tk, *, dark: bool) -> None:
-    """Applies the theme to our own window; without the theme package, a theme of ttk."""
+    """Applies the theme to our own window, or a theme of ttk if the theme package is not installed."""
     if is_themed():
         import sv_ttk
 
@@ -94,7 +96,7 @@ def apply_theme(root: tk.Tk, *, dark: bool) -> None:
 
 
 def style_tables(widget: tk.Misc) -> None:
-    """Rows as high as their font needs on this screen, and chosen ones easy to see; in tables of the style `TREE`."""
+    """Gives tables of the style `TREE` rows as high as their font needs, and chosen rows a visible colour."""
     style = ttk.Style(widget)
     palette = palette_of(widget)
     style.configure(TREE, rowheight=round(_table_font(widget).metrics("linespace") * 1.35) + 2)
@@ -102,18 +104,18 @@ def style_tables(widget: tk.Misc) -> None:
 
 
 def measured(widget: tk.Misc, text: str, heading: str = "") -> int:
-    """Returns the width of a text in a table, and of the heading above it."""
+    """Returns the width in pixels of a text in a table or of the heading above it, whichever is wider."""
     font = ttk.Style(widget).lookup("Treeview.Heading", "font") or "TkHeadingFont"
     return max(_table_font(widget).measure(text), tkfont.Font(widget, font=font).measure(heading))
 
 
 def scaled(widget: tk.Misc, pixels: float) -> int:
-    """Converts a length for a usual screen of 96 dots per inch to this screen."""
+    """Converts a length in pixels from a usual screen of 96 dots per inch to this screen."""
     return round(pixels * max(1.0, widget.winfo_fpixels("1i") / 96))
 
 
 def be_aware_of_density() -> None:
-    """Tells Windows, before the first window, that we enlarge things ourselves; elsewhere Tk knows."""
+    """Tells Windows that we scale things ourselves; call it before the first window. Elsewhere Tk handles it."""
     if sys.platform == "win32":
         import ctypes
 

@@ -8,7 +8,7 @@ from threadx_duck.data_manager.widgets.theme import palette_of, scaled
 
 
 class Tooltip:
-    """One text beside the pointer, shown and hidden by its owner."""
+    """A text beside the pointer; its owner shows and hides it."""
 
     def __init__(self, owner: tk.Misc) -> None:
         self._owner = owner
@@ -16,7 +16,7 @@ class Tooltip:
         self.text = ""
 
     def show(self, text: str, x: int, y: int) -> None:
-        """Shows a text near a place of the screen, kept on the screen."""
+        """Shows a text near a position on the screen, without crossing the edge of the screen."""
         if text == self.text and self._window is not None:
             return
         self.hide()
