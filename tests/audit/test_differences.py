@@ -18,6 +18,8 @@ from threadx_duck.errors import StoreError, UsageError
 from threadx_duck.ingest import IngestionManager
 from threadx_duck.simulator import LoopbackExchange, generate_market
 
+pytestmark = pytest.mark.slow
+
 END = START + 2 * DAY
 NOON = START + DAY / 2
 

@@ -21,6 +21,8 @@ from threadx_duck.errors import UsageError
 from threadx_duck.ingest import IngestionManager
 from threadx_duck.simulator import LoopbackExchange, generate_market
 
+pytestmark = pytest.mark.slow
+
 TURN = datetime(2023, 12, 31, 20)
 INTEGERS = {"open_time", "trade_count"}
 UNKNOWN = ("quote_volume", "trade_count", "taker_buy_volume", "taker_buy_quote_volume")

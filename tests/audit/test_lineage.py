@@ -28,6 +28,8 @@ from threadx_duck.errors import UsageError
 from threadx_duck.ingest import IngestionManager
 from threadx_duck.simulator import LoopbackExchange, Market, generate_market
 
+pytestmark = pytest.mark.slow
+
 END = START + 2 * DAY
 HALT = (START + 10 * HOUR, START + 12 * HOUR)
 OFF_GRID = START + 20 * HOUR

@@ -121,6 +121,7 @@ def without_cell(number: int, row: list[Any]) -> list[Any]:
     return row[:number] + row[number + 1 :]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["texts", "numbers"])
 @pytest.mark.parametrize("lost", range(12))
 def test_day_whose_rows_lost_a_cell_is_read_only_if_nothing_is_lost(

@@ -183,6 +183,7 @@ def minutes_of(ranges: list[TimeRange]) -> set[datetime]:
     return {start + step * MINUTE for start, end in ranges for step in range((end - start) // MINUTE)}
 
 
+@pytest.mark.slow
 @given(disjoint_ranges(), disjoint_ranges())
 def test_subtracted_ranges_hold_the_minutes_of_the_first_alone(
     ranges: list[TimeRange], others: list[TimeRange]

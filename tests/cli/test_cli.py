@@ -241,6 +241,7 @@ def test_gaps_of_a_range_are_clipped(threadx: Threadx, filled: Path) -> None:
     }
 
 
+@pytest.mark.slow
 def test_check_of_a_clean_store_ends_with_0(threadx: Threadx, filled: Path) -> None:
     ended = threadx("check", "--json")
     assert ended.code == 0

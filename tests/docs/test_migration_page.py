@@ -107,6 +107,7 @@ def status(capsys: pytest.CaptureFixture[str]) -> tuple[int, int]:
     return row["missing"], row["unproven"]
 
 
+@pytest.mark.slow
 def test_commands_of_the_page_bring_every_candle_along(
     older: Settings, exchange: LoopbackExchange, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -156,7 +157,7 @@ def test_settings_of_the_page_are_read(tmp_path: Path) -> None:
 def test_settings_that_took_the_place_of_variables_are_there(tmp_path: Path) -> None:
     (tmp_path / "empty.toml").write_text("")
     settings = get_settings(tmp_path / "empty.toml")
-    section = PAGE.partition("| an environment variable for |")[2].partition("\n\n")[0]
+    section = PAGE.partition("| what an environment variable set |")[2].partition("\n\n")[0]
     named: list[tuple[str, str]] = []
     for row in section.splitlines()[2:]:
         table = ""

@@ -26,6 +26,8 @@ from threadx_duck.errors import UnknownTimeframeError
 from threadx_duck.ingest import IngestionManager
 from threadx_duck.simulator import LoopbackExchange, Market, Request, generate_market
 
+pytestmark = pytest.mark.slow
+
 END = START + 2 * DAY
 NOW = datetime(2024, 1, 3, 10, 20, tzinfo=UTC)
 

@@ -24,6 +24,8 @@ from tests.conftest import Invoke
 from tests.support.archive_helpers import JANUARY, SYMBOL, ingest, make_settings, serve, served, sources, stored
 from threadx_duck.cli.main import run
 
+pytestmark = pytest.mark.slow
+
 # A file, a hole for REST, and nothing else.
 SPAN = JANUARY[0], datetime(2025, 2, 1, 6)
 

@@ -28,6 +28,8 @@ from threadx_duck.files import importer as importing
 from threadx_duck.files.pages import read_pages
 from threadx_duck.storage.store import Store
 
+pytestmark = pytest.mark.slow
+
 PRICES = ["open", "high", "low", "close", "volume"]
 START = datetime(2023, 5, 6, 7)
 MILLIS = 1_683_356_400_000

@@ -158,6 +158,7 @@ def test_own_csv_export_is_imported_without_a_mapping(
     assert run(["--db", "copy.duckdb", "diff", str(manager.store.path)]) == 0
 
 
+@pytest.mark.slow
 def test_another_store_is_imported_symbol_by_symbol(manager: IngestionManager, tmp_path: Path) -> None:
     manager.update_assets_batch(["BTCUSDC", "ETHUSDC"], "2024-01-01", "2024-01-02")
     assert run(["--quiet", "--db", "copy.duckdb", "import", str(manager.store.path)]) == 0

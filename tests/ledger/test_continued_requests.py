@@ -21,6 +21,8 @@ from threadx_duck.ledger.page import Page
 from threadx_duck.ledger.requests import OpenRequest, make_batches
 from threadx_duck.storage.store import Store
 
+pytestmark = pytest.mark.slow
+
 DAY = datetime(2024, 1, 1)
 Ask = Callable[..., None]
 

@@ -14,6 +14,8 @@ from threadx_duck.config import Settings
 from threadx_duck.ledger.remove import count_candles, remove_candles
 from threadx_duck.simulator import LoopbackExchange
 
+pytestmark = pytest.mark.slow
+
 DAY_TWO = TimeRange(datetime(2024, 1, 2), datetime(2024, 1, 3))
 
 

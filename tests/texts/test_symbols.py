@@ -106,6 +106,7 @@ def test_command_for_a_symbol_that_is_not_stored_offers_the_nearest(
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -139,6 +140,7 @@ def test_unknown_symbol_is_answered_in_one_line_as_the_exchange_writes_it(
     assert not Path("chart.html").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("empty", ["", " ", "\t", "/", "-/"])
 @pytest.mark.parametrize(
     "command",
