@@ -172,11 +172,13 @@ def test_status_data_manager_and_map_tell_the_same(
     assert listed == SHOWN
 
     months = {
-        (data["symbols"][place], datetime(number // 12, number % 12 + 1, 1)): (
-            data["expected"][i], data["candles"][i], data["reasons"]["not_downloaded"][i], data["shares"][data["share"][i]]
+        (data["symbols"][place], datetime(number // 12, number % 12 + 1, 1)): (*of, data["shares"][share])
+        for place, number, share, *of in zip(
+            *(data[name] for name in ("symbol", "month", "share", "expected", "candles")),
+            data["reasons"]["not_downloaded"],
+            strict=True,
         )
-        for i, (place, number) in enumerate(zip(data["symbol"], data["month"], strict=True))
-    }  # fmt: skip
+    }
     expected = {place: (*of, percent(of[1], of[0])) for place, of in counts.items()}
     assert months == expected
     counted = {place: cell for place, cell in cells.items() if cell.expected}
