@@ -18,7 +18,6 @@ import pytest
 
 from tests.charts.test_candles import data_of
 from tests.data_manager.test_window import is_open, join_threads, pump, row
-from tests.support import display
 from tests.support.browser import Browser
 from tests.support.evidence_helpers import DAY, HOUR, MINUTE, manager_of, threadx
 from threadx_duck.data_manager.coverage.cells import Cell
@@ -130,30 +129,28 @@ def in_map(folder: Path, browser: Browser) -> tuple[dict[str, str], dict[str, An
 
 
 def in_data_manager(
-    manager: IngestionManager, monkeypatch: pytest.MonkeyPatch
+    manager: IngestionManager, screen: str, monkeypatch: pytest.MonkeyPatch
 ) -> tuple[dict[str, str], dict[tuple[str, datetime], Cell]]:
     """The percentages of the list in a real window, and the cells of the months."""
-    if not display.is_there():
-        pytest.skip("no Xvfb to show windows on")
     for module in ("coverage.snapshot", "options", "symbols"):
         monkeypatch.setattr(f"threadx_duck.data_manager.{module}.utc_now", lambda: END + 40 * DAY)
-    with display.virtual_screen() as name:
-        monkeypatch.setenv("DISPLAY", name)
-        window = DataManagerWindow(manager.settings)
-        try:
-            pump(window, lambda: not window.page._first_look)
-            shown = {symbol: row(window.page, symbol)["coverage"] for symbol in window.page.symbols.symbols}
-            return shown, dict(window.page.coverage._cells)
-        finally:
-            if is_open(window):
-                window.destroy()
-            join_threads()
+    monkeypatch.setenv("DISPLAY", screen)
+    window = DataManagerWindow(manager.settings)
+    try:
+        pump(window, lambda: not window.page._first_look)
+        shown = {symbol: row(window.page, symbol)["coverage"] for symbol in window.page.symbols.symbols}
+        return shown, dict(window.page.coverage._cells)
+    finally:
+        if is_open(window):
+            window.destroy()
+        join_threads()
 
 
 def test_status_data_manager_and_map_tell_the_same(
     stored: IngestionManager,
     tmp_path: Path,
     browser: Browser,
+    screen: str,
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -168,7 +165,7 @@ def test_status_data_manager_and_map_tell_the_same(
     assert document == SHOWN
     shown, data = in_map(tmp_path, browser)
     assert shown == SHOWN
-    listed, cells = in_data_manager(stored, monkeypatch)
+    listed, cells = in_data_manager(stored, screen, monkeypatch)
     assert listed == SHOWN
 
     months = {

@@ -33,7 +33,7 @@ def test_coverage_map_tells_outages_from_what_was_not_downloaded(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run(["coverage-map", "-o", "map.html", "--no-open"]) == 0
-    assert "of 2 symbols in 2 months; 960 minutes are missing, 720 of them not downloaded." in capsys.readouterr().err
+    assert "of 2 symbols in 1 month; 960 minutes are missing, 720 of them not downloaded." in capsys.readouterr().err
     data = data_of((tmp_path / "map.html").read_text())
     assert data["symbols"] == ["BTCUSDC", "ETHUSDC"]
     assert data["symbol"] == [0, 1]

@@ -16,7 +16,6 @@ from typing import Any
 import pytest
 
 from tests.conftest import END, OUTAGE
-from tests.support import display
 from threadx_duck import IngestionManager, Settings
 from threadx_duck.cli.main import run
 from threadx_duck.data_manager import DataManagerPage
@@ -32,15 +31,6 @@ pytestmark = pytest.mark.slow
 
 JANUARY = datetime(2024, 1, 1)
 PERIOD = ("2024-01-01", "2024-01-03")
-
-
-@pytest.fixture(scope="module")
-def screen() -> Iterator[str]:
-    """A virtual screen for all windows of this module."""
-    if not display.is_there():
-        pytest.skip("no Xvfb to show windows on")
-    with display.virtual_screen() as name:
-        yield name
 
 
 @pytest.fixture

@@ -47,11 +47,12 @@ def write_coverage_map(store: Store, file: Path) -> str:
 
 
 def _describe(overview: pa.Table, months: pa.Table) -> str:
-    symbols = overview.num_rows
+    symbols, calendar_months = overview.num_rows, pc.count_distinct(months["cell_start"]).as_py()
     candles, missing = pc.sum(overview["candles"]).as_py(), pc.sum(overview["missing"]).as_py()
     not_downloaded = pc.sum(months["not_downloaded"]).as_py()
     return (
-        f"{candles:,} candles of {symbols:,} symbol{'' if symbols == 1 else 's'} in {months.num_rows:,} months; "
+        f"{candles:,} candles of {symbols:,} symbol{'' if symbols == 1 else 's'} in {calendar_months:,} month"
+        f"{'' if calendar_months == 1 else 's'}; "
         f"{missing:,} minutes are missing, {not_downloaded:,} of them not downloaded."
     )
 
