@@ -33,6 +33,7 @@ from threadx_duck.ledger.append import append_to_store
 from threadx_duck.ledger.page import Page
 from threadx_duck.ledger.requests import COMMIT_ROWS, Buffer, make_batches
 from threadx_duck.simulator import generate_market
+from threadx_duck.storage.session import prepare
 from threadx_duck.storage.store import Store
 
 HERE = Path(__file__).resolve().parent
@@ -178,9 +179,9 @@ def settings_for(path: Path, **api: Any) -> Settings:
 
 
 def connect(path: Path) -> duckdb.DuckDBPyConnection:
-    """Returns a plain read-only connection, as any client opens it."""
+    """A connection that reads, such as our commands open."""
     connection = duckdb.connect(str(path), read_only=True, config={"storage_compatibility_version": "v1.0.0"})
-    connection.execute("set enable_progress_bar = false")
+    prepare(connection)
     return connection
 
 

@@ -16,6 +16,7 @@ import pyarrow as pa
 import pytest
 from click.testing import CliRunner, Result
 
+from tests.support import display
 from tests.support.browser import Browser, find_program, launched
 from tests.support.recordings import OPTION, SMALL, Recordings
 from threadx_duck.candles.klines import CANDLE_SCHEMA
@@ -185,6 +186,15 @@ def invoke(monkeypatch: pytest.MonkeyPatch) -> Invoke:
         raise SystemExit(run(list(arguments)))
 
     return lambda *arguments: CliRunner().invoke(shell, ["--", *map(str, arguments)])
+
+
+@pytest.fixture(scope="session")
+def screen() -> Iterator[str]:
+    """A virtual screen for all windows: Tk ends a process whose earlier screen went away."""
+    if not display.is_there():
+        pytest.skip("no Xvfb to show windows on")
+    with display.virtual_screen() as name:
+        yield name
 
 
 @pytest.fixture

@@ -34,6 +34,10 @@ CONTINUES = "What was stored before stays; the same command continues from there
 class ThreadxDuckError(Exception):
     """Base of all errors of this package."""
 
+    def _render_traceback_(self) -> list[str]:
+        """Returns what IPython shows in place of a traceback: the sentence alone, because it says what to do."""
+        return [f"threadx: error: {self}"]
+
 
 class SettingsError(ThreadxDuckError):
     """The settings file has an unknown key, a wrong type or an impossible value."""

@@ -192,7 +192,10 @@ class IngestionManager:
         return table
 
     def overview(self) -> pa.Table:
-        """Returns for each stored symbol the first and last candle, their number, gaps and last request. Reads only."""
+        """Returns per stored symbol the first and last candle, how many, how complete, and the gaps. Reads only.
+
+        The columns are those of ``sql/read/symbol_overview.sql``.
+        """
         from threadx_duck.audit.coverage import read_overview
 
         return read_overview(self.store)

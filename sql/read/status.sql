@@ -2,7 +2,7 @@
 -- Parameters:
 --   $symbols VARCHAR[]: only these symbols; all if empty
 -- Returns: symbol, first_open_time, last_open_time, candles, expected, missing, unproven (imported minutes that no
---   range requested from the exchange covers), last_requested_at; by symbol.
+--   range requested from the exchange covers), last_requested_at, complete (percent); by symbol.
 with asked as (
     select symbol, max(requested_at) as last_requested_at
     from requests
@@ -105,6 +105,7 @@ select
     coverage.missing,
     coalesce(unproven.candles, 0) as unproven,
     asked.last_requested_at,
+    percent_complete(coverage.candles, coverage.expected) as complete,
 from coverage
 left join asked on coverage.symbol = asked.symbol
 left join unproven on coverage.symbol = unproven.symbol

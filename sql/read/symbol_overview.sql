@@ -1,5 +1,6 @@
 -- symbol_overview: Selects what is stored for each symbol, its number of gaps, and when it was last requested.
--- Returns: symbol, first_open_time, last_open_time, candles, expected, missing, gaps, last_requested_at; by symbol.
+-- Returns: symbol, first_open_time, last_open_time, candles, expected, missing, complete (percent), gaps,
+--   last_requested_at; by symbol.
 with asked as (
     select symbol, max(requested_at) as last_requested_at
     from requests
@@ -18,6 +19,7 @@ select
     coverage.candles,
     coverage.expected,
     coverage.missing,
+    percent_complete(coverage.candles, coverage.expected) as complete,
     coalesce(counted.gaps, 0) as gaps,
     asked.last_requested_at,
 from coverage

@@ -13,9 +13,7 @@ from threadx_duck.errors import BadResponseError, UnknownSymbolError
 from threadx_duck.exchange.markets import ExchangeSymbol
 from threadx_duck.simulator import LoopbackExchange, generate_market
 
-pytestmark = pytest.mark.slow
-
-REASONS = ("not_downloaded", "rejected", "outage", "not_published")
+COUNTS = ("not_downloaded", "rejected", "outage", "not_published", "not_asked")
 
 
 @pytest.fixture
@@ -28,7 +26,7 @@ def cells(manager: IngestionManager, *span: str, step: Any = "day") -> dict[tupl
     """By symbol and day of the month: minutes present, and absent by reason where there are any."""
     return {
         (row["symbol"], row["cell_start"].day): {
-            name: row[name] for name in ("present", *REASONS) if row[name] or name == "present"
+            name: row[name] for name in ("present", *COUNTS) if row[name] or name == "present"
         }
         for row in manager.coverage_map(*span, step).to_pylist()  # type: ignore[call-arg]
     }
@@ -48,12 +46,12 @@ def test_overview_counts_candles_and_gaps(manager: IngestionManager) -> None:
     assert rows["BTCUSDC"]["last_requested_at"] == datetime(2024, 1, 4)
 
 
-def test_coverage_before_and_after_what_is_stored_is_not_downloaded(manager: IngestionManager) -> None:
+def test_coverage_before_and_after_what_is_stored_is_not_asked_and_not_counted(manager: IngestionManager) -> None:
     manager.update_assets_batch(["BTCUSDC", "ETHUSDC"], "2024-01-02", "2024-01-02")
     found = cells(manager, "2024-01-01", "2024-01-03")
-    assert found["BTCUSDC", 1] == {"present": 0, "not_downloaded": 1_440}
+    assert found["BTCUSDC", 1] == {"present": 0, "not_asked": 1_440}
     assert found["BTCUSDC", 2] == {"present": 1_440}
-    assert found["BTCUSDC", 3] == {"present": 0, "not_downloaded": 1_440}
+    assert found["BTCUSDC", 3] == {"present": 0, "not_asked": 1_440}
 
 
 def test_coverage_before_the_listing_expects_nothing(manager: IngestionManager) -> None:

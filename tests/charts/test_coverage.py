@@ -11,6 +11,7 @@ import pytest
 from tests.charts.test_candles import data_of
 from tests.support.browser import Browser
 from threadx_duck import IngestionManager
+from threadx_duck.audit.coverage import read_whole_coverage
 from threadx_duck.cli.main import run
 from threadx_duck.config import Settings
 
@@ -32,7 +33,7 @@ def test_coverage_map_tells_outages_from_what_was_not_downloaded(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run(["coverage-map", "-o", "map.html", "--no-open"]) == 0
-    assert "of 2 symbols in 2 months; 960 minutes are missing, 720 of them not downloaded." in capsys.readouterr().err
+    assert "of 2 symbols in 1 month; 960 minutes are missing, 720 of them not downloaded." in capsys.readouterr().err
     data = data_of((tmp_path / "map.html").read_text())
     assert data["symbols"] == ["BTCUSDC", "ETHUSDC"]
     assert data["symbol"] == [0, 1]
@@ -91,8 +92,8 @@ def test_map_tells_the_numbers_under_the_pointer_and_finds_symbols(browser: Brow
 
 def test_months_of_several_symbols_are_counted_between_first_and_last_candle(stored: Settings) -> None:
     with IngestionManager(stored) as manager:
-        rows = manager.store.query("read/coverage_by_month").to_pylist()
-    assert [(row["symbol"], row["month"], row["expected"]) for row in rows] == [
+        _, months = read_whole_coverage(manager.store)
+    assert [(row["symbol"], row["cell_start"], row["expected"]) for row in months.to_pylist()] == [
         ("BTCUSDC", datetime(2024, 1, 1), 4_320),
         ("ETHUSDC", datetime(2024, 1, 1), 4_320),
     ]

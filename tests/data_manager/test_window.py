@@ -16,7 +16,6 @@ from typing import Any
 import pytest
 
 from tests.conftest import END, OUTAGE
-from tests.support import display
 from threadx_duck import IngestionManager, Settings
 from threadx_duck.cli.main import run
 from threadx_duck.data_manager import DataManagerPage
@@ -32,15 +31,6 @@ pytestmark = pytest.mark.slow
 
 JANUARY = datetime(2024, 1, 1)
 PERIOD = ("2024-01-01", "2024-01-03")
-
-
-@pytest.fixture(scope="module")
-def screen() -> Iterator[str]:
-    """A virtual screen for all windows of this module."""
-    if not display.is_there():
-        pytest.skip("no Xvfb to show windows on")
-    with display.virtual_screen() as name:
-        yield name
 
 
 @pytest.fixture
@@ -81,7 +71,7 @@ def window(open_window: Callable[[], DataManagerWindow]) -> DataManagerWindow:
 
 @pytest.fixture
 def filled_window(settings: Settings, open_window: Callable[[], DataManagerWindow]) -> DataManagerWindow:
-    """The page in its window, over two of three days of two symbols."""
+    """The page in its window, over two of three days of two symbols; the third was never asked for."""
     with IngestionManager(settings) as manager:
         manager.update_assets_batch(["BTCUSDC", "ETHUSDC"], "2024-01-01", "2024-01-02")
     return open_window()
@@ -410,19 +400,19 @@ def test_second_order_while_one_runs_is_refused(window: DataManagerWindow, excha
 # The coverage map
 
 
-def test_map_tells_an_outage_from_what_is_not_downloaded(filled_window: DataManagerWindow) -> None:
+def test_map_tells_an_outage_and_counts_nothing_that_was_not_asked_for(filled_window: DataManagerWindow) -> None:
     coverage = filled_window.page.coverage
     cell = coverage.cell_at("BTCUSDC", JANUARY)
     assert cell is not None
-    assert cell.absent == {"not_downloaded": 1_440, "outage": 120}
+    assert cell.absent == {"outage": 120}
     assert cell.describe("month").splitlines() == [
         "BTCUSDC, January 2024",
-        "2,760 of 4,320 minutes (63.88 %)",
-        "1,440 not downloaded",
+        "2,760 of 2,880 minutes (95.83 %)",
         "120 outage of the exchange",
+        "1,440 outside first and last candle, not asked for yet",
     ]
     colours = [colour for _, colour in coverage._paint_cell("BTCUSDC", JANUARY)]
-    assert len(set(colours)) == 3
+    assert len(set(colours)) == 2
 
 
 def test_map_shows_numbers_where_the_pointer_is(filled_window: DataManagerWindow) -> None:
@@ -447,7 +437,8 @@ def test_map_zooms_to_days_and_back(filled_window: DataManagerWindow) -> None:
     assert outage_day.absent == {"outage": (OUTAGE[1] - OUTAGE[0]).seconds // 60}
     third = coverage.cell_at("BTCUSDC", datetime(2024, 1, 3))
     assert third is not None
-    assert third.absent == {"not_downloaded": 1_440}
+    assert (third.expected, third.absent, third.not_asked) == (0, {}, 1_440)
+    assert coverage._paint_cell("BTCUSDC", datetime(2024, 1, 3)) == []
     coverage.later.invoke()
     pump(filled_window, lambda: coverage.month == datetime(2024, 2, 1))
     coverage.back.invoke()
@@ -467,7 +458,7 @@ def test_click_on_a_cell_downloads_just_that(filled_window: DataManagerWindow, e
     pump(filled_window, lambda: page.symbols.state_of("BTCUSDC") == "done: 1,440 new" and not page.is_running)
     assert {request.symbol for request in exchange.requests.klines[asked:]} == {"BTCUSDC"}
     third = datetime(2024, 1, 3)
-    pump(filled_window, lambda: (cell := page.coverage.cell_at("BTCUSDC", third)) and not cell.absent)
+    pump(filled_window, lambda: (cell := page.coverage.cell_at("BTCUSDC", third)) and cell.present == 1_440)
 
 
 def test_repair_of_a_cell_asks_again_for_all_of_it(

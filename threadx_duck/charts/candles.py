@@ -45,12 +45,28 @@ def write_chart(
     *,
     file: Path,
 ) -> str:
-    """Writes the chart of a symbol and timeframe as one HTML file and returns a sentence that says what it shows.
+    """Writes the page of `make_chart` to a file and returns a sentence on what it shows.
 
-    The chart shows the stored candles that open in the range, but at most the last `MOST_CANDLES` of them. Raises
-    `UsageError` if there are no candles or the file cannot be written.
+    Raises `UsageError` if there are no candles or the file cannot be written.
     """
     require_replaceable(file)
+    page, note = make_chart(manager, symbol, timeframe, start_date, end_date)
+    write_page(file, page)
+    return note
+
+
+def make_chart(
+    manager: IngestionManager,
+    symbol: str,
+    timeframe: str,
+    start_date: TimeLike | None = None,
+    end_date: TimeLike | None = None,
+) -> tuple[str, str]:
+    """Returns the chart of a symbol and timeframe as one HTML page, and a sentence on what it shows.
+
+    Shows the stored candles that open in the range, the last `MOST_CANDLES` of them at most. Raises `UsageError` if
+    there are no candles.
+    """
     chosen = parse_timeframe(timeframe)
     candles = manager.candles(symbol, timeframe, start_date, end_date)
     if not candles.num_rows:
@@ -68,8 +84,7 @@ def write_chart(
         scripts=("lightweight-charts.js", "candles.js"),
         data=_data(candles, gaps, chosen),
     )
-    write_page(file, page)
-    return note
+    return page, note
 
 
 def _describe(candles: pa.Table, gaps: pa.Table, left_out: int, first: datetime, last: datetime) -> str:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from threadx_duck.audit.coverage import read_whole_coverage, show_percent
 from threadx_duck.candles.reasons import COLOURS, REASONS
 from threadx_duck.charts.page import make_page, write_page
 from threadx_duck.disk.whole_files import require_replaceable
@@ -29,46 +30,51 @@ def write_coverage_map(store: Store, file: Path) -> str:
     Raises `UsageError` if nothing is stored or the file cannot be written, and `StoreError`.
     """
     require_replaceable(file)
-    months = store.query("read/coverage_by_month")
-    if not months.num_rows:
+    overview, months = read_whole_coverage(store)
+    if not overview.num_rows:
         raise nothing_stored(store.name)
-    note = _describe(months)
+    note = _describe(overview, months)
     page = make_page(
         title="Coverage",
         note=note,
         body=_BODY,
         styles=("coverage.css",),
         scripts=("coverage.js",),
-        data=_data(months),
+        data=_data(overview, months),
     )
     write_page(file, page)
     return note
 
 
-def _describe(months: pa.Table) -> str:
-    symbols = pc.count_distinct(months["symbol"]).as_py()
-    candles, expected = pc.sum(months["candles"]).as_py(), pc.sum(months["expected"]).as_py()
+def _describe(overview: pa.Table, months: pa.Table) -> str:
+    symbols, calendar_months = overview.num_rows, pc.count_distinct(months["cell_start"]).as_py()
+    candles, missing = pc.sum(overview["candles"]).as_py(), pc.sum(overview["missing"]).as_py()
     not_downloaded = pc.sum(months["not_downloaded"]).as_py()
     return (
-        f"{candles:,} candles of {symbols:,} symbol{'' if symbols == 1 else 's'} in {months.num_rows:,} months; "
-        f"{expected - candles:,} minutes are missing, {not_downloaded:,} of them not downloaded."
+        f"{candles:,} candles of {symbols:,} symbol{'' if symbols == 1 else 's'} in {calendar_months:,} month"
+        f"{'' if calendar_months == 1 else 's'}; "
+        f"{missing:,} minutes are missing, {not_downloaded:,} of them not downloaded."
     )
 
 
-def _data(months: pa.Table) -> dict[str, Any]:
-    """Returns what the script reads: the symbols, and the columns of ``coverage_by_month``.
+def _data(overview: pa.Table, months: pa.Table) -> dict[str, Any]:
+    """What the script reads: the symbols, and by month the columns of ``coverage_cells``.
 
-    ``symbol`` is an index into ``symbols``; ``month`` counts months from January of the year 0.
+    ``symbol`` is a place in ``symbols``, ``share`` one in ``shares``, and ``month`` counts from January of the year 0.
     """
-    symbols = pc.unique(months["symbol"]).sort()
-    number = pc.add(pc.multiply(pc.year(months["month"]), 12), pc.subtract(pc.month(months["month"]), 1))
+    symbols, month = overview["symbol"].combine_chunks(), months["cell_start"]
+    number = pc.add(pc.multiply(pc.year(month), 12), pc.subtract(pc.month(month), 1))
+    shares = pc.unique(months["complete"])
     return {
         "symbols": symbols.to_pylist(),
+        "complete": [show_percent(complete) for complete in overview["complete"].to_pylist()],
         "symbol": pc.index_in(months["symbol"], symbols).to_pylist(),
         "month": number.to_pylist(),
         "expected": months["expected"].to_pylist(),
-        "candles": months["candles"].to_pylist(),
-        # In the order in which a cell shows them, after the minutes that are present.
+        "candles": months["present"].to_pylist(),
+        "shares": [show_percent(complete) for complete in shares.to_pylist()],
+        "share": pc.index_in(months["complete"], shares).to_pylist(),
+        # In the order in which a month shows them, after the minutes that are present.
         "reasons": {reason: months[reason].to_pylist() for reason in reversed(REASONS)},
         "colours": COLOURS,
     }

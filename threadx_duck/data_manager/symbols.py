@@ -8,6 +8,7 @@ from datetime import datetime
 from tkinter import ttk
 from typing import Any
 
+from threadx_duck.audit.coverage import show_percent
 from threadx_duck.candles.times import utc_now
 from threadx_duck.data_manager.widgets.theme import TREE, measured, palette_of, scaled, style_tables
 from threadx_duck.data_manager.widgets.tooltip import Tooltip
@@ -186,8 +187,7 @@ def _texts(row: Mapping[str, Any]) -> tuple[str, ...]:
     return (
         f"{row['first_open_time']:%Y-%m-%d}",
         f"{row['last_open_time']:%Y-%m-%d %H:%M}",
-        # Rounded down: 100 % means that nothing is missing.
-        f"{10_000 * row['candles'] // row['expected'] / 100:.2f} %{_GAP}",
+        f"{show_percent(row['complete'])}{_GAP}",
         f"{row['gaps']:,}{_GAP}",
         _recent(row["last_requested_at"]),
     )

@@ -374,7 +374,7 @@ def scratch(candles: pa.Table) -> Iterator[Session]:
 def prepare(connection: duckdb.DuckDBPyConnection) -> None:
     """Sets what every connection needs: UTC times, no progress bar, and the macros that our statements use."""
     connection.execute("set TimeZone = 'UTC'")
-    for name in ("session/source_rank", "session/about_equal"):
+    for name in ("session/source_rank", "session/about_equal", "session/percent_complete"):
         connection.execute(read_sql(name).statement)
     # In Jupyter without ipywidgets, DuckDB refuses the setting, because it cannot draw a bar there.
     with suppress(duckdb.InvalidInputException):

@@ -9,10 +9,13 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
 
+import duckdb
+
 from threadx_duck.config import StoreSettings
 from threadx_duck.errors import QueryError, StoreError
 from threadx_duck.storage import schema
 from threadx_duck.storage.backend import Kind, Purpose, open_backend
+from threadx_duck.storage.failures import open_error
 from threadx_duck.storage.session import Session, StoreInfo, is_absence, scratch
 from threadx_duck.texts.symbols import not_stored, read_symbols
 
@@ -223,6 +226,19 @@ class Store:
         """Returns the rows of ``sql/<name>.sql``, read in a new session."""
         with self.reading() as session:
             return session.query(name, **parameters)
+
+    def connect(self) -> duckdb.DuckDBPyConnection:
+        """Returns a plain read-only connection for SQL of the caller's own; downloads wait until it is closed.
+
+        Raises `StoreError` if there is no store, and `UsageError` if it is a lake.
+        """
+        path = self.path
+        with self.reading():
+            pass
+        try:
+            return duckdb.connect(str(path), read_only=True)
+        except duckdb.Error as error:
+            raise open_error(path, error) from error
 
     def symbols(self) -> list[str]:
         """Returns the stored symbols, sorted by name; an empty list if there is no store. Raises `StoreError`."""

@@ -13,17 +13,11 @@
   const MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
   const number = (value) => value.toLocaleString("en-US");
   const minutesOf = (month) => new Date(Date.UTC(Math.floor(month / 12), (month % 12) + 1, 0)).getUTCDate() * 1440;
-  // Never 100 % while a minute is missing.
-  const share = (part, whole) => (part === whole ? "100 %" : Math.min(99.99, Math.floor(10000 * part / whole) / 100).toFixed(2) + " %");
 
   const firstMonth = data.month.reduce((a, b) => Math.min(a, b)), lastMonth = data.month.reduce((a, b) => Math.max(a, b));
   const columns = lastMonth - firstMonth + 1;
-  const rows = data.symbols.map((symbol) => ({ symbol, at: new Map(), candles: 0, expected: 0 }));
-  data.symbol.forEach((place, i) => {
-    rows[place].at.set(data.month[i], i);
-    rows[place].candles += data.candles[i];
-    rows[place].expected += data.expected[i];
-  });
+  const rows = data.symbols.map((symbol, place) => ({ symbol, at: new Map(), complete: data.complete[place] }));
+  data.symbol.forEach((place, i) => rows[place].at.set(data.month[i], i));
 
   const names = Math.min(innerWidth * 0.52, Math.max(150, ...rows.map((row) => 104 + 8.6 * row.symbol.length)));
   document.documentElement.style.setProperty("--names", names + "px");
@@ -62,7 +56,7 @@
     const line = document.createElement("div"), name = document.createElement("div"), canvas = document.createElement("canvas");
     line.className = "row";
     name.className = "name";
-    name.append(row.symbol, Object.assign(document.createElement("em"), { textContent: share(row.candles, row.expected) }));
+    name.append(row.symbol, Object.assign(document.createElement("em"), { textContent: row.complete }));
     canvas.style.width = columns * cell + "px";
     canvas.row = row;
     canvas.addEventListener("pointermove", point);
@@ -110,7 +104,7 @@
     if (i === undefined) { told.hidden = true; return; }
     const said = [
       `${row.symbol}  ${MONTHS[month % 12]} ${Math.floor(month / 12)}`,
-      `${number(data.candles[i])} of ${number(data.expected[i])} minutes, ${share(data.candles[i], data.expected[i])}`,
+      `${number(data.candles[i])} of ${number(data.expected[i])} minutes, ${data.shares[data.share[i]]}`,
     ];
     for (const reason of reasons) if (data.reasons[reason][i]) said.push(`${words(reason)}: ${number(data.reasons[reason][i])}`);
     told.textContent = said.join("\n");

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from threadx_duck.audit.coverage import show_percent
 from threadx_duck.candles.times import MINUTE, utc_now
 from threadx_duck.cli.context import (
     App,
@@ -53,7 +54,7 @@ def status(app: App, symbols: tuple[str, ...], max_age: str | None, *, as_json: 
                     row["last_open_time"],
                     row["candles"],
                     row["missing"],
-                    f"{100 * row['candles'] / row['expected']:.2f} %",
+                    show_percent(row["complete"]),
                     row["last_requested_at"],
                 )
                 for row in rows

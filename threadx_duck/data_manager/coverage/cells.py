@@ -6,27 +6,29 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
-from threadx_duck.audit.coverage import Step
+from threadx_duck.audit.coverage import Step, show_percent
 from threadx_duck.candles.ranges import month_of
 from threadx_duck.candles.reasons import LABELS, REASONS
 
 
 class Cell(NamedTuple):
-    """One symbol in one month or day; all counts are minutes. ``end`` is exclusive."""
+    """One symbol in one month or day, in minutes. ``end`` is exclusive.
+
+    ``expected`` minutes count, present or not; ``complete`` is their share in percent. ``not_asked`` minutes lie
+    beyond the symbol's candles and do not count.
+    """
 
     symbol: str
     start: datetime
     end: datetime
+    expected: int
     present: int
+    complete: float
     not_downloaded: int
     rejected: int
     outage: int
     not_published: int
-
-    @property
-    def expected(self) -> int:
-        """Returns the number of minutes that should be there, present or absent."""
-        return sum(self[3:])
+    not_asked: int
 
     @property
     def absent(self) -> dict[str, int]:
@@ -35,33 +37,27 @@ class Cell(NamedTuple):
 
     @property
     def needs_download(self) -> bool:
-        """Returns whether an ordinary download would ask for any minute of the cell."""
-        return self.not_downloaded > 0
+        """Returns whether an ordinary download would ask the exchange for anything."""
+        return self.not_downloaded > 0 or self.not_asked > 0
 
     def describe(self, step: Step) -> str:
         """Returns the counts and reasons as lines of text."""
         when = f"{self.start:%B %Y}" if step == "month" else f"{self.start:%Y-%m-%d}"
-        share = int(10_000 * self.present / self.expected) / 100
-        lines = [f"{self.symbol}, {when}", f"{self.present:,} of {self.expected:,} minutes ({share:.2f} %)"]
+        lines = [f"{self.symbol}, {when}"]
+        if self.expected:
+            lines.append(f"{self.present:,} of {self.expected:,} minutes ({show_percent(self.complete)})")
         lines += [f"{minutes:,} {LABELS[reason]}" for reason, minutes in self.absent.items()]
+        if self.not_asked:
+            lines.append(f"{self.not_asked:,} outside first and last candle, not asked for yet")
         return "\n".join(lines)
 
 
+_COUNTS = Cell._fields[3:]
+
+
 def read_cells(rows: Iterable[Mapping[str, Any]]) -> dict[tuple[str, datetime], Cell]:
-    """Returns cells by symbol and start, made from the rows of `IngestionManager.coverage_map`."""
-    cells = (
-        Cell(
-            row["symbol"],
-            row["cell_start"],
-            row["cell_end"],
-            row["present"],
-            row["not_downloaded"],
-            row["rejected"],
-            row["outage"],
-            row["not_published"],
-        )
-        for row in rows
-    )
+    """Cells by symbol and start, from the rows of `IngestionManager.coverage_map`."""
+    cells = (Cell(row["symbol"], row["cell_start"], row["cell_end"], *(row[name] for name in _COUNTS)) for row in rows)
     return {(cell.symbol, cell.start): cell for cell in cells}
 
 
