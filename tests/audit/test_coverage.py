@@ -13,6 +13,8 @@ from threadx_duck.errors import BadResponseError, UnknownSymbolError
 from threadx_duck.exchange.markets import ExchangeSymbol
 from threadx_duck.simulator import LoopbackExchange, generate_market
 
+pytestmark = pytest.mark.slow
+
 COUNTS = ("not_downloaded", "rejected", "outage", "not_published", "not_asked")
 
 

@@ -58,9 +58,9 @@ def _describe(overview: pa.Table, months: pa.Table) -> str:
 
 
 def _data(overview: pa.Table, months: pa.Table) -> dict[str, Any]:
-    """What the script reads: the symbols, and by month the columns of ``coverage_cells``.
+    """Returns what the script reads: the symbols, and by month the columns of ``coverage_cells``.
 
-    ``symbol`` is a place in ``symbols``, ``share`` one in ``shares``, and ``month`` counts from January of the year 0.
+    ``symbol`` is an index into ``symbols``, ``share`` one into ``shares``, and ``month`` counts from January of the year 0.
     """
     symbols, month = overview["symbol"].combine_chunks(), months["cell_start"]
     number = pc.add(pc.multiply(pc.year(month), 12), pc.subtract(pc.month(month), 1))
