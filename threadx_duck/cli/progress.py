@@ -168,7 +168,7 @@ class TerminalProgress(Progress):
         width, height = self._console.size
         lines: list[Text] = []
         if self._planned:
-            lines.append(self._line("total", self._covered, self._total, self._whole(), width))
+            lines += self._line("total", self._covered, self._total, self._whole(), width).wrap(self._console, width)
         wait = self._wait
         if wait is not None and wait.until > utc_now():
             lines += Text(_waiting(wait), style="yellow").wrap(self._console, width)
@@ -180,7 +180,10 @@ class TerminalProgress(Progress):
         for name, (symbol, covered) in zip(names, shown, strict=True):
             of = self._planned.get(symbol, 0)
             padded = name + " " * (widest - cell_len(name))
-            lines.append(self._line(padded, covered, of, [f"{covered:,} of {of:,} minutes"], width))
+            line = self._line(padded, covered, of, [f"{covered:,} of {of:,} minutes"], width)
+            lines += line.wrap(self._console, width)
+        # On a narrow screen a line may take two; a drawing that is higher than the screen could not be wiped away.
+        del lines[max(1, height - 1) :]
         self._lines_drawn = len(lines)
         return Group(*lines)
 
@@ -216,7 +219,7 @@ class TerminalProgress(Progress):
             taken.append(figure)
         if not taken:
             # Too narrow for a bar.
-            return Text(f"{text} {figures[0]}", no_wrap=True, overflow="fold")
+            return Text(f"{text} {figures[0]}")
         bar = min(_MOST_BAR, room + _LEAST_BAR)
         done = int(share * bar)
         full, empty = "━─" if self._console.encoding.startswith("utf") else "#-"
