@@ -158,7 +158,7 @@ class TestOnATerminal:
             # Nobody listens there, and nobody else can.
             taken.bind(("127.0.0.1", 0))
             host = f"127.0.0.1:{taken.getsockname()[1]}"
-            _write_settings(tmp_path, f"http://{host}", "retry_delay = 1.0\nmax_retries = 1")
+            _write_settings(tmp_path, f"http://{host}", "retry_delay = 2.0\nmax_retries = 1")
             with on_terminal("ingest", "BTCUSDC", *RANGE, folder=tmp_path, columns=columns) as process:
                 assert process.read_to_end() == 1
         why = f"No answer from {host}: it refused the connection."

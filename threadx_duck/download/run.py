@@ -28,6 +28,8 @@ from threadx_duck.storage.store import Store
 logger = logging.getLogger("threadx_duck.ingest")
 
 _COMMIT_SECONDS = 20.0
+# How long it may take until a wait is shown: the shortest that is told lasts a second.
+_HEED_SECONDS = 0.2
 
 # The room of the queue between the threads that download and the thread that commits, in thousands of candles.
 # A smaller page counts as one thousand.
@@ -142,7 +144,7 @@ class Downloader:
         """Takes pages from the queue until every symbol is done, and commits whenever a batch is due."""
         while unfinished:
             try:
-                item = self._queue.get(timeout=1.0)
+                item = self._queue.get(timeout=_HEED_SECONDS)
             except queue.Empty:
                 item = None
             while not self._said.empty():
