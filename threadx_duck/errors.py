@@ -27,6 +27,9 @@ Messages say what is affected, what was found, and what to do; the command line 
 # Error of every symbol that a stopped run did not finish.
 STOPPED = "The run was stopped."
 
+# Ends the sentence of an error whose cause may be this machine's network.
+SEE_DOCTOR = " See: threadx doctor"
+
 # End of the message for a store error that loses nothing.
 CONTINUES = "What was stored before stays; the same command continues from there."
 
@@ -87,11 +90,13 @@ class DownloadError(ThreadxDuckError):
     """The exchange could not be asked, or its answer could not be used.
 
     ``retryable`` is True if the same request may succeed when it is repeated;
-    ``stops_run`` is True if every other request to the same host would fail in the same way.
+    ``stops_run`` is True if every other request to the same host would fail in the same way. ``why_wait`` is the
+    sentence for a person who waits for the next try, if it is another than the error's own.
     """
 
     retryable = False
     stops_run = False
+    why_wait = ""
 
 
 class UnknownSymbolError(DownloadError):
@@ -119,9 +124,10 @@ class RateLimitedError(DownloadError):
 
     retryable = True
 
-    def __init__(self, message: str, retry_after: float) -> None:
+    def __init__(self, message: str, retry_after: float, why_wait: str = "") -> None:
         super().__init__(message)
         self.retry_after = retry_after
+        self.why_wait = why_wait
 
 
 class BannedError(DownloadError):

@@ -381,8 +381,12 @@ class IngestionManager:
             from threadx_duck.archive.source import ArchiveSource
             from threadx_duck.download.fetch import Sources
             from threadx_duck.exchange.rest import RestSource
+            from threadx_duck.exchange.waits import Waits
 
-            rest, archive = RestSource(self.settings.api, self._stop), ArchiveSource(self.settings, self._stop)
+            waits = Waits()
+            waits.hear = self._progress.waiting
+            rest = RestSource(self.settings.api, self._stop, waits)
+            archive = ArchiveSource(self.settings, self._stop, waits)
             rest.budget.say = self._progress.note
             self._sources = Sources(rest, archive, self._names)
         return self._sources

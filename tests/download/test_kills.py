@@ -108,7 +108,10 @@ def test_first_interruption_stores_what_has_come_and_says_how_to_go_on(
     (first, last) = err.splitlines()
     assert first == "note: Stopping after the batch in hand; press Ctrl-C again to stop at once."
     stored = _count(tmp_path)
-    assert last == f"note: Stopped. {stored:,} candles are stored; run the same command to continue."
+    assert last == (
+        f"note: Stopped. {stored:,} new candles of 1 of 1 symbol are stored: BTCUSDC {stored:,}. "
+        "The same command goes on from there."
+    )
     assert 0 < stored < DAYS * 1_440
     assert _faults(tmp_path) == []
     slow.latency = 0.0
@@ -127,7 +130,9 @@ def test_second_interruption_ends_at_once_and_loses_nothing(slow: LoopbackExchan
     # The answers that it waits for outlast the patience with it.
     code, _, err = _end(process)
     assert code == 130
-    assert err == "note: Stopped at once; what was committed is stored. Run the same command to continue.\n"
+    assert err == (
+        "threadx: interrupted at once; what was committed is stored, and the same command goes on from there.\n"
+    )
     slow.clear_faults()
     slow.latency = 0.0
     assert run_threadx(*INGEST, folder=tmp_path).returncode == 0
@@ -142,7 +147,7 @@ def test_interruption_before_anything_is_asked_ends_at_once(slow: LoopbackExchan
     process.send_signal(signal.SIGINT)
     code, _, err = _end(process)
     assert code == 130
-    assert "Stopped. 0 candles are stored" in err
+    assert "Stopped before anything was stored. The same command starts again." in err
 
 
 def test_interruption_of_a_program_stores_what_has_come(

@@ -119,11 +119,12 @@ def test_a_traceback_in_the_log_keeps_its_lines(tmp_path: Path) -> None:
 
 
 def test_a_symbol_is_no_markup_in_the_bars() -> None:
-    from rich.text import Text
+    from rich.console import Console
 
     from threadx_duck.cli.progress import TerminalProgress
 
-    bars = TerminalProgress()
-    task = bars._bars.add_task("[red]X[/red]", rate="", state="")
-    assert str(bars._bars.columns[0](bars._bars.tasks[task])) == "[red]X[/red]"
-    assert isinstance(bars._bars.columns[0](bars._bars.tasks[task]), Text)
+    console = Console(width=80, record=True)
+    bars = TerminalProgress(console)
+    bars.began("[red]X[/red]")
+    console.print(bars._draw())
+    assert "[red]X[/red] " in console.export_text()

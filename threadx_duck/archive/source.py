@@ -31,6 +31,7 @@ from threadx_duck.errors import (
 )
 from threadx_duck.exchange.http import Answer, HttpClient
 from threadx_duck.exchange.statuses import refuse_redirect
+from threadx_duck.exchange.waits import Waits
 from threadx_duck.ledger.page import Page
 from threadx_duck.texts.urls import without_user
 
@@ -94,11 +95,11 @@ class _UnusableError(BadResponseError):
 class ArchiveSource:
     """Fetches files for all threads of a run. Some threads wait for answers, others parse them."""
 
-    def __init__(self, settings: Settings, stop: threading.Event) -> None:
+    def __init__(self, settings: Settings, stop: threading.Event, waits: Waits | None = None) -> None:
         self._root = settings.archive.base_url.rstrip("/")
         self._stop = stop
         self._kept = KeptFiles(settings.data.raw_data_path) if settings.archive.keep_files else None
-        self._client = HttpClient(settings.api, stop, connections=REQUESTS_IN_FLIGHT)
+        self._client = HttpClient(settings.api, stop, connections=REQUESTS_IN_FLIGHT, waits=waits)
         self._network = ThreadPoolExecutor(REQUESTS_IN_FLIGHT, thread_name_prefix="archive")
         self._parsers = ThreadPoolExecutor(_PARSERS, thread_name_prefix="parse")
         self._failures = 0

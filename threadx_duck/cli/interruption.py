@@ -13,19 +13,45 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
+from typing import Protocol
 
 from threadx_duck.cli.context import ExitCode
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
-_STDERR = 2
-_FIRST = b"note: Stopping after the batch in hand; press Ctrl-C again to stop at once.\n"
-_SECOND = b"note: Stopped at once; what was committed is stored. Run the same command to continue.\n"
-_SHOW_CURSOR = b"\x1b[?25h"
+STDERR = 2
+_FIRST = "note: Stopping after the batch in hand; press Ctrl-C again to stop at once."
+_SECOND = "threadx: interrupted at once; what was committed is stored, and the same command goes on from there."
 
 # The seconds after which the thread ends queries again, in case one began before the handler ran.
 _AGAIN_SECONDS = 0.1
 
 Stop = Callable[[], bool]
+
+
+class Voice(Protocol):
+    """Says what a signal's handler has to say. It may interrupt a write to the stream, so it must not use that."""
+
+    def say(self, text: str) -> None:
+        """Says a line."""
+
+    def leave(self, text: str) -> None:
+        """Says the last line of a process that ends at once."""
+
+
+class PlainVoice:
+    """Writes to stderr past its stream; ``is_quiet`` leaves the last line only."""
+
+    def __init__(self, *, is_quiet: bool = False) -> None:
+        self._is_quiet = is_quiet
+
+    def say(self, text: str) -> None:
+        """Writes a line."""
+        if not self._is_quiet:
+            self.leave(text)
+
+    def leave(self, text: str) -> None:
+        """Writes the last line."""
+        os.write(STDERR, f"{text}\n".encode())
 
 
 class _Interruption:
@@ -92,8 +118,8 @@ def ending_queries() -> Iterator[None]:
 
 
 @contextmanager
-def ending_gently(stop: Callable[[], bool]) -> Iterator[None]:
-    """Calls ``stop`` at the first signal, and ends the process at the second.
+def ending_gently(stop: Callable[[], bool], voice: Voice) -> Iterator[None]:
+    """Calls ``stop`` for the first signal, and ends the process for the second; ``voice`` says so.
 
     ``stop`` returns whether there is anything to end gently; if not, the first signal raises an ordinary
     ``KeyboardInterrupt``. After a gentle end the block raises ``KeyboardInterrupt`` as well.
@@ -107,13 +133,12 @@ def ending_gently(stop: Callable[[], bool]) -> Iterator[None]:
         nonlocal signals
         signals += 1
         if signals > 1:
-            # Bars have hidden the cursor. No handler, thread or half-made file may delay the end.
-            os.write(_STDERR, _SECOND + (_SHOW_CURSOR if os.isatty(_STDERR) else b""))
+            # No handler, thread or half-made file may hold the end up.
+            voice.leave(_SECOND)
             os._exit(ExitCode.INTERRUPTED)
         if not stop():
             _now.end()
-        # Not through the stream: the signal may have arrived in the middle of a write to it.
-        os.write(_STDERR, _FIRST)
+        voice.say(_FIRST)
 
     _now.stops[handle] = stop
     before = {number: signal.signal(number, handle) for number in _SIGNALS}

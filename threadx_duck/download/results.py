@@ -10,6 +10,7 @@ from threadx_duck.download.plan import SymbolPlan
 
 if TYPE_CHECKING:
     from threadx_duck.audit.comparison import Mismatch
+    from threadx_duck.exchange.waits import Wait
 
 Status = Literal["ok", "up_to_date", "failed", "planned"]
 
@@ -64,6 +65,17 @@ class Progress:
 
     def received(self, symbol: str, minutes: int, rows: int, calls: int) -> None:
         """Called when an answer covers ``minutes`` more minutes; ``calls`` is the number of requests sent in all."""
+
+    def began(self, symbol: str) -> None:
+        """Called when the first request for the symbol is sent."""
+
+    def waiting(self, wait: Wait) -> None:
+        """Called when requests wait: for a host that asks for it, for the next try, or for the request budget.
+
+        It is also called from other threads before and after the downloads. Here it notes a wait that is worth it.
+        """
+        if wait.is_noted:
+            self.note(str(wait))
 
     def finished(self, result: SymbolResult) -> None:
         """Called when all requests for the symbol are done."""

@@ -6,9 +6,10 @@ import logging
 import queue
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import ExitStack, suppress
+from functools import partial
 from typing import NamedTuple
 
 import pyarrow as pa
@@ -19,6 +20,7 @@ from threadx_duck.download.plan import Planner, SymbolPlan
 from threadx_duck.download.results import Progress, SymbolResult
 from threadx_duck.errors import DownloadError, StoreError
 from threadx_duck.exchange.rest import REQUESTS_IN_FLIGHT
+from threadx_duck.exchange.waits import Wait
 from threadx_duck.ledger.append import append_to_store
 from threadx_duck.ledger.requests import COMMIT_ROWS, Buffer, make_batches
 from threadx_duck.storage.store import Store
@@ -26,6 +28,8 @@ from threadx_duck.storage.store import Store
 logger = logging.getLogger("threadx_duck.ingest")
 
 _COMMIT_SECONDS = 20.0
+# How long it may take until a wait is shown: the shortest that is told lasts a second.
+_HEED_SECONDS = 0.2
 
 # The room of the queue between the threads that download and the thread that commits, in thousands of candles.
 # A smaller page counts as one thousand.
@@ -86,7 +90,7 @@ class Downloader:
         self._stop = stop
         self._progress = progress
         self._queue = _Queue(_QUEUED_THOUSANDS)
-        self._said: queue.SimpleQueue[str] = queue.SimpleQueue()
+        self._said: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         self._buffer = Buffer()
         self._buffered_since = 0.0
         self._fatal: DownloadError | None = None
@@ -101,11 +105,13 @@ class Downloader:
         """
         self.results = {plan.symbol: SymbolResult(plan.symbol, plan=plan) for plan in plans}
         self._progress.started(list(plans))
-        # Other threads wait for the request budget; their messages are shown by this thread.
+        # Other threads wait for hosts; what they say is shown by this thread.
         said_before, self._sources.rest.budget.say = self._sources.rest.budget.say, self._say
         share = 1 / min(len(plans), self._symbols_at_once)
         pool = ThreadPoolExecutor(self._symbols_at_once, thread_name_prefix="symbol")
+        heard = ExitStack()
         try:
+            heard.enter_context(self._sources.rest.waits.heard_by(self._hear))
             for plan in plans:
                 pool.submit(self._download, plan, share, recheck)
             # Done while the first answers are on their way: once the parsers work it would take five times as long.
@@ -122,21 +128,27 @@ class Downloader:
             raise
         finally:
             self._stop_workers(pool)
+            heard.close()
             self._sources.rest.budget.say = said_before
 
     def _say(self, text: str) -> None:
         logger.warning("%s", text)
-        self._said.put(text)
+        self._said.put(partial(self._progress.note, text))
+
+    def _hear(self, wait: Wait) -> None:
+        if wait.is_noted:
+            logger.warning("%s", wait)
+        self._said.put(partial(self._progress.waiting, wait))
 
     def _collect(self, unfinished: int) -> None:
         """Takes pages from the queue until every symbol is done, and commits whenever a batch is due."""
         while unfinished:
             try:
-                item = self._queue.get(timeout=1.0)
+                item = self._queue.get(timeout=_HEED_SECONDS)
             except queue.Empty:
                 item = None
             while not self._said.empty():
-                self._progress.note(self._said.get())
+                self._said.get()()
             if isinstance(item, Delivery):
                 self._take(item)
             elif isinstance(item, _Done):
@@ -211,6 +223,7 @@ class Downloader:
         """Puts one symbol's pages into the queue, in time order. Runs on a thread of its own."""
         error: DownloadError | None = None
         self._began[plan.symbol] = time.monotonic()
+        self._said.put(partial(self._progress.began, plan.symbol))
         download = SymbolDownload(
             plan,
             self._planner,

@@ -7,14 +7,13 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import timedelta
 
 from pyrate_limiter import InMemoryBucket, Limiter, Rate
 from pyrate_limiter.abstracts import BucketFactory, RateItem
 
-from threadx_duck.candles.times import utc_now
 from threadx_duck.errors import STOPPED, DownloadError
 from threadx_duck.exchange.markets import KLINES_WEIGHT, WEIGHT_LIMIT
+from threadx_duck.exchange.waits import Waits
 
 logger = logging.getLogger("threadx_duck.sources")
 
@@ -22,9 +21,6 @@ _POLL_SECONDS = 0.2
 
 # The exchange counts a call when it arrives, at most this long after it was sent.
 _TRAVEL_SECONDS = 0.5
-
-# A pause of at least this many seconds is reported.
-_NOTICED_SECONDS = 5.0
 
 
 class _OneBucket(BucketFactory):
@@ -46,11 +42,16 @@ class RequestBudget:
     """At most ``calls`` requests in any ``window`` seconds, and never more weight than the exchange allows.
 
     The exchange counts per clock minute. Here every window of that length stays within the limit, so every clock
-    minute does too, whatever the exchange's clock says.
+    minute does too, whatever the exchange's clock says. ``host`` is named to a person who waits for the budget.
     """
 
-    def __init__(self, calls: int, window: float, stop: threading.Event) -> None:
+    def __init__(
+        self, calls: int, window: float, stop: threading.Event, host: str = "", waits: Waits | None = None
+    ) -> None:
         self.calls = calls
+        self._window = window
+        self._host = host or "the exchange"
+        self._waits = waits or Waits()
         self.used = 0
         self.weight_limit = WEIGHT_LIMIT
         self.say: Callable[[str], None] = logger.warning
@@ -60,7 +61,9 @@ class RequestBudget:
         self._in_flight = 0
         self._paused_until = 0.0
         milliseconds = round((window + _TRAVEL_SECONDS) * 1000)
-        self._limiter = Limiter(_OneBucket(InMemoryBucket([Rate(calls, milliseconds)])))
+        self._milliseconds = milliseconds
+        self._bucket = InMemoryBucket([Rate(calls, milliseconds)])
+        self._limiter = Limiter(_OneBucket(self._bucket))
 
     @contextmanager
     def call(self) -> Iterator[None]:
@@ -68,6 +71,7 @@ class RequestBudget:
         self._wait_for_pause()
         while not self._limiter.try_acquire("rest", timeout=_POLL_SECONDS):
             self.raise_if_stopped()
+            self._tell_wait()
         self._wait_for_pause()
         with self._lock:
             self._in_flight += 1
@@ -78,24 +82,20 @@ class RequestBudget:
             with self._lock:
                 self._in_flight -= 1
 
-    def pause(self, seconds: float, why: str = "") -> None:
-        """Pauses every thread for ``seconds`` from now. A pause that the user notices is reported with ``why``."""
+    def pause(self, seconds: float) -> None:
+        """Pauses every thread for ``seconds`` from now."""
         with self._lock:
-            until = time.monotonic() + seconds
-            is_news = until > self._paused_until + _NOTICED_SECONDS
-            self._paused_until = max(self._paused_until, until)
-        if is_news and seconds >= _NOTICED_SECONDS:
-            ends = utc_now() + timedelta(seconds=seconds)
-            self.say(
-                f"{why or 'The request budget is used up.'} Waiting {seconds:.0f} seconds, until {ends:%H:%M:%S} UTC."
-            )
+            self._paused_until = max(self._paused_until, time.monotonic() + seconds)
 
     def observe(self, used_weight: int, second_of_minute: int) -> None:
         """Reads the exchange's own counter; near the limit, pauses until the exchange's next clock minute."""
         with self._lock:
             room = self.weight_limit - used_weight - KLINES_WEIGHT * self._in_flight
         if room < KLINES_WEIGHT:
-            self.pause(60 - second_of_minute, f"{used_weight:,} of {self.weight_limit:,} request weight are used.")
+            seconds = 60 - second_of_minute
+            self.pause(seconds)
+            why = f"{used_weight:,} of {self.weight_limit:,} request weight at {self._host} are used."
+            self._waits.tell(self._host, why, seconds)
 
     def may_learn_limit(self) -> bool:
         """True for the first caller only, so that the exchange is asked for its limit only once."""
@@ -107,6 +107,17 @@ class RequestBudget:
         """Raises `DownloadError` if the run is being stopped."""
         if self._stop.is_set():
             raise DownloadError(STOPPED)
+
+    def _tell_wait(self) -> None:
+        """Tells until when the calls of the last window leave no room for one more."""
+        oldest = self._bucket.peek(self.calls - 1)
+        if oldest is not None:
+            left = oldest.timestamp + self._milliseconds - self._bucket.now()  # type: ignore[no-untyped-call]
+            why = (
+                f"{self._host} gets at most {self.calls:,} requests in {self._window:g} seconds; "
+                "see [data.api] rate_limit_calls."
+            )
+            self._waits.tell(self._host, why, left / 1000, is_routine=True)
 
     def _wait_for_pause(self) -> None:
         while (left := self._paused_until - time.monotonic()) > 0:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import logging
+import socket
+import ssl
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -10,6 +13,8 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from functools import partial
+from http.client import IncompleteRead, RemoteDisconnected
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
@@ -22,12 +27,15 @@ from tenacity.nap import sleep_using_event
 from threadx_duck.candles.times import DAY, utc_now
 from threadx_duck.config import ApiSettings
 from threadx_duck.errors import (
+    SEE_DOCTOR,
     BadResponseError,
     ConnectionFailedError,
     DownloadError,
     RateLimitedError,
+    ServerFailedError,
 )
 from threadx_duck.exchange.markets import FIRST_MINUTE
+from threadx_duck.exchange.waits import Waits
 from threadx_duck.exchange.watchdog import Watchdog, watch_connections
 from threadx_duck.texts.urls import authorization, without_user
 
@@ -35,6 +43,17 @@ logger = logging.getLogger("threadx_duck.sources")
 
 _CHUNK = 1 << 16
 _LONGEST_BACKOFF = 60.0
+
+_REASONS: dict[type[BaseException], str] = {
+    ConnectionRefusedError: "it refused the connection",
+    socket.gaierror: "its name is unknown here, so there is no network or the name is mistyped",
+    RemoteDisconnected: "it closed the connection without a word",
+    ConnectionResetError: "it broke the connection off",
+    BrokenPipeError: "it broke the connection off",
+    IncompleteRead: "its answer was cut off",
+}
+_NO_WAY = "no network leads there"
+_NO_WAYS = {errno.ENETUNREACH, errno.EHOSTUNREACH, errno.ENETDOWN}
 
 
 @dataclass(frozen=True)
@@ -96,8 +115,11 @@ class HttpClient:
     patience`` for the whole answer with its header. A body larger than ``most_bytes`` is refused.
     """
 
-    def __init__(self, settings: ApiSettings, stop: threading.Event, connections: int) -> None:
+    def __init__(
+        self, settings: ApiSettings, stop: threading.Event, connections: int, waits: Waits | None = None
+    ) -> None:
         self._settings = settings
+        self._waits = waits or Waits()
         self._stop = stop
         self._watchdog = Watchdog()
         self._session = _Session()
@@ -127,15 +149,16 @@ class HttpClient:
     ) -> Content:
         """Sends a GET request and returns what ``read`` returns for the answer.
 
-        Retries as often as the settings say, if the error is retryable. ``read`` raises `DownloadError` for an answer
-        that it cannot use. The context manager that ``turn`` returns is entered around each attempt. Raises
-        `DownloadError`.
+        Retries as often as the settings say, if the error is retryable, and tells each wait before. ``read`` raises
+        `DownloadError` for an answer that it cannot use. The context manager that ``turn`` returns is entered around
+        each attempt. Raises `DownloadError`.
         """
         for attempt in Retrying(
             stop=stop_after_attempt(self._settings.max_retries + 1),
             wait=self._wait,
             retry=retry_if_exception(lambda error: isinstance(error, DownloadError) and error.retryable),
             sleep=sleep_using_event(self._stop),
+            before_sleep=partial(self._tell_wait, urlsplit(without_user(url)).netloc),
             reraise=True,
         ):
             with attempt:
@@ -153,6 +176,20 @@ class HttpClient:
         # Newer tenacity renames the first argument of its own wait_exponential_jitter.
         backoff = wait_exponential(multiplier=delay, max=_LONGEST_BACKOFF)
         return backoff(state) + wait_random(0, delay)(state)
+
+    def _tell_wait(self, host: str, state: RetryCallState) -> None:
+        error = None if state.outcome is None else state.outcome.exception()
+        if self._stop.is_set() or not isinstance(error, DownloadError):
+            return
+        asked_for = error.retry_after if isinstance(error, RateLimitedError | ServerFailedError) else 0.0
+        self._waits.tell(
+            host,
+            error.why_wait or str(error).removesuffix(SEE_DOCTOR),
+            max(asked_for, state.upcoming_sleep),
+            attempt=state.attempt_number + 1,
+            attempts=self._settings.max_retries + 1,
+            is_answered=not isinstance(error, ConnectionFailedError),
+        )
 
     def _ask(self, url: str, most_bytes: int, patience: float) -> Answer:
         with self._watchdog.watching(self._settings.timeout_seconds * patience) as call:
@@ -180,20 +217,20 @@ class HttpClient:
         except requests.exceptions.SSLError as error:
             raise DownloadError(
                 f"{host} has a certificate that is not trusted. If a proxy of your own stands between, "
-                f"name its certificates: [data.api] ca_bundle. ({_innermost(error)})"
+                f"name its certificates: [data.api] ca_bundle. ({_reason(error)})"
             ) from error
         except requests.exceptions.ProxyError as error:
             raise ConnectionFailedError(
-                f"The proxy {without_user(self._settings.proxy)} did not connect to {host}; see [data.api] proxy. "
-                f"({_innermost(error)})"
+                f"The proxy {without_user(self._settings.proxy)} did not connect to {host}; see [data.api] proxy "
+                f"({_reason(error)}).{SEE_DOCTOR}"
             ) from error
         except (requests.exceptions.Timeout, urllib3.exceptions.TimeoutError) as error:
             raise self._too_slow(host) from error
         except (requests.exceptions.ConnectionError, urllib3.exceptions.HTTPError) as error:
-            raise ConnectionFailedError(f"No answer from {host}: {_innermost(error)}.") from error
+            raise ConnectionFailedError(f"No answer from {host}: {_reason(error)}.{SEE_DOCTOR}") from error
         except (requests.exceptions.RequestException, OSError) as error:
             # Such as an address that cannot be parsed: the error's message, and so a traceback, contains all of it.
-            raise DownloadError(f"Cannot ask {host}: {_innermost(error)}.") from None
+            raise DownloadError(f"Cannot ask {host}: {_reason(error)}.") from None
         seconds = time.monotonic() - began
         logger.debug("GET %s: %s, %s bytes, %.3f s", url, status, len(body), seconds)
         dated = _read_date(headers.get("Date"))
@@ -215,6 +252,7 @@ class HttpClient:
     def _too_slow(self, host: str) -> ConnectionFailedError:
         return ConnectionFailedError(
             f"{host} took longer than {self._settings.timeout_seconds:g} seconds; see [data.api] timeout_seconds."
+            f"{SEE_DOCTOR}"
         )
 
 
@@ -230,12 +268,22 @@ def _read_date(date: str | None) -> datetime | None:
     return moment if FIRST_MINUTE <= moment <= utc_now() + DAY else None
 
 
-def _innermost(error: BaseException) -> str:
-    """Returns the text of the innermost cause, inside the wrappers of requests and urllib3, in one line."""
+def _reason(error: BaseException) -> str:
+    """Returns why no answer came in plain words, from the cause inside the wrappers of requests and urllib3."""
     while True:
         reason = getattr(error, "reason", None)
         inner = reason if isinstance(reason, BaseException) else error.__context__
         if inner is None:
             break
         error = inner
-    return without_user(" ".join((str(error) or type(error).__name__).split()))
+    for kind, words in _REASONS.items():
+        if isinstance(error, kind):
+            return words
+    if isinstance(error, ssl.SSLCertVerificationError):
+        text = error.verify_message
+    elif isinstance(error, OSError):
+        # Its text begins with the number that the system gives to the error.
+        text = _NO_WAY if error.errno in _NO_WAYS else error.strerror or str(error)
+    else:
+        text = str(error)
+    return without_user(" ".join((text or type(error).__name__).split())).rstrip(".")

@@ -27,8 +27,10 @@ from threadx_duck.exchange.http import Answer, HttpClient
 from threadx_duck.exchange.listing import read_symbols
 from threadx_duck.exchange.markets import LATE_CANDLES, PAGE_CANDLES, ExchangeSymbol
 from threadx_duck.exchange.statuses import raise_for_status, read_json
+from threadx_duck.exchange.waits import Waits
 from threadx_duck.exchange.weights import MATTERS_FROM, read_weight_limit, used_weight
 from threadx_duck.ledger.page import Page
+from threadx_duck.texts.urls import without_user
 
 logger = logging.getLogger("threadx_duck.sources")
 
@@ -70,10 +72,12 @@ class _Fetched:
 class RestSource:
     """Fetches klines from one host for all threads of a run, within one request budget."""
 
-    def __init__(self, settings: ApiSettings, stop: threading.Event) -> None:
+    def __init__(self, settings: ApiSettings, stop: threading.Event, waits: Waits | None = None) -> None:
+        self.waits = waits or Waits()
         self._klines_url = settings.base_url.rstrip("/") + settings.klines_endpoint
-        self.budget = RequestBudget(settings.rate_limit_calls, settings.rate_limit_window, stop)
-        self._client = HttpClient(settings, stop, connections=REQUESTS_IN_FLIGHT)
+        host = urlsplit(without_user(settings.base_url)).netloc
+        self.budget = RequestBudget(settings.rate_limit_calls, settings.rate_limit_window, stop, host, self.waits)
+        self._client = HttpClient(settings, stop, connections=REQUESTS_IN_FLIGHT, waits=self.waits)
         self._ahead: timedelta | None = None
         self._pool = ThreadPoolExecutor(REQUESTS_IN_FLIGHT, thread_name_prefix="rest")
 
@@ -298,11 +302,8 @@ class RestSource:
             self.budget.observe(used_weight(answer), answer.moment.second)
             try:
                 raise_for_status(answer, what)
-            except RateLimitedError as error:
-                self.budget.pause(error.retry_after, f"{urlsplit(answer.url).netloc} is over its request limit (429).")
-                raise
-            except ServerFailedError as error:
-                self.budget.pause(error.retry_after, f"{urlsplit(answer.url).netloc} asks to wait ({answer.status}).")
+            except (RateLimitedError, ServerFailedError) as error:
+                self.budget.pause(error.retry_after)
                 raise
             return read(answer)
 

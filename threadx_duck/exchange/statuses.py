@@ -73,6 +73,7 @@ def _error_of(answer: Answer, what: str) -> DownloadError:
                 f"{host} answered 429 for {what}: over its request limit; it asks to wait {wait} seconds. "
                 "Lower [data.api] rate_limit_calls if other programs share this address.",
                 wait,
+                why_wait=f"{host} is over its request limit (429).",
             )
         case 418:
             until = answer.moment + timedelta(seconds=_retry_after(answer))
@@ -97,6 +98,7 @@ def _error_of(answer: Answer, what: str) -> DownloadError:
             return _wants_too_long(host, status, answer, wait)
         error = ServerFailedError(f"{host} failed to answer for {what}: {status}{_detail(code, message)}.")
         error.retry_after = wait
+        error.why_wait = f"{host} asks to wait ({status})." if wait else ""
         return error
     if code == _INVALID_SYMBOL or (code == _ILLEGAL_CHARACTERS and "'symbol'" in message):
         hint = f" Symbols are written in upper case: {what.upper()}." if what != what.upper() else ""

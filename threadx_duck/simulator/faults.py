@@ -168,7 +168,8 @@ def status_response(status: int, details: dict[str, Any], *, weight_limit: int, 
     if status == 451:
         return Response(451, _RESTRICTED)
     page = f"<html>\r\n<head><title>{status}</title></head>\r\n<body>{status}</body>\r\n</html>\r\n"
-    return Response(status, page.encode(), content_type="text/html")
+    headers = {"Retry-After": str(retry_after)} if "retry_after" in details else {}
+    return Response(status, page.encode(), content_type="text/html", headers=headers)
 
 
 Rows = list[list[Any]]

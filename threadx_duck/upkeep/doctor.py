@@ -16,7 +16,7 @@ from threadx_duck.config import ApiSettings, Settings
 from threadx_duck.config.address import is_remote
 from threadx_duck.disk.posix import resolved
 from threadx_duck.disk.temporaries import leftovers, leftovers_below
-from threadx_duck.errors import DownloadError, StoreLockedError, ThreadxDuckError
+from threadx_duck.errors import SEE_DOCTOR, DownloadError, StoreLockedError, ThreadxDuckError
 from threadx_duck.exchange.http import HttpClient
 from threadx_duck.exchange.rest import RestSource
 from threadx_duck.storage import schema
@@ -232,7 +232,9 @@ def _exchange(api: ApiSettings) -> Finding:
     try:
         ahead = (utc_now() - source.server_time()).total_seconds()
     except DownloadError as error:
-        return Finding("exchange", "problem", str(error), "See [data.api] base_url, proxy and ca_bundle.")
+        return Finding(
+            "exchange", "problem", str(error).removesuffix(SEE_DOCTOR), "See [data.api] base_url, proxy and ca_bundle."
+        )
     finally:
         source.close()
     side = "ahead" if ahead >= 0 else "behind"
@@ -249,7 +251,7 @@ def _archive(api: ApiSettings, url: str) -> Finding:
         status = client.get(f"{url.rstrip('/')}/", lambda answer: answer.status, most_bytes=_MOST_BYTES)
     except DownloadError as error:
         advice = "Without it: threadx ingest --source rest, or [data.archive] enabled = false."
-        return Finding("archive", "problem", str(error), advice)
+        return Finding("archive", "problem", str(error).removesuffix(SEE_DOCTOR), advice)
     finally:
         client.close()
     if status in {403, 451} or status >= 500:

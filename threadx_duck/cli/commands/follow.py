@@ -13,6 +13,7 @@ import click
 from threadx_duck.cli.context import App, ExitCode, counted, pass_app, symbols_argument
 from threadx_duck.cli.values import read_age
 from threadx_duck.download.results import Notes
+from threadx_duck.exchange.waits import Wait
 from threadx_duck.follow import Follower, PublishSchedule
 from threadx_duck.ingest import IngestionManager
 
@@ -45,7 +46,7 @@ def follow(app: App, symbols: tuple[str, ...], publish_every: str, *, once: bool
     # Not after each ingest, as the settings say: that would copy the store every minute.
     unpublished = replace(settings, store=replace(settings.store, read_copy=""))
     every = read_age(publish_every)
-    with IngestionManager(unpublished, progress=Notes(_Sparing(app))) as manager:
+    with IngestionManager(unpublished, progress=_Sparing(app)) as manager:
         publish = PublishSchedule(manager.store, settings.store, every, app.note)
         follower = Follower(manager, symbols, note=app.note, after_round=publish)
         follower.require_stored()
@@ -59,17 +60,23 @@ def follow(app: App, symbols: tuple[str, ...], publish_every: str, *, once: bool
             follower.run()
 
 
-class _Sparing:
-    """Passes a note on unless it repeats the one before: every round, once per minute, may have the same to report."""
+class _Sparing(Notes):
+    """Passes a note on unless it is the one before again: a round a minute has the same things to say."""
 
     def __init__(self, app: App) -> None:
-        self._app = app
+        super().__init__(app.note)
         self._last = ""
 
-    def __call__(self, text: str) -> None:
+    def note(self, text: str) -> None:
+        """Passes a message on, once."""
         if text != self._last:
-            self._app.note(text)
+            super().note(text)
         self._last = text
+
+    def waiting(self, wait: Wait) -> None:
+        """Passes a wait on that a host asks for. That none answers, the follower says itself, once."""
+        if wait.is_answered:
+            super().waiting(wait)
 
 
 @contextmanager

@@ -22,7 +22,7 @@ from threadx_duck.cli.context import (
     start_option,
     symbols_argument,
 )
-from threadx_duck.cli.interruption import ending_gently
+from threadx_duck.cli.interruption import PlainVoice, Voice, ending_gently
 from threadx_duck.cli.output import print_json, print_table
 from threadx_duck.download.plan import SourceChoice
 from threadx_duck.download.results import Notes, Progress, SymbolResult
@@ -32,6 +32,9 @@ from threadx_duck.ingest import IngestionManager
 
 # With more symbols than this, the summary lists only symbols with something to report.
 _LISTED_ALL = 20
+
+# How many symbols the last line of an interrupted run names.
+_NAMED = 5
 
 _FIELDS = ("symbol", "status", "rows_added", "rows_revised", "rows_rejected", "requests", "seconds", "error")
 _COSTS = ("requests", "weight", "bytes", "rows")
@@ -87,11 +90,13 @@ def ingest(
     """
     labels = [label.strip() for text in timeframes for label in text.split(",")]
     began = time.monotonic()
-    with _progress(app) as progress, IngestionManager(app.settings, progress=progress) as manager:
+    # Read first: they say where log lines go, and the bars take those for the terminal.
+    settings, is_stopped = app.settings, False
+    with _progress(app) as (progress, voice), IngestionManager(settings, progress=progress) as manager:
         try:
             if quote is not None:
                 symbols += _traded_against(manager, quote)
-            with ending_gently(manager.stop):
+            with ending_gently(manager.stop, voice):
                 manager.update_assets_batch(
                     symbols,
                     start,
@@ -102,10 +107,12 @@ def ingest(
                     dry_run=dry_run,
                 )
         except KeyboardInterrupt:
-            added = sum(result.rows_added for result in manager.results.values())
-            app.note(f"Stopped. {added:,} candles are stored; run the same command to continue.")
-            app.end(ExitCode.INTERRUPTED)
+            is_stopped = True
     results = list(manager.results.values())
+    if is_stopped:
+        # After the bars have gone, so that these are the last lines on the screen.
+        app.note(_stopped(results))
+        app.end(ExitCode.INTERRUPTED)
     seconds = time.monotonic() - began
     if as_json:
         print_json(_document(results, seconds, with_plan=dry_run))
@@ -127,16 +134,28 @@ def _traded_against(manager: IngestionManager, quote: str) -> tuple[str, ...]:
 
 
 @contextmanager
-def _progress(app: App) -> Iterator[Progress]:
-    """Shows bars on a terminal; elsewhere only the messages that a person needs."""
+def _progress(app: App) -> Iterator[tuple[Progress, Voice]]:
+    """Shows bars on a terminal; elsewhere only the messages that a person needs. Also gives a signal's voice."""
     if sys.stderr.isatty() and not app.quiet:
         # Imported here, because the import takes 30 ms, and a run from cron draws no bars.
         from threadx_duck.cli.progress import TerminalProgress
 
         with TerminalProgress() as bars:
-            yield bars
+            yield bars, bars
     else:
-        yield Notes(app.note)
+        yield Notes(app.note), PlainVoice(is_quiet=app.quiet)
+
+
+def _stopped(results: Sequence[SymbolResult]) -> str:
+    """Returns what an interrupted run has stored, and how to go on."""
+    stored = [result for result in results if result.rows_added]
+    if not stored:
+        return "Stopped before anything was stored. The same command starts again."
+    named = [f"{result.symbol} {result.rows_added:,}" for result in stored[:_NAMED]]
+    more = f" and {len(stored) - _NAMED:,} more" if len(stored) > _NAMED else ""
+    added = counted(sum(result.rows_added for result in stored), "new candle")
+    of = f"{len(stored):,} of {counted(len(results), 'symbol')}"
+    return f"Stopped. {added} of {of} are stored: {', '.join(named)}{more}. The same command goes on from there."
 
 
 def _document(results: Sequence[SymbolResult], seconds: float, *, with_plan: bool) -> dict[str, Any]:

@@ -21,7 +21,7 @@ from threadx_duck.cli.context import (
     start_option,
     symbols_argument,
 )
-from threadx_duck.cli.interruption import ending_gently
+from threadx_duck.cli.interruption import PlainVoice, ending_gently
 from threadx_duck.cli.output import print_json, print_table
 from threadx_duck.cli.values import every_digit
 
@@ -70,7 +70,7 @@ def verify(
     labels = list(dict.fromkeys(label.strip() for text in timeframes for label in text.split(",")))
     for label in labels:
         require_native(parse_timeframe(label))
-    with app.manager() as manager, ending_gently(manager.stop):
+    with app.manager() as manager, ending_gently(manager.stop, PlainVoice(is_quiet=app.quiet)):
         results = [manager.verify(symbols, label, start, end, repair=repair) for label in labels]
     if as_json:
         documents = [dataclasses.asdict(result) for result in results]
