@@ -81,7 +81,7 @@ def _decimal(value: Any) -> Decimal | None:
     """The number with the shortest digits that stand for it; None for what has none."""
     if not is_number(value) or (isinstance(value, float) and not math.isfinite(value)):
         return None
-    return Decimal(repr(value)) if isinstance(value, float) else Decimal(value)
+    return Decimal(repr(value).removesuffix(".0")) if isinstance(value, float) else Decimal(value)
 
 
 def _places(number: Decimal) -> int:
