@@ -14,7 +14,7 @@ from threadx_duck.cli.screen import fold_line, pad
 
 _WIDE_GAP, _NARROW_GAP = 3, 2
 
-# A text is folded in a table down to this width, or to its longest word.
+# A cell is folded down to this width, or to its longest word; a time is narrower.
 _LEAST_TEXT = 24
 
 # Makes a text that means trouble stand out.
@@ -30,12 +30,11 @@ class Cell(NamedTuple):
 
 @dataclass(frozen=True)
 class Column:
-    """A column with its cells; only texts fold, and only between words."""
+    """A column with its cells; they fold between words, so that a number, a time or a symbol never does."""
 
     name: str
     cells: Sequence[Cell]
     is_number: bool = False
-    is_text: bool = False
 
     @cached_property
     def width(self) -> int:
@@ -45,8 +44,6 @@ class Column:
     @cached_property
     def least(self) -> int:
         """The same after folding."""
-        if not self.is_text:
-            return self.width
         words = (word for cell in self.cells for word in cell.text.split(" "))
         return max(min(self.width, _LEAST_TEXT), cell_len(self.name), *map(cell_len, words), 0)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import datetime
 from functools import partial
 from typing import Any
 
@@ -123,12 +123,7 @@ def _column(name: str, values: list[Any], is_pointed: bool) -> Column:
     else:
         texts = [_text(value, values) for value in values]
     cells = [Cell(text, is_alarm) for text, is_alarm in zip(texts, alarms, strict=True)]
-    is_right = has_numbers or any(isinstance(value, bool) for value in values)
-    return Column(visible(name), cells, is_right, is_text=any(map(_is_text, values)))
-
-
-def _is_text(value: Any) -> bool:
-    return value is not None and not isinstance(value, bool | date) and not is_number(value)
+    return Column(visible(name), cells, has_numbers or any(isinstance(value, bool) for value in values))
 
 
 def _text(value: Any, column: Sequence[Any]) -> str:
