@@ -309,3 +309,10 @@ def test_colours_are_left_out_where_nobody_wants_them(
 def test_a_pipe_gets_no_colours(invoke: Invoke, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(folder)
     assert "\x1b" not in invoke("--db", "wrong.duckdb", "check").stdout
+
+
+def test_what_failed_is_red(on_terminal: OnTerminal, tmp_path: Path) -> None:
+    (tmp_path / "odd.csv").write_text("neither,candles\n1,2\n")
+    screen = on_terminal(80, "import", str(tmp_path / "odd.csv"), "--symbol", "BTCUSDC")
+    assert screen.code == 1
+    assert "\x1b[31mfailed" in screen.sent
