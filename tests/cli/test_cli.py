@@ -287,7 +287,7 @@ def test_candles_prints_a_table(threadx: Threadx, filled: Path) -> None:
     ended = threadx("candles", "BTCUSDC", "12h", "--start", "2024-01-01", "--end", "2024-01-01")
     assert (ended.code, ended.err) == (0, "")
     assert len(ended.out.splitlines()) == 4
-    assert ended.out.splitlines()[2].startswith("2024-01-01 00:00   59999.99 ")
+    assert ended.out.splitlines()[2].startswith("BTCUSDC   2024-01-01 00:00   59999.99 ")
 
 
 def test_candles_gives_json_rows(threadx: Threadx, filled: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from enum import IntEnum
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 import click
 
 from threadx_duck.cli.completion import complete_symbol, complete_timeframe
+from threadx_duck.cli.screen import fold, width_of
 from threadx_duck.config.address import LakeAddress, is_lake
 from threadx_duck.disk.whole_files import require_replaceable
 from threadx_duck.errors import UsageError
@@ -84,7 +86,7 @@ class App:
     def note(self, text: str) -> None:
         """Prints one line on stderr unless the user chose ``--quiet``."""
         if not self.quiet:
-            click.echo(f"note: {visible(text)}", err=True)
+            click.echo(fold(f"note: {visible(text)}", width_of(sys.stderr)), err=True)
 
     def warn_of_secrets(self, address: Address) -> None:
         """Prints a note if the address of a store holds a password, which belongs somewhere else."""
@@ -136,8 +138,8 @@ def shown(path: Address) -> str:
 
 
 def print_error(text: str) -> None:
-    """Prints an error on stderr, on one line."""
-    click.echo(f"threadx: error: {visible(' '.join(text.split()))}", err=True)
+    """One error on stderr, on one line."""
+    click.echo(fold(f"threadx: error: {visible(' '.join(text.split()))}", width_of(sys.stderr)), err=True)
 
 
 def counted(number: int, singular: str) -> str:

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import csv
 import io
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import IO
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
 from pyarrow import types
 
 from threadx_duck.cli.context import STDOUT
-from threadx_duck.cli.output import print_table
+from threadx_duck.cli.numbers import without_noise
+from threadx_duck.cli.output import print_part
 from threadx_duck.cli.values import as_records, column_values, json_text, text_of
 from threadx_duck.disk.whole_files import whole_file
 from threadx_duck.errors import UsageError
@@ -24,23 +23,26 @@ from threadx_duck.errors import UsageError
 _ENDINGS = {".csv": "csv", ".json": "json", ".parquet": "parquet", ".arrow": "arrow", ".feather": "arrow"}
 _JSON_ROWS = 10_000
 _TABLE_ROWS = 1_000
-_CAST = "select column::varchar"
+_CSV_ROWS = 50_000
+_ADVICE = "select column::varchar"
 
 
-def write_rows(table: pa.Table, form: str | None, output: Path | None) -> str | None:
+def write_rows(
+    table: pa.Table, form: str | None, output: Path | None, *, falling: Sequence[str] = (), is_stored: bool = False
+) -> str | None:
     """Writes rows to stdout, which is also ``-``, or to a file; returns a note for the reader, if there is one.
 
-    A file appears whole or not at all. Raises `UsageError`, for a database in its place too.
+    Texts, not Parquet and Arrow, have sums without the noise of adding, unless the values are as stored. Of a table on
+    a narrow terminal the columns of ``falling`` fall away. A file appears whole or not at all. Raises `UsageError`,
+    for a database in its place too.
     """
     if output in STDOUT:
         output = None
     form = form or (_ENDINGS.get(output.suffix.lower(), "csv") if output else "table")
     if form == "table" and output is None:
-        shown = table.slice(max(0, table.num_rows - _TABLE_ROWS))
-        print_table(table.column_names, zip(*map(column_values, shown.columns), strict=True))
-        if shown.num_rows < table.num_rows:
-            return f"The last {shown.num_rows:,} of {table.num_rows:,} rows; --format csv prints all."
-        return None
+        return _print(table, falling, is_stored=is_stored)
+    if form not in {"parquet", "arrow"} and not is_stored:
+        table = without_noise(table)
     if output is None:
         if form in {"parquet", "arrow"} and sys.stdout.isatty():
             raise UsageError(f"{form} is not for a terminal. Name a file with -o, or pipe it on.")
@@ -52,6 +54,16 @@ def write_rows(table: pa.Table, form: str | None, output: Path | None) -> str | 
     except OSError as error:
         raise UsageError(f"Cannot write {output}: {error.strerror or error}.") from error
     return f"Wrote {table.num_rows:,} rows to {output}."
+
+
+def _print(table: pa.Table, falling: Sequence[str], *, is_stored: bool) -> str | None:
+    shown = table.slice(max(0, table.num_rows - _TABLE_ROWS))
+    shown = shown if is_stored else without_noise(shown)
+    rows = list(zip(*map(column_values, shown.columns), strict=True))
+    print_part(table.column_names, rows, table.num_rows, falling=falling, complete="--format csv", is_end=True)
+    if shown.num_rows < table.num_rows and not sys.stdout.isatty():
+        return f"The last {shown.num_rows:,} of {table.num_rows:,} rows; --format csv prints all."
+    return None
 
 
 def _write(table: pa.Table, form: str, file: IO[bytes]) -> None:
@@ -73,7 +85,9 @@ def _write_parquet(table: pa.Table, file: IO[bytes]) -> None:
     except (pa.ArrowNotImplementedError, pa.ArrowInvalid) as error:
         without = ", ".join(f"{field.name} ({field.type})" for field in table.schema if not _has_parquet_form(field))
         what = f"Parquet has no form for {without}" if without else f"Parquet cannot hold these rows: {error}"
-        raise UsageError(f"{what}. Make it text in the statement, as in {_CAST}, or take another --format.") from error
+        raise UsageError(
+            f"{what}. Make it text in the statement, as in {_ADVICE}, or take another --format."
+        ) from error
     file.write(buffer.getbuffer())
 
 
@@ -86,13 +100,27 @@ def _has_parquet_form(field: pa.Field) -> bool:
 
 
 def _csv_parts(table: pa.Table) -> Iterator[bytes]:
-    header = io.StringIO()
-    csv.writer(header, lineterminator="\n").writerow(table.column_names)
-    yield header.getvalue().encode()
-    buffer = io.BytesIO()
-    options = pacsv.WriteOptions(include_header=False, quoting_style="needed")
-    pacsv.write_csv(_with_text_values(_with_text_times(table)), buffer, options)
-    yield buffer.getvalue()
+    yield ",".join(_quoted(pa.array(table.column_names, pa.string())).to_pylist()).encode() + b"\n"
+    for batch in _with_text_values(_with_text_times(table)).to_batches(max_chunksize=_CSV_ROWS):
+        values = [
+            _quoted(column)
+            if types.is_string(column.type) or types.is_large_string(column.type)
+            else pc.cast(column, pa.string())
+            for column in batch.columns
+        ]
+        lines = pc.binary_join_element_wise(*values, ",", null_handling="replace", null_replacement="")
+        yield "\n".join([*lines.to_pylist(), ""]).encode()
+
+
+def _quoted(texts: pa.Array) -> pa.Array:
+    """Returns texts as CSV writes them: quotes only where the text has a comma, quote or line break, or is empty.
+
+    An empty text has quotes because a field without anything is NULL.
+    """
+    is_odd = pc.or_(pc.match_substring_regex(texts, r'[",\r\n]'), pc.equal(texts, ""))
+    inside = pc.replace_substring(texts, '"', '""')
+    quotes = pa.scalar('"', texts.type)
+    return pc.if_else(is_odd, pc.binary_join_element_wise(quotes, inside, quotes, ""), texts)
 
 
 def _json_parts(table: pa.Table) -> Iterator[bytes]:

@@ -89,11 +89,6 @@ def _beyond(scalar: pa.Scalar) -> Any:
     return _INFINITE.get(scalar.value) or str(scalar.cast(pa.string()))
 
 
-def every_digit(value: float | int | None) -> str:
-    """Returns a number with all its digits, because two values may differ only in the last ones."""
-    return "" if value is None else f"{value:,}" if isinstance(value, int) else repr(value)
-
-
 def read_age(text: str) -> timedelta:
     """Returns the length of time that a text such as ``10m`` means. Raises `UsageError`."""
     match = _AGE.fullmatch(text)

@@ -17,9 +17,10 @@ from threadx_duck.cli.context import (
 )
 from threadx_duck.cli.rows import write_rows
 
-# The columns that fit a terminal; every other format writes all columns.
-_CANDLE_TABLE = (
-    "open_time", "open", "high", "low", "close", "volume", "trade_count", "minutes", "is_complete", "filled_minutes",
+# What falls away on a terminal too narrow for it, the first of them first; `symbol` is what was typed.
+_FALLING = (
+    "symbol", "expected_minutes", "taker_buy_quote_volume", "taker_buy_volume", "quote_volume", "minutes",
+    "trade_count", "is_complete", "filled_minutes", "volume",
 )  # fmt: skip
 
 
@@ -52,7 +53,6 @@ def candles(
     app.require_free(output)
     with app.manager() as manager:
         table = manager.candles(symbol, timeframe, start, end, fill=fill)
-    if output is None and form in {None, "table"}:
-        table = table.select([name for name in table.column_names if name in _CANDLE_TABLE])
-    if note := write_rows(table, form, output):
+    is_stored = "minutes" not in table.column_names
+    if note := write_rows(table, form, output, falling=_FALLING, is_stored=is_stored):
         app.note(note)

@@ -13,7 +13,7 @@ from threadx_duck.cli.context import (
     pass_app,
     symbols_argument,
 )
-from threadx_duck.cli.output import print_json, print_table
+from threadx_duck.cli.output import Alarm, print_json, print_table, print_text
 from threadx_duck.cli.rows import write_rows
 from threadx_duck.cli.values import as_records
 from threadx_duck.texts.visible import visible
@@ -57,11 +57,19 @@ def check(app: App, symbols: tuple[str, ...], folder: Path | None, *, as_json: b
     else:
         print_table(
             ("check", "rows", "what it finds"),
-            [(finding.name, finding.rows.num_rows, finding.description.removeprefix("Finds ")) for finding in findings],
+            [
+                (finding.name, _number(finding.rows.num_rows), finding.description.removeprefix("Finds "))
+                for finding in findings
+            ],
+            falling=("what it finds",),
         )
         for finding in findings:
             if finding.rows.num_rows:
-                click.echo(f"\n{visible(finding.name)}: the first of {finding.rows.num_rows:,} rows")
+                print_text(f"\n{visible(finding.name)}: the first of {finding.rows.num_rows:,} rows")
                 write_rows(finding.rows.slice(0, _SHOWN_FAULTS), "table", None)
     if total:
         app.end(ExitCode.FOUND)
+
+
+def _number(rows: int) -> int | Alarm:
+    return Alarm(rows) if rows else rows

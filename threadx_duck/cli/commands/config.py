@@ -35,7 +35,11 @@ def config(app: App, *, init: bool, as_json: bool) -> None:
     if as_json:
         print_json({"settings": [dict(zip(("key", "value", "from"), row, strict=True)) for row in rows]})
     else:
-        print_table(("setting", "value", "from"), [(key, _shown(value), origin) for key, value, origin in rows])
+        print_table(
+            ("setting", "value", "from"),
+            [(key, _shown(value), origin) for key, value, origin in rows],
+            falling=("from",),
+        )
 
 
 def _rows(app: App) -> list[tuple[str, Any, str]]:

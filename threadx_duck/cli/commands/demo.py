@@ -61,7 +61,7 @@ def demo(app: App, folder: Path) -> None:
             f'[data.api]\nbase_url = "{exchange.url}"\n\n[data.archive]\nbase_url = "{exchange.url}"\n',
         )
         for title, command in _tour():
-            click.secho(f"\n# {title}", dim=True)
+            click.echo(f"\n# {title}")
             click.secho(f"$ threadx {command}", bold=True)
             _run(app, settings, command)
     click.echo(

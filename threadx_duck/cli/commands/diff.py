@@ -16,7 +16,6 @@ from threadx_duck.cli.context import (
     start_option,
 )
 from threadx_duck.cli.output import print_json, print_table
-from threadx_duck.cli.values import every_digit
 
 _SHOWN = 100
 
@@ -62,14 +61,13 @@ def _print_differences(app: App, result: Differences) -> None:
     print_table(
         ("symbol", "from", "to (exclusive)", "minutes", "kind"),
         [(r.symbol, r.range_start, r.range_end, r.minutes, r.kind.replace("_", " ")) for r in result.ranges],
+        falling=("minutes",),
     )
     if result.candles:
         print_table(
             ("symbol", "open time", "field", "here", "there"),
-            [
-                (c.symbol, c.open_time, c.field, every_digit(c.here), every_digit(c.there))
-                for c in result.candles[:_SHOWN]
-            ],
+            [(c.symbol, c.open_time, c.field, c.here, c.there) for c in result.candles[:_SHOWN]],
+            pointed=("here", "there"),
         )
         if len(result.candles) > _SHOWN:
             app.note(f"The first {_SHOWN} of {len(result.candles):,} values; --json prints all.")

@@ -5,11 +5,12 @@ from __future__ import annotations
 import click
 
 from threadx_duck.cli.context import App, ExitCode, json_option, pass_app
-from threadx_duck.cli.output import print_json
+from threadx_duck.cli.output import print_json, print_text
 from threadx_duck.texts.visible import visible
 from threadx_duck.upkeep.doctor import examine
 
-_MARKS = {"ok": "ok     ", "note": "note   ", "problem": "PROBLEM"}
+_PROBLEM = "PROBLEM"
+_MARKS = {"ok": "ok     ", "note": "note   ", "problem": _PROBLEM}
 
 
 @click.command()
@@ -28,8 +29,10 @@ def doctor(app: App, *, as_json: bool) -> None:
     for finding in examine(app.settings):
         findings.append(finding)
         if not as_json:
-            advice = f"\n        -> {visible(finding.advice)}" if finding.advice else ""
-            click.echo(f"{_MARKS[finding.state]} {finding.topic}: {visible(finding.text)}{advice}")
+            alarm = _PROBLEM if finding.state == "problem" else ""
+            print_text(f"{_MARKS[finding.state]} {finding.topic}: {visible(finding.text)}", indent=8, alarm=alarm)
+            if finding.advice:
+                print_text(f"        -> {visible(finding.advice)}", indent=11)
     problems = sum(finding.state == "problem" for finding in findings)
     if as_json:
         fields = ("topic", "state", "text", "advice")

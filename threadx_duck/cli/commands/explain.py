@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from typing import Any
 
 import click
@@ -18,11 +19,15 @@ from threadx_duck.cli.context import (
     pass_app,
     symbol_argument,
 )
-from threadx_duck.cli.output import print_json, print_table
+from threadx_duck.cli.numbers import without_noise_of
+from threadx_duck.cli.output import print_json, print_table, print_text
 from threadx_duck.cli.values import REVISION_COLUMNS, revision_cells
 from threadx_duck.texts.visible import visible
 
 _SHOWN = 60
+
+# What falls away of a minute on a narrow terminal, the first of them first.
+_FALLING_MINUTE = ("symbol", "request id", "quote volume", "trade count", "volume")
 
 
 @click.command()
@@ -46,6 +51,8 @@ def explain(app: App, symbol: str, time: str, timeframe: str, *, as_json: bool) 
       threadx explain BTCUSDC 2024-01-01T10:17 --timeframe 4h
     """
     explanation = explain_candle(app.store(), symbol, parse_start(time), parse_timeframe(timeframe))
+    if explanation.timeframe != "1m" and explanation.candle is not None:
+        explanation = dataclasses.replace(explanation, candle=without_noise_of(explanation.candle))
     if as_json:
         print_json(dataclasses.asdict(explanation))
     else:
@@ -55,19 +62,19 @@ def explain(app: App, symbol: str, time: str, timeframe: str, *, as_json: bool) 
 def _print(app: App, found: Explanation) -> None:
     due = (found.end_time - found.open_time) // MINUTE
     symbol = visible(found.symbol)
-    click.echo(
+    print_text(
         f"{symbol} {found.timeframe}, {found.open_time:%Y-%m-%d %H:%M} to {found.end_time:%Y-%m-%d %H:%M} UTC: "
         f"{len(found.minutes):,} of {due:,} minutes stored"
     )
     _section("values", _values(found))
-    _section("absent minutes", found.absent)
+    _section("absent minutes", found.absent, ("symbols absent", "symbols asked"))
     if found.timeframe != "1m":
-        _section("minutes behind it", [_minute(row) for row in found.minutes[:_SHOWN]])
+        _section("minutes behind it", [_minute(row) for row in found.minutes[:_SHOWN]], _FALLING_MINUTE)
         if len(found.minutes) > _SHOWN:
             app.note(f"The first {_SHOWN} of {len(found.minutes):,} minutes; --json prints all.")
     _section("requests that speak of it", [_request(row) for row in found.requests])
     changed = [dict(zip(REVISION_COLUMNS, revision_cells(row), strict=True)) for row in found.revisions]
-    _section("revisions", changed)
+    _section("revisions", changed, ("revised at", "new source", "old source", "applied"))
     _section("rejected rows", [row | {"request_id": str(row["request_id"])} for row in found.rejected])
     if found.unproven:
         was = "was" if found.unproven == 1 else "were"
@@ -78,10 +85,15 @@ def _print(app: App, found: Explanation) -> None:
         )
 
 
-def _section(title: str, rows: list[dict[str, Any]]) -> None:
+def _section(title: str, rows: list[dict[str, Any]], falling: Sequence[str] = ()) -> None:
     if rows:
         click.echo(f"\n{title}")
-        print_table([name.replace("_", " ") for name in rows[0]], [list(row.values()) for row in rows])
+        print_table(
+            [name.replace("_", " ") for name in rows[0]],
+            [list(row.values()) for row in rows],
+            falling=[name for name in falling if name in {column.replace("_", " ") for column in rows[0]}],
+            pointed=("old", "new"),
+        )
 
 
 def _values(found: Explanation) -> list[dict[str, Any]]:

@@ -81,6 +81,7 @@ def export(
         print_table(
             ("symbol", "timeframe", "candles", "status", "file"),
             [(file.symbol, file.timeframe, file.candles, file.status, file.path) for file in done],
+            falling=("status", "candles"),
         )
     number = {status: sum(file.status == status for file in done) for status in ("written", "unchanged", "removed")}
     told = ", ".join(f"{count:,} {status}" for status, count in number.items() if count) or "no candles"

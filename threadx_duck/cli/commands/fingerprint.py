@@ -40,5 +40,7 @@ def fingerprint(app: App, symbols: tuple[str, ...], start: str | None, end: str 
         return
     rows = [(month.symbol, month.month, month.candles, month.sha256) for month in result.months]
     print_table(
-        ("symbol", "month", "candles", "sha256"), [*rows, ("all", "", sum(row[2] for row in rows), result.sha256)]
+        ("symbol", "month", "candles", "sha256"),
+        [*rows, ("all", "", sum(row[2] for row in rows), result.sha256)],
+        falling=("candles",),
     )

@@ -38,6 +38,7 @@ def gaps(app: App, symbols: tuple[str, ...], start: str | None, end: str | None,
         print_json({"gaps": rows})
         return
     columns = ("symbol", "from", "to (exclusive)", "missing", "reason", "asked", "absent")
-    print_table(columns, [tuple(row.values()) for row in rows])
+    falling = ("absent", "asked", "to (exclusive)", "reason")
+    print_table(columns, [tuple(row.values()) for row in rows], falling=falling)
     missing = sum(row["missing"] for row in rows)
     app.note(f"{counted(len(rows), 'gap')}, {counted(missing, 'minute')}; times are UTC.")

@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from threadx_duck.cli.context import App, ExitCode, counted, json_option, pass_app, print_error
-from threadx_duck.cli.output import print_json, print_table
+from threadx_duck.cli.output import marked, print_json, print_table
 from threadx_duck.errors import UsageError
 
 _COUNTS = ("rows_added", "rows_revised", "rows_rejected", "rows_differing", "rows_absent")
@@ -52,9 +52,10 @@ def import_files(app: App, files: tuple[str, ...], symbol: str | None, mapping: 
         print_table(
             ("file", "status", "source", "new", "revised", "rejected"),
             [
-                (Path(r.file).name, r.status, r.source or "", r.rows_added, r.rows_revised, r.rows_rejected)
+                (Path(r.file).name, marked(r.status), r.source or "", r.rows_added, r.rows_revised, r.rows_rejected)
                 for r in results
             ],
+            falling=("source", "rejected", "revised"),
         )
         for result in results:
             for text in result.notes:

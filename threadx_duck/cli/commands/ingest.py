@@ -22,8 +22,8 @@ from threadx_duck.cli.context import (
     start_option,
     symbols_argument,
 )
-from threadx_duck.cli.interruption import PlainVoice, Voice, ending_gently
-from threadx_duck.cli.output import print_json, print_table
+from threadx_duck.cli.interruption import ending_gently
+from threadx_duck.cli.output import marked, print_json, print_table
 from threadx_duck.download.plan import SourceChoice
 from threadx_duck.download.results import Notes, Progress, SymbolResult
 from threadx_duck.errors import UsageError
@@ -195,6 +195,7 @@ def _print_plan(app: App, results: Sequence[SymbolResult]) -> None:
             (r.symbol, r.source, *r.wanted, *(getattr(r, name) for name in _COSTS), round(r.seconds, 2), r.reason)
             for r in requests
         ],
+        falling=("reason", "seconds", "weight", "bytes", "rows", "to (exclusive)"),
     )
     calls, size = sum(r.requests for r in requests), sum(r.bytes for r in requests)
     app.note(
@@ -208,7 +209,7 @@ def _print(app: App, results: Sequence[SymbolResult], seconds: float) -> None:
     rows = [
         (
             r.symbol,
-            r.status.replace("_", " "),
+            marked(r.status.replace("_", " ")),
             r.rows_added,
             r.rows_revised,
             r.rows_rejected,
@@ -219,7 +220,7 @@ def _print(app: App, results: Sequence[SymbolResult], seconds: float) -> None:
         if len(results) <= _LISTED_ALL or r.status != "up_to_date"
     ]
     if rows:
-        print_table(columns, rows)
+        print_table(columns, rows, falling=("seconds", "requests", "revised", "rejected"))
     if len(rows) < len(results):
         app.note(f"{counted(len(results) - len(rows), 'symbol')} up to date.")
     for result in results:

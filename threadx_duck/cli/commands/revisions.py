@@ -38,5 +38,10 @@ def revisions(app: App, symbols: tuple[str, ...], start: str | None, end: str | 
     if as_json:
         print_json({"revisions": rows})
         return
-    print_table(("symbol", *REVISION_COLUMNS), [(row["symbol"], *revision_cells(row)) for row in rows])
+    print_table(
+        ("symbol", *REVISION_COLUMNS),
+        [(row["symbol"], *revision_cells(row)) for row in rows],
+        falling=("revised at", "new source", "old source", "applied"),
+        pointed=("old", "new"),
+    )
     app.note(f"{len(rows):,} values of {len({(row['symbol'], row['open_time']) for row in rows}):,} candles.")

@@ -59,6 +59,7 @@ def status(app: App, symbols: tuple[str, ...], max_age: str | None, *, as_json: 
                 )
                 for row in rows
             ],
+            falling=("last asked", "first candle", "complete", "last candle"),
         )
         app.note(f"{counted(candles, 'candle')}, {size / 1e6:,.1f} MB in {shown(store.address)}; times are UTC.")
         unproven = {row["symbol"]: row["unproven"] for row in rows if row["unproven"]}

@@ -39,7 +39,7 @@ def symbols(app: App, quote: str | None, status: str | None, *, names: bool, ref
     elif names:
         click.echo("".join(f"{visible(entry.symbol)}\n" for entry in chosen.symbols), nl=False)
     else:
-        print_table(("symbol", "status", "base", "quote"), chosen.symbols)
+        print_table(("symbol", "status", "base", "quote"), chosen.symbols, falling=("quote", "base"))
     if listed.error:
         app.note(f"The exchange could not be asked again: {listed.error}")
     app.note(f"{counted(len(chosen.symbols), 'symbol')}; the list is {_shown(listed.age)} old.")

@@ -23,7 +23,6 @@ from threadx_duck.cli.context import (
 )
 from threadx_duck.cli.interruption import PlainVoice, ending_gently
 from threadx_duck.cli.output import print_json, print_table
-from threadx_duck.cli.values import every_digit
 
 _SHOWN = 100
 _NOTHING_COMPARED = (
@@ -96,10 +95,9 @@ def _print_verification(app: App, result: Verification) -> None:
         shown = result.mismatches[:_SHOWN]
         print_table(
             ("symbol", "open time", "field", "ours", "theirs", "complete"),
-            [
-                (m.symbol, m.open_time, m.field, every_digit(m.ours), every_digit(m.theirs), m.is_complete)
-                for m in shown
-            ],
+            [(m.symbol, m.open_time, m.field, m.ours, m.theirs, m.is_complete) for m in shown],
+            falling=("complete",),
+            pointed=("ours", "theirs"),
         )
         if len(result.mismatches) > _SHOWN:
             app.note(f"The first {_SHOWN} of {len(result.mismatches):,} values; --json prints all.")
@@ -108,6 +106,7 @@ def _print_verification(app: App, result: Verification) -> None:
         print_table(
             ("symbol", "from", "to (exclusive)", "differs at", "status", "what is known"),
             [(c.symbol, c.range_start, c.range_end, c.timeframe, c.status, c.note) for c in shown_causes],
+            falling=("differs at", "what is known"),
         )
         if len(result.causes) > _SHOWN:
             app.note(f"The first {_SHOWN} of {len(result.causes):,} causes; --json prints all.")
