@@ -22,7 +22,7 @@ from threadx_duck.cli.context import (
     start_option,
     symbols_argument,
 )
-from threadx_duck.cli.interruption import ending_gently
+from threadx_duck.cli.interruption import PlainVoice, Voice, ending_gently
 from threadx_duck.cli.output import marked, print_json, print_table
 from threadx_duck.download.plan import SourceChoice
 from threadx_duck.download.results import Notes, Progress, SymbolResult
