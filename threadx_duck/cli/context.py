@@ -150,8 +150,8 @@ pass_app = click.make_pass_decorator(App)
 symbols_argument = click.argument("symbols", nargs=-1, metavar="[SYMBOL]...", shell_complete=complete_symbol)
 symbol_argument = click.argument("symbol", shell_complete=complete_symbol)
 timeframe_argument = click.argument("timeframe", shell_complete=complete_timeframe)
-start_option = click.option("--start", metavar="T", help="Start of the range, such as 2024-01-01 or 2024-01-01T10:30.")
-end_option = click.option("--end", metavar="T", help="End of the range; a plain date includes that day.")
+start_option = click.option("--start", metavar="T", help="Start: 2024-01-01, 2024-01-01T10:30, yesterday, 30d, 12h.")
+end_option = click.option("--end", metavar="T", help="End, written alike; a plain date includes that day.")
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 
 

@@ -64,7 +64,7 @@ def verify(
 
     \b
     Examples:
-      threadx verify -t 1d                          # everything stored, a few requests a symbol
+      threadx verify -t 1d        # everything stored, a few requests a symbol
       threadx verify BTCUSDC -t 1h --start 2024-01-01 --repair
     """
     labels = list(dict.fromkeys(label.strip() for text in timeframes for label in text.split(",")))
