@@ -15,13 +15,12 @@ import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
 from pyarrow import types
 
-from threadx_duck.cli.context import STDOUT
+from threadx_duck.cli.context import STDOUT, choose_form
 from threadx_duck.cli.output import print_table
 from threadx_duck.cli.values import as_records, column_values, json_text, text_of
 from threadx_duck.disk.whole_files import whole_file
 from threadx_duck.errors import UsageError
 
-_ENDINGS = {".csv": "csv", ".json": "json", ".parquet": "parquet", ".arrow": "arrow", ".feather": "arrow"}
 _JSON_ROWS = 10_000
 _TABLE_ROWS = 1_000
 _CAST = "select column::varchar"
@@ -34,7 +33,7 @@ def write_rows(table: pa.Table, form: str | None, output: Path | None) -> str | 
     """
     if output in STDOUT:
         output = None
-    form = form or (_ENDINGS.get(output.suffix.lower(), "csv") if output else "table")
+    form = choose_form(form, output) or "table"
     if form == "table" and output is None:
         shown = table.slice(max(0, table.num_rows - _TABLE_ROWS))
         print_table(table.column_names, zip(*map(column_values, shown.columns), strict=True))

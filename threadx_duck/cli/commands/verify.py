@@ -9,7 +9,6 @@ import click
 from threadx_duck.audit.comparison import require_native
 from threadx_duck.audit.verification import Verification
 from threadx_duck.candles.timeframes import parse_timeframe
-from threadx_duck.cli.completion import by_commas, complete_timeframe
 from threadx_duck.cli.context import (
     App,
     ExitCode,
@@ -18,9 +17,12 @@ from threadx_duck.cli.context import (
     json_option,
     pass_app,
     print_error,
+    read_range,
     start_option,
     symbols_argument,
+    timeframes_option,
 )
+from threadx_duck.cli.empty import what_is_stored
 from threadx_duck.cli.interruption import ending_gently
 from threadx_duck.cli.output import print_json, print_table
 from threadx_duck.cli.values import every_digit
@@ -34,11 +36,9 @@ _NOTHING_COMPARED = (
 
 @click.command()
 @symbols_argument
-@click.option(
-    "-t", "--timeframe", "timeframes", required=True, multiple=True, metavar="TF",
-    shell_complete=by_commas(complete_timeframe),
-    help="Timeframe to verify, such as 5m, 3h, 1d or 1mo; repeat it or use commas for several.",
-)  # fmt: skip
+@timeframes_option(
+    "Timeframe to verify, such as 5m, 3h, 1d or 1mo; repeat it or use commas for several.", required=True
+)
 @start_option
 @end_option
 @click.option("--repair", is_flag=True, help="Ask again for what differs; earlier minutes are kept in revisions.")
@@ -67,11 +67,11 @@ def verify(
       threadx verify -t 1d        # everything stored, a few requests a symbol
       threadx verify BTCUSDC -t 1h --start 2024-01-01 --repair
     """
-    labels = list(dict.fromkeys(label.strip() for text in timeframes for label in text.split(",")))
-    for label in labels:
+    for label in timeframes:
         require_native(parse_timeframe(label))
+    first, last = read_range(start, end)
     with app.manager() as manager, ending_gently(manager.stop):
-        results = [manager.verify(symbols, label, start, end, repair=repair) for label in labels]
+        results = [manager.verify(symbols, label, first, last, repair=repair) for label in timeframes]
     if as_json:
         documents = [dataclasses.asdict(result) for result in results]
         print_json(documents[0] if len(documents) == 1 else {"timeframes": documents})
@@ -86,7 +86,7 @@ def verify(
         app.end(ExitCode.FOUND)
     empty = [result.timeframe for result in results if not result.compared]
     for label in empty:
-        click.echo(f"threadx: error: {_NOTHING_COMPARED.format(label)}", err=True)
+        print_error(f"{_NOTHING_COMPARED.format(label)} {what_is_stored(app.store(), symbols)}")
     if empty:
         app.end(ExitCode.FAILED)
 
