@@ -147,7 +147,7 @@ LINES = {
     "symbols": "symbols --quote usdc",
     "status": "status SYM",
     "candles": "candles SYM 1h --end 2024-01-01",
-    "query": "query from(candles_1d)",
+    "query": "query select(1)",
     "chart": "chart SYM 1h --no-open",
     "coverage-map": "coverage-map --no-open",
     "gaps": "gaps SYM",
@@ -255,7 +255,7 @@ def test_empty_rows_of_a_query_say_what_is_stored(filled: Settings, invoke: Invo
 
 
 @pytest.mark.parametrize(
-    "line", ["candles BTCUSDC 1h", "query from(candles_1d)", "chart BTCUSDC 1h", "coverage-map", "export"]
+    "line", ["candles BTCUSDC 1h", "query select(1)", "chart BTCUSDC 1h", "coverage-map", "export"]
 )
 def test_file_with_an_ending_that_says_something_else_is_refused(filled: Settings, invoke: Invoke, line: str) -> None:
     ended = invoke(*line.split(), "-o", "x.xlsx")
