@@ -274,9 +274,33 @@ def test_a_dry_run_plans_and_writes_nothing(
     plan = results["BTCUSDC"].plan
     assert results["BTCUSDC"].status == "planned"
     assert plan is not None
-    assert [(request.requests, request.weight, request.rows) for request in plan.requests] == [(5, 10, 4_320)]
-    assert exchange.requests == []
+    assert [(request.requests, request.weight, request.rows) for request in plan.requests] == [(5, 10, 4_319)]
+    assert [(call.path, call.params["startTime"]) for call in exchange.requests] == [("/api/v3/klines", "0")]
     assert not settings.store.database.exists()
+
+
+def test_a_dry_run_of_new_symbols_plans_each_from_its_listing_and_reports_one_that_is_unknown(
+    manager: IngestionManager, exchange: LoopbackExchange
+) -> None:
+    results = manager.update_assets_batch(["SOLUSDC", "NOPE", "BTCUSDC"], dry_run=True)
+    assert {symbol: result.status for symbol, result in results.items()} == {
+        "SOLUSDC": "planned",
+        "NOPE": "failed",
+        "BTCUSDC": "planned",
+    }
+    plan = results["SOLUSDC"].plan
+    assert plan is not None
+    assert (plan.missing[0].start, plan.missing[-1].end) == (datetime(2024, 1, 2, 12, 1), datetime(2024, 1, 4))
+    assert [call.params["startTime"] for call in exchange.requests.klines] == ["0"] * 3
+    before = manager.update_assets_batch(["SOLUSDC"], "2024-01-01", "2024-01-01", dry_run=True)
+    assert before["SOLUSDC"].status == "up_to_date"
+
+
+def test_a_start_back_from_now_counts_by_the_exchanges_clock(manager: IngestionManager) -> None:
+    results = manager.update_assets_batch(["BTCUSDC"], "90m")
+    assert results["BTCUSDC"].rows_added == 90
+    assert manager.update_assets_batch(["BTCUSDC"], "yesterday", "yesterday")["BTCUSDC"].rows_added == 1_440 - 90
+    assert manager.download_ohlcv_1m("ETHUSDC", "1d")["open_time"][0].as_py() == datetime(2024, 1, 3)
 
 
 def test_a_dry_run_of_what_is_covered_plans_nothing(manager: IngestionManager) -> None:
@@ -399,7 +423,7 @@ def test_arguments_without_sense_are_refused(manager: IngestionManager, exchange
     with pytest.raises(UsageError, match="The range is empty"):
         manager.update_assets_batch(["BTCUSDC"], "2024-01-02", "2024-01-01")
     with pytest.raises(UsageError, match="Cannot read the time"):
-        manager.update_assets_batch(["BTCUSDC"], "yesterday")
+        manager.update_assets_batch(["BTCUSDC"], "soon")
     with pytest.raises(UsageError, match=r"Nothing is stored in .* yet\. Name a symbol: threadx ingest BTCUSDC"):
         manager.update_assets_batch()
     assert exchange.requests == []

@@ -94,11 +94,12 @@ class IngestionManager:
         """Makes a range conclusive for several symbols: requests only what no conclusive request covers.
 
         Without symbols, takes every stored symbol. Without a start, the range begins at the last stored minute or
-        the listing; without an end, it ends at the last closed minute. ``source`` is ``rest``, ``archive``, or
-        ``auto`` for the cheaper of both for each part. ``refresh`` also requests what is covered; ``dry_run`` only
-        plans. An error of one symbol is reported in its result and does not stop the others. Raises `UsageError` for
-        invalid arguments, `DownloadError` if the exchange's clock cannot be read, `StoreError` if the store cannot
-        be used; what was committed before stays.
+        the listing; without an end, it ends at the last closed minute. Times such as ``yesterday``, ``30d`` and ``12h``
+        count back from the exchange's clock. ``source`` is ``rest``, ``archive``, or ``auto`` for the cheaper of both
+        for each part. ``refresh`` also requests what is covered; ``dry_run`` only plans, and asks for nothing but the
+        clock and the listing of new symbols. An error of one symbol is reported in its result and does not stop the
+        others. Raises `UsageError` for invalid arguments, `DownloadError` if the exchange's clock cannot be read,
+        `StoreError` if the store cannot be used; what was committed before stays.
 
         Each result counts the candles of ``target_timeframes``. If ``[data.processing] resample_validation`` is set,
         they are also compared with the exchange's own where this run changed minutes.
@@ -109,18 +110,21 @@ class IngestionManager:
         self._stop.clear()
         if not dry_run:
             self.store.upgrade_first()
-        planner, plans = self._demand.plan(source, symbols, *parse_range(start_date, end_date), refresh=refresh)
+        start, end = parse_range(start_date, end_date, lambda: self._demand.clock(source))
+        planner, plans = self._demand.plan(source, symbols, start, end, refresh=refresh)
         self.results = {
             plan.symbol: SymbolResult(plan.symbol, "planned" if dry_run and plan.requests else "up_to_date", plan=plan)
             for plan in plans
         }
         due = [plan for plan in plans if plan.requests]
-        if not dry_run:
+        if dry_run:
+            self._foresee([plan for plan in due if plan.find_listing], planner)
+        else:
             with published_after(self.store, self.settings.store, self._progress.note):
                 if due:
                     self._download(due, planner, recheck=refresh)
                 if timeframes and self.store.exists and not self._stop.is_set():
-                    self._validate(timeframes, start_date, end_date)
+                    self._validate(timeframes, TimeRange.of(start, end))
         return self.results
 
     def download_ohlcv_1m(
@@ -131,8 +135,7 @@ class IngestionManager:
         Returns the columns of `threadx_duck.candles.klines.CANDLE_SCHEMA`. Raises `DownloadError` with the reason;
         what was committed before stays.
         """
-        self._download_one(symbol, start_date, end_date)
-        return self.candles(symbol, "1m", start_date, end_date)
+        return self.candles(symbol, "1m", *self._download_one(symbol, start_date, end_date))
 
     def resample_from_1m_api(
         self, symbol: str, timeframe: str, start_date: TimeLike | None = None, end_date: TimeLike | None = None
@@ -142,8 +145,7 @@ class IngestionManager:
         Returns the columns of the candle views. Raises the errors of `download_ohlcv_1m`.
         """
         parse_timeframe(timeframe)
-        self._download_one(symbol, start_date, end_date)
-        return self.candles(symbol, timeframe, start_date, end_date)
+        return self.candles(symbol, timeframe, *self._download_one(symbol, start_date, end_date))
 
     def verify_resample_consistency(self, candles: Any, derived: Any, timeframe: str) -> bool:
         """Returns True if derived candles equal those computed from 1-minute candles by the rule of the views.
@@ -370,10 +372,15 @@ class IngestionManager:
         """Returns the time of the exchange's clock, naive UTC. Raises `DownloadError`."""
         return self._open_sources().rest.server_time()
 
-    def _download_one(self, symbol: str, start_date: TimeLike | None, end_date: TimeLike | None) -> None:
-        (result,) = self.update_assets_batch([symbol], start_date, end_date).values()
+    def _download_one(
+        self, symbol: str, start_date: TimeLike | None, end_date: TimeLike | None
+    ) -> tuple[datetime | None, datetime | None]:
+        """Makes a range conclusive and returns it, so that it is read by the same clock."""
+        start, end = parse_range(start_date, end_date, lambda: self._demand.clock("auto"))
+        (result,) = self.update_assets_batch([symbol], start, end).values()
         if result.error is not None:
             raise DownloadError(result.error)
+        return start, end
 
     def _open_sources(self) -> Sources:
         if self._sources is None:
@@ -391,12 +398,9 @@ class IngestionManager:
             self._sources = Sources(rest, archive, self._names)
         return self._sources
 
-    def _validate(
-        self, timeframes: Sequence[Timeframe], start_date: TimeLike | None, end_date: TimeLike | None
-    ) -> None:
+    def _validate(self, timeframes: Sequence[Timeframe], span: TimeRange) -> None:
         from threadx_duck.download.validate import validate_results
 
-        span = TimeRange.of(*parse_range(start_date, end_date))
         comparer = self._comparer() if self.settings.processing.resample_validation else None
         validate_results(self.store, comparer, self.results, timeframes, span)
 
@@ -404,6 +408,15 @@ class IngestionManager:
         from threadx_duck.audit.comparison import Comparer
 
         return Comparer(self.store, lambda: self._open_sources().rest, self.settings.processing.default_batch_size)
+
+    def _foresee(self, plans: list[SymbolPlan], planner: Planner) -> None:
+        """Replaces the results of new symbols by their plans from the listing on."""
+        from threadx_duck.download.foresee import foresee
+
+        if plans:
+            at_once = self.settings.processing.default_batch_size
+            found = foresee(plans, planner, self._open_sources(), at_once, self._stop)
+            self.results.update((result.symbol, result) for result in found)
 
     def _download(self, plans: list[SymbolPlan], planner: Planner, *, recheck: bool) -> None:
         from threadx_duck.download.run import Downloader

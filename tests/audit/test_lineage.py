@@ -150,4 +150,4 @@ def test_explain_command_shows_every_section(world: World, capsys: pytest.Captur
     document = json.loads(capsys.readouterr().out)
     assert document["candle"] is None
     assert document["rejected"][0]["reason"] == "off_grid"
-    assert threadx(world.folder, "explain", "BTCUSDC", "yesterday") == 2
+    assert threadx(world.folder, "explain", "BTCUSDC", "soon") == 2

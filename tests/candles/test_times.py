@@ -53,7 +53,13 @@ def test_parse_start_of_a_time_is_that_minute_in_utc(value: TimeLike, expected: 
 @pytest.mark.parametrize(
     ("value", "message"),
     [
-        pytest.param("yesterday", "Cannot read the time 'yesterday'.", id="word"),
+        pytest.param("soon", "Cannot read the time 'soon'.", id="word"),
+        pytest.param("-7d", "Cannot read the time '-7d'.", id="minus"),
+        pytest.param("0d", "Cannot read the time '0d'.", id="no days"),
+        pytest.param("1.5h", "Cannot read the time", id="half an hour"),
+        pytest.param("1mo", "Cannot read the time", id="months"),
+        pytest.param("٣d", "Cannot read the time", id="other digits back"),
+        pytest.param("9999999w", "lies beyond the calendar", id="weeks before the calendar"),
         pytest.param("", "Cannot read the time ''.", id="empty"),
         pytest.param("2024-1-1", "Cannot read the time", id="short"),
         pytest.param("20240101", "Cannot read the time", id="basic"),
@@ -75,6 +81,38 @@ def test_parse_start_of_anything_else_is_refused(value: TimeLike, message: str) 
     with pytest.raises(UsageError, match=message.replace(".", r"\.")) as refused:
         parse_start(value)
     assert "Write 2024-01-31 or 2024-01-31T10:30" in str(refused.value)
+
+
+NOW = datetime(2024, 2, 29, 13, 37, 59)
+
+
+@pytest.mark.parametrize(
+    ("text", "start", "end"),
+    [
+        pytest.param("today", datetime(2024, 2, 29), datetime(2024, 3, 1), id="today"),
+        pytest.param("yesterday", datetime(2024, 2, 28), datetime(2024, 2, 29), id="yesterday"),
+        pytest.param("1d", datetime(2024, 2, 28), datetime(2024, 2, 29), id="a day"),
+        pytest.param("30d", datetime(2024, 1, 30), datetime(2024, 1, 31), id="days"),
+        pytest.param("4w", datetime(2024, 2, 1), datetime(2024, 2, 2), id="weeks"),
+        pytest.param("12h", datetime(2024, 2, 29, 1, 37), datetime(2024, 2, 29, 1, 37), id="hours"),
+        pytest.param("90m", datetime(2024, 2, 29, 12, 7), datetime(2024, 2, 29, 12, 7), id="minutes"),
+    ],
+)
+def test_time_back_from_now_is_a_whole_day_or_a_minute(text: str, start: datetime, end: datetime) -> None:
+    assert (parse_start(text, lambda: NOW), parse_end(text, lambda: NOW)) == (start, end)
+
+
+def test_both_ends_of_a_range_count_from_one_moment_and_plain_times_from_none() -> None:
+    moments = iter([NOW])
+    assert parse_range("12h", "90m", lambda: next(moments)) == (
+        datetime(2024, 2, 29, 1, 37),
+        datetime(2024, 2, 29, 12, 7),
+    )
+    assert parse_range("2024-01-01", None, lambda: next(moments)) == (datetime(2024, 1, 1), None)
+
+
+def test_time_back_from_now_goes_by_this_machine_unless_a_clock_is_given() -> None:
+    assert timedelta(hours=12) <= utc_now() - parse_start("12h") < timedelta(hours=12, minutes=2)
 
 
 def test_parse_end_of_a_date_includes_its_day() -> None:

@@ -115,7 +115,9 @@ def test_chart_of_a_symbol_with_markup_in_its_name_is_escaped(
 
 def test_chart_of_a_range_without_candles_says_so(stored: Settings, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["chart", "BTCUSDC", "1h", "--start", "2023-01-01", "--end", "2023-01-02"]) == 2
-    assert capsys.readouterr().err == "threadx: error: No 1h candles of BTCUSDC open in that range.\n"
+    error = capsys.readouterr().err
+    assert error.startswith("threadx: error: No 1h candle opens in this range. Stored: BTCUSDC, from 2")
+    assert error.endswith(" UTC.\n")
 
 
 def test_chart_into_a_folder_that_cannot_be_made_says_so(

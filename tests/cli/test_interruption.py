@@ -85,7 +85,7 @@ def _interrupted(arguments: list[str], patch: str, number: signal.Signals) -> tu
         pytest.param(["gaps"], "read/gaps", signal.SIGINT, id="gaps"),
         pytest.param(["fingerprint"], "fingerprints/candle_values", signal.SIGINT, id="fingerprint"),
         pytest.param(["candles", "BTCUSDC", "1h"], "read/candles", signal.SIGINT, id="candles"),
-        pytest.param(["export", "out"], "read/symbol_span", signal.SIGINT, id="export"),
+        pytest.param(["export", "-o", "out"], "read/symbol_span", signal.SIGINT, id="export"),
         pytest.param(["status"], "read/status", signal.SIGINT, id="status"),
         pytest.param(["compact"], "compact/copy_schema", signal.SIGINT, id="compact"),
         pytest.param(["compact"], "compact/copy_schema", signal.SIGTERM, id="compact, SIGTERM"),

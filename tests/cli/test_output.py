@@ -63,7 +63,8 @@ def test_text_forms_go_to_stdout_with_times_in_z(capsys: pytest.CaptureFixture[s
     [
         pytest.param("rows.csv", None, CSV, id="csv by ending"),
         pytest.param("rows.JSON", None, JSON, id="json by ending"),
-        pytest.param("rows.txt", None, CSV, id="csv for another ending"),
+        pytest.param("rows.txt", "csv", CSV, id="another ending with a format"),
+        pytest.param("rows", None, CSV, id="csv without an ending"),
         pytest.param("rows", "table", CSV, id="csv for a table in a file"),
         pytest.param("rows.csv", "json", JSON, id="format before ending"),
     ],

@@ -88,7 +88,7 @@ def test_an_export_never_replaces_a_database(store: Path, capsys: pytest.Capture
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "BTCUSDC-1m.parquet").symlink_to(store)
     before = store.read_bytes()
-    assert run(["export", "out"]) == 2
+    assert run(["export", "-o", "out"]) == 2
     assert "out/BTCUSDC-1m.parquet is a DuckDB database; it is not written over." in capsys.readouterr().err
     assert (tmp_path / "out" / "BTCUSDC-1m.parquet").is_symlink()
     assert store.read_bytes() == before
@@ -104,7 +104,8 @@ def test_a_file_that_is_open_here_is_not_replaced(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_the_earlier_files_mode_stays_and_a_link_stays_a_link(store: Path, tmp_path: Path, command: str) -> None:
-    real, link = tmp_path / "real.csv", tmp_path / "link.csv"
+    ending = "csv" if command in {"candles", "query"} else "html"
+    real, link = tmp_path / f"real.{ending}", tmp_path / f"link.{ending}"
     real.write_text("earlier")
     real.chmod(0o640)
     link.symlink_to(real)
@@ -273,8 +274,8 @@ def test_a_page_does_not_go_to_a_file_called_dash(store: Path, invoke: Invoke, t
 def test_a_pipe_a_device_and_stdout_get_the_whole_result(
     store: Path, invoke: Invoke, tmp_path: Path, command: str
 ) -> None:
-    assert invoke(*COMMANDS[command], "-o", "whole.csv").exit_code == 0
-    expected = Path("whole.csv").read_bytes()
+    assert invoke(*COMMANDS[command], "-o", "whole").exit_code == 0
+    expected = Path("whole").read_bytes()
     assert expected
 
     os.mkfifo("pipe")

@@ -234,7 +234,7 @@ def test_export_command_writes_to_the_processed_folder_and_counts(
 def test_export_command_of_what_cannot_be_is_refused(
     options: list[str], message: str, manager: IngestionManager, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert run(["export", "out", *options]) == 2
+    assert run(["export", "-o", "out", *options]) == 2
     assert message in capsys.readouterr().err
 
 
@@ -242,7 +242,7 @@ def test_export_to_a_folder_that_is_a_file_is_refused(
     manager: IngestionManager, capsys: pytest.CaptureFixture[str]
 ) -> None:
     Path("taken").write_text("")
-    assert run(["export", "taken/below"]) == 2
+    assert run(["export", "-o", "taken/below"]) == 2
     assert "Cannot write to" in capsys.readouterr().err
 
 
@@ -275,7 +275,7 @@ def test_two_symbols_of_the_same_assets_are_refused_not_mixed(
     manager: IngestionManager, exchange: LoopbackExchange, capsys: pytest.CaptureFixture[str]
 ) -> None:
     _say_assets(exchange.url, ("BTCUSDC", "BTC", "USDC"), ("ETHUSDC", "BTC", "USDC"))
-    assert run(["export", "out", "--format", "freqtrade"]) == 2
+    assert run(["export", "-o", "out", "--format", "freqtrade"]) == 2
     assert capsys.readouterr().err.startswith(
         "threadx: error: BTCUSDC and ETHUSDC would both be written to BTC_USDC-1m.feather: "
     )
@@ -290,7 +290,7 @@ def test_any_symbol_is_exported_below_the_folder(
 ) -> None:
     with Store(StoreSettings(database=store_path)).writing() as session, session.tables(incoming=make_candles(symbol)):
         session.run("scratch/insert_scratch")
-    for arguments in (("export", "out"), ("export", "tree", "--partition")):
+    for arguments in (("export", "-o", "out"), ("export", "-o", "tree", "--partition")):
         assert run([*arguments, "--format", form]) == 0
     files = list(tmp_path.rglob(f"*.{form}"))
     assert len(files) == 2
@@ -307,13 +307,13 @@ def test_a_number_that_a_layout_cannot_hold_is_told(
     candles = make_candles("BTCUSDC", close=close)
     with Store(StoreSettings(database=store_path)).writing() as session, session.tables(incoming=candles):
         session.run("scratch/insert_scratch")
-    assert run(["export", "out", "--format", "csv", "--layout", "archive"]) == 2
+    assert run(["export", "-o", "out", "--format", "csv", "--layout", "archive"]) == 2
     err = capsys.readouterr().err
     assert err.startswith("threadx: error: Cannot write BTCUSDC 1m as archive: ")
     assert err.count("\n") == 1
     assert not list(Path("out").glob("*.csv"))
     for form in ("csv", "parquet", "freqtrade"):
-        assert run(["export", "out", "--format", form]) == 0
+        assert run(["export", "-o", "out", "--format", form]) == 0
     for form in ("table", "csv", "json", "parquet", "arrow"):
         assert run(["candles", "BTCUSDC", "1h", "--format", form, "-o", f"rows.{form}"]) == 0
     assert run(["chart", "BTCUSDC", "1m", "--no-open", "-o", "chart.html"]) == 0

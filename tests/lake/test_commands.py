@@ -149,7 +149,7 @@ def test_diff_compares_lake_and_file_both_ways(filled: Settings, threadx: Thread
 def test_export_and_import_carry_candles_from_lake_to_lake(
     filled: Settings, threadx: Threadx, server: Server, tmp_path: Path
 ) -> None:
-    assert threadx("export", "out", "--format", "parquet").code == 0
+    assert threadx("export", "-o", "out", "--format", "parquet").code == 0
     files = list((tmp_path / "out").glob("*.parquet"))
     assert sum(pq.read_metadata(file).num_rows for file in files) == threadx("status", "--json").document["candles"]
     before = threadx("fingerprint", "--json").out

@@ -59,7 +59,7 @@ def test_lost_file_of_candles_is_named_given_up_and_asked_again(filled: Settings
     assert finding["state"] == "problem"
     assert str(lost.absolute()) in finding["text"]
     assert ("1,000 instead of" in finding["text"]) == (harm == "cut")
-    for arguments in (("compact",), ("fingerprint",), ("export", "out"), ("migrate", "moved.duckdb")):
+    for arguments in (("compact",), ("fingerprint",), ("export", "-o", "out"), ("migrate", "moved.duckdb")):
         answer = threadx(*arguments)
         assert answer.code == 1, answer
         assert lost.name in answer.err.splitlines()[-1]
@@ -180,7 +180,7 @@ RESULTS: dict[str, tuple[str, ...]] = {
     "query": ("query", "select 42 as answer", "-o"),
     "chart": ("chart", "BTCUSDC", "1h", "--no-open", "-o"),
     "coverage-map": ("coverage-map", "--no-open", "-o"),
-    "export": ("export",),
+    "export": ("export", "-o"),
 }
 
 

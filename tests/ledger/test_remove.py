@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import datetime
 
 import pytest
@@ -83,8 +84,27 @@ def test_remove_without_yes_says_what_it_would_delete(
     manager: IngestionManager, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run(["remove", "BTCUSDC", "--start", "2024-01-02", "--end", "2024-01-02"]) == 2
-    message = "threadx: error: This would delete 1,440 candles of BTCUSDC. Add --yes to do it.\n"
-    assert capsys.readouterr().err == message
+    shown = capsys.readouterr()
+    assert shown.err == "threadx: error: Nothing was removed: add --yes to delete 1,440 candles of BTCUSDC.\n"
+    assert shown.out.splitlines()[2].split() == ["BTCUSDC", "2024-01-02", "00:00", "2024-01-03", "00:00", "1,440"]
+    assert count_candles(manager.store, "BTCUSDC") == 3 * 1440 - 120
+
+
+def test_remove_as_a_dry_run_previews_and_ends_with_0(
+    manager: IngestionManager, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["remove", "btc/usdc", "--start", "2024-01-02", "--dry-run", "--json"]) == 0
+    shown = capsys.readouterr()
+    assert shown.err == "note: Nothing was removed.\n"
+    assert json.loads(shown.out) == {
+        "symbol": "BTCUSDC",
+        "start": "2024-01-02T00:00:00Z",
+        "end": None,
+        "candles": 2_880,
+        "removed": False,
+    }
+    assert run(["remove", "BTCUSDC", "--dry-run", "--yes"]) == 2
+    assert "exclude each other" in capsys.readouterr().err
     assert count_candles(manager.store, "BTCUSDC") == 3 * 1440 - 120
 
 

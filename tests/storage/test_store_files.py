@@ -144,12 +144,12 @@ def test_backup_through_a_link_is_of_the_whole_store(store: Path, link: Path, tm
 
 def test_export_through_a_link_renews_the_linked_file(store: Path, tmp_path: Path, invoke: Invoke) -> None:
     out, end = tmp_path / "out", tmp_path / "end.csv"
-    assert invoke("export", "--format", "csv", out).exit_code == 0
+    assert invoke("export", "--format", "csv", "-o", out).exit_code == 0
     (made,) = out.rglob("*.csv")
     shutil.move(made, end)
     made.symlink_to(end)
     _change(store, "delete from candles_1m where open_time >= '2024-01-01 12:00'")
-    assert invoke("export", "--format", "csv", out).exit_code == 0
+    assert invoke("export", "--format", "csv", "-o", out).exit_code == 0
     assert made.is_symlink()
     assert len(end.read_text().splitlines()) == 601
 
@@ -350,8 +350,8 @@ def _killed_before_the_swap(module: str, *arguments: str | Path, folder: Path) -
         ("upkeep.compact", ("compact",), ("ingest", "BTCUSDC", "--end", "2024-01-01")),
         (
             "files.exporter",
-            ("export", "--format", "csv", "data/processed"),
-            ("export", "--format", "csv", "data/processed"),
+            ("export", "--format", "csv", "-o", "data/processed"),
+            ("export", "--format", "csv", "-o", "data/processed"),
         ),
     ],
     ids=lambda value: " ".join(value[:2]) if isinstance(value, tuple) else None,
@@ -729,7 +729,12 @@ def test_files_are_flushed_through_a_handle_for_writing(
         sync(descriptor)
 
     monkeypatch.setattr(os, "fsync", noting)
-    for command in (("publish", "r.duckdb"), ("compact",), ("backup", "b.duckdb"), ("export", "--format", "csv", "o")):
+    for command in (
+        ("publish", "r.duckdb"),
+        ("compact",),
+        ("backup", "b.duckdb"),
+        ("export", "--format", "csv", "-o", "o"),
+    ):
         flushed.clear()
         assert invoke(*command).exit_code == 0
         assert flushed

@@ -46,7 +46,7 @@ READING = [
     ("fingerprint",),
     ("explain", "BTCUSDC", "2024-01-01T10:00", "-t", "1h"),
     ("revisions",),
-    ("export", "--format", "csv", "out"),
+    ("export", "--format", "csv", "-o", "out"),
     ("ingest", "BTCUSDC", "--dry-run"),
     ("backup", "b.duckdb"),
     ("publish", "read.duckdb"),

@@ -73,7 +73,7 @@ def stored(settings: Settings) -> Settings:
         ["fingerprint", "btcusdc", "--json"],
         ["explain", "btc-usdc", "2024-01-01T10:00", "--json"],
         ["revisions", "btcusdc", "--json"],
-        ["export", "out", "--symbol", "btc/usdc", "--json"],
+        ["export", "-o", "out", "--symbol", "btc/usdc", "--json"],
         ["ingest", "btcusdc", "--start", "2024-01-01", "--end", "2024-01-01", "--json"],
         ["follow", "btcusdc", "--once"],
         ["chart", "btc/usdc", "1h", "--no-open", "-o", "chart.html"],

@@ -59,7 +59,7 @@ def test_what_can_be_seen_stays(text: str) -> None:
         ("query", "select symbol from candles_1m limit 1"),
         ("query", f'select 1 as "{EVIL}"'),
         ("explain", EVIL, "2024-01-01T00:01"),
-        ("export", "out"),
+        ("export", "-o", "out"),
     ],
     ids=lambda command: command[0],
 )

@@ -60,7 +60,7 @@ def _describe(overview: pa.Table, months: pa.Table) -> str:
 def _data(overview: pa.Table, months: pa.Table) -> dict[str, Any]:
     """Returns what the script reads: the symbols, and by month the columns of ``coverage_cells``.
 
-    ``symbol`` is an index into ``symbols``, ``share`` one into ``shares``, and ``month`` counts from January of the year 0.
+    ``symbol`` is an index into ``symbols``, ``share`` one into ``shares``; ``month`` counts from January of the year 0.
     """
     symbols, month = overview["symbol"].combine_chunks(), months["cell_start"]
     number = pc.add(pc.multiply(pc.year(month), 12), pc.subtract(pc.month(month), 1))

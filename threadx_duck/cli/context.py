@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from enum import IntEnum
 from functools import cached_property
 from pathlib import Path
@@ -12,7 +13,9 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 import click
 
-from threadx_duck.cli.completion import complete_symbol, complete_timeframe
+from threadx_duck.candles.timeframes import parse_timeframe
+from threadx_duck.candles.times import format_time, parse_range, utc_now
+from threadx_duck.cli.completion import by_commas, complete_symbol, complete_timeframe
 from threadx_duck.cli.screen import fold, width_of
 from threadx_duck.config.address import LakeAddress, is_lake
 from threadx_duck.disk.whole_files import require_replaceable
@@ -20,6 +23,8 @@ from threadx_duck.errors import UsageError
 from threadx_duck.texts.visible import visible
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from threadx_duck.config import Settings
     from threadx_duck.config.address import Address
     from threadx_duck.ingest import IngestionManager
@@ -102,6 +107,14 @@ class App:
         raise click.exceptions.Exit(code)
 
 
+# A store may be younger than a clock that is wrong by less than this.
+_CLOCK_IS_RIGHT = timedelta(days=1)
+
+PAGE_ENDINGS = (".html", ".htm")
+# What an ending says of the form of rows.
+ROW_ENDINGS = {".csv": "csv", ".json": "json", ".parquet": "parquet", ".arrow": "arrow", ".feather": "arrow"}
+
+
 class StoreType(click.Path):
     """Reads a file path as `click.Path` does, or the address of a lake, which no message repeats as typed."""
 
@@ -130,6 +143,64 @@ class ResultFile(click.Path):
         return path
 
 
+def require_page(file: Path | None) -> None:
+    """Raises `UsageError` if the ending of a file promises something else than a page."""
+    if file is not None and file.suffix and file.suffix.lower() not in PAGE_ENDINGS and file not in STDOUT:
+        raise UsageError(f"{file} would hold a page for the browser; its ending is {' or '.join(PAGE_ENDINGS)}.")
+
+
+def choose_form(form: str | None, output: Path | None) -> str | None:
+    """Returns the form of rows that ``--format`` or the ending of ``-o`` names; None for a table on the terminal.
+
+    A file without an ending, such as a pipe, takes CSV, and ``--format`` wins over the ending. Raises `UsageError` for
+    an ending that names no form.
+    """
+    if output is None or output in STDOUT:
+        return form
+    named = ROW_ENDINGS.get(output.suffix.lower())
+    if form is None and output.suffix and named is None:
+        raise UsageError(
+            f"The ending of {output} names no form of rows. Take {', '.join(ROW_ENDINGS)}, "
+            "or say what it is to hold: --format csv"
+        )
+    return form or named or "csv"
+
+
+def read_range(start: str | None, end: str | None) -> tuple[datetime | None, datetime | None]:
+    """Returns the range that was typed, by the clock of this machine; see `parse_range`.
+
+    Raises `UsageError` for an empty range, and for one that begins in the future.
+    """
+    now = utc_now()
+    first, last = parse_range(start, end, lambda: now)
+    if first is not None and first > now + _CLOCK_IS_RIGHT:
+        raise UsageError(f"The range begins at {format_time(first)}, but it is {format_time(now)} now.")
+    return first, last
+
+
+def read_timeframes(texts: Iterable[str]) -> tuple[str, ...]:
+    """Returns each timeframe once, in the order typed: ``1h,4h`` as well as ``-t 1h -t 4h``."""
+    labels = dict.fromkeys(label.strip() for text in texts for label in text.split(","))
+    return tuple(parse_timeframe(label).label for label in labels)
+
+
+def timeframes_option(text: str, **attributes: Any) -> Callable[[Command], Command]:
+    """``-t 1h,4h``, which may also be repeated; the command gets each timeframe once, as ``timeframes``."""
+    return click.option(
+        "-t", "--timeframe", "timeframes", multiple=True, metavar="TF[,TF]",
+        callback=lambda _context, _option, texts: read_timeframes(texts),
+        shell_complete=by_commas(complete_timeframe), help=text, **attributes,
+    )  # fmt: skip
+
+
+def one_or_more(positional: str | None, timeframes: tuple[str, ...]) -> tuple[str, ...]:
+    """Returns the timeframes of a command that takes ``TF`` as well as ``-t``. Raises `click.UsageError` for none."""
+    typed = (*([positional] if positional is not None else []), *timeframes)
+    if not typed:
+        raise click.UsageError("Missing argument 'TF', such as 1h or 1h,4h.", click.get_current_context())
+    return read_timeframes(typed)
+
+
 def shown(path: Address) -> str:
     """Returns the path as a person would type it, relative if it is below the current folder; or a lake's address."""
     if isinstance(path, Path) and path.is_relative_to(Path.cwd()):
@@ -151,14 +222,19 @@ pass_app = click.make_pass_decorator(App)
 
 symbols_argument = click.argument("symbols", nargs=-1, metavar="[SYMBOL]...", shell_complete=complete_symbol)
 symbol_argument = click.argument("symbol", shell_complete=complete_symbol)
-timeframe_argument = click.argument("timeframe", shell_complete=complete_timeframe)
-start_option = click.option("--start", metavar="T", help="Start of the range, such as 2024-01-01 or 2024-01-01T10:30.")
-end_option = click.option("--end", metavar="T", help="End of the range; a plain date includes that day.")
+timeframe_argument = click.argument(
+    "timeframe", required=False, metavar="TF[,TF]", shell_complete=by_commas(complete_timeframe)
+)
+start_option = click.option("--start", metavar="T", help="Start: 2024-01-01, 2024-01-01T10:30, yesterday, 30d, 12h.")
+end_option = click.option("--end", metavar="T", help="End, written alike; a plain date includes that day.")
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 
 
 def rows_options(command: Command) -> Command:
     """Adds ``--format`` and ``-o``, for commands that print rows."""
+    command = click.option(
+        "--json", "form", flag_value="json", help="Print one JSON document; the same as --format json."
+    )(command)
     command = click.option(
         "-o", "--output", type=ResultFile(is_text=True), help="Write to this file instead of stdout."
     )(command)

@@ -10,8 +10,9 @@ from pathlib import Path
 
 import click
 
-from threadx_duck.cli.commands import COMMANDS
+from threadx_duck.cli.commands import GROUPS
 from threadx_duck.cli.context import App, ExitCode, print_error
+from threadx_duck.cli.everywhere import EPILOG, require_one_voice, shared_options
 from threadx_duck.cli.interruption import ending_queries, is_ending
 from threadx_duck.cli.lazy import LazyGroup
 from threadx_duck.errors import QueryError, SettingsError, ThreadxDuckError, UsageError
@@ -20,7 +21,9 @@ from threadx_duck.errors import QueryError, SettingsError, ThreadxDuckError, Usa
 @click.group(
     cls=LazyGroup,
     lazy_package="threadx_duck.cli.commands",
-    lazy_commands=COMMANDS,
+    lazy_commands=GROUPS,
+    lazy_options=shared_options,
+    lazy_epilog=EPILOG,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
 @click.option(
@@ -43,11 +46,13 @@ def threadx(context: click.Context, config: Path | None, database: str | None, *
     Examples:
       threadx ingest BTCUSDC --start 2024-01-01
       threadx status
-      threadx candles BTCUSDC 4h --start 2024-03-01
+      threadx candles BTCUSDC 4h --start 30d
+
+    Options stand before or after the command. Symbols may be typed btcusdc, BTC/USDC or BTC-USDC. Times are
+    UTC: 2024-01-01, 2024-01-01T10:30, today, yesterday, 30d or 4w (whole days back), 12h or 90m (back from now).
     """
-    if verbose and quiet:
-        raise click.UsageError("--verbose and --quiet exclude each other.")
     context.obj = App(config, database, verbose, quiet)
+    require_one_voice(context.obj)
 
 
 def main() -> None:

@@ -13,14 +13,13 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from pyarrow import types
 
-from threadx_duck.cli.context import STDOUT
+from threadx_duck.cli.context import STDOUT, choose_form
 from threadx_duck.cli.numbers import without_noise
 from threadx_duck.cli.output import print_part
 from threadx_duck.cli.values import as_records, column_values, json_text, text_of
 from threadx_duck.disk.whole_files import whole_file
 from threadx_duck.errors import UsageError
 
-_ENDINGS = {".csv": "csv", ".json": "json", ".parquet": "parquet", ".arrow": "arrow", ".feather": "arrow"}
 _JSON_ROWS = 10_000
 _TABLE_ROWS = 1_000
 _CSV_ROWS = 50_000
@@ -38,7 +37,7 @@ def write_rows(
     """
     if output in STDOUT:
         output = None
-    form = form or (_ENDINGS.get(output.suffix.lower(), "csv") if output else "table")
+    form = choose_form(form, output) or "table"
     if form == "table" and output is None:
         return _print(table, falling, is_stored=is_stored)
     if form not in {"parquet", "arrow"} and not is_stored:

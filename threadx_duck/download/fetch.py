@@ -80,6 +80,17 @@ class Delivery(NamedTuple):
         )
 
 
+class _Listing(NamedTuple):
+    """The plan from a symbol's first candle on.
+
+    ``is_told`` says that REST named that candle; ``pages`` holds its answer if the candle is wanted.
+    """
+
+    plan: SymbolPlan
+    is_told: bool = False
+    pages: tuple[Page, ...] = ()
+
+
 @dataclass(frozen=True)
 class _Either(Container[ArchiveFile]):
     """The union of two containers."""
@@ -135,25 +146,36 @@ class SymbolDownload:
             for future in self._files.values():
                 future.cancel()
 
+    def plan_from_listing(self) -> SymbolPlan:
+        """Returns the plan from the symbol's first candle on, which is asked for; nothing else is.
+
+        Raises `DownloadError`, and `UnknownSymbolError` with the nearest name if there is no such symbol.
+        """
+        return self._find_listing().plan
+
     def _from_listing(self) -> Iterator[Delivery]:
         """Yields the symbol's first candle, then carries out the plan from there on."""
+        found = self._find_listing()
+        if found.is_told:
+            before = self.plan.minutes - found.plan.minutes
+            yield self._deliver(found.pages, 0)._replace(before_listing=before)
+        yield from self._carry_out(found.plan.requests)
+
+    def _find_listing(self) -> _Listing:
         # No file is fetched meanwhile: the answer to this request tells whether the symbol exists.
         missing = self.plan.missing
         try:
             first = self.sources.rest.fetch_first(self.plan.symbol)
         except DownloadError as error:
             self._go_on_without_rest(error)
-            yield from self._carry_out(self._plan(missing, self.planner).requests)
-            return
+            return _Listing(self._plan(missing, self.planner))
         if first is None:
-            return
+            return _Listing(SymbolPlan(self.plan.symbol, ()))
         is_late = first.range_end - MINUTE >= missing[0].start
         self._answers += not is_late
         if is_late:
             missing = intersect_ranges(missing, [TimeRange(first.range_end, missing[-1].end)])
-        plan = self._plan(missing, self.planner)
-        yield self._deliver([first] if is_late else [], 0)._replace(before_listing=self.plan.minutes - plan.minutes)
-        yield from self._carry_out(plan.requests)
+        return _Listing(self._plan(missing, self.planner), is_told=True, pages=(first,) if is_late else ())
 
     def _go_on_without_rest(self, error: DownloadError) -> None:
         """Continues without REST: the archive keeps the files of symbols that REST no longer knows.

@@ -47,6 +47,10 @@ class Demand:
         with self._store.reading() as session:
             return stored_spans(session)
 
+    def clock(self, source: SourceChoice) -> datetime:
+        """Returns the time by the clock of a source that the choice allows, naive UTC. Raises `DownloadError`."""
+        return self._exchange_time(self._planner(source))
+
     def plan(
         self,
         source: SourceChoice,
@@ -105,10 +109,13 @@ class Demand:
         """Returns the wanted end and the exchange's clock. The end is at most that of the last closed minute."""
         if end is not None and end <= utc_now() - _SURELY_PAST:
             return end, planner.clock
-        sources = self._open_sources()
-        clock = (sources.rest if "rest" in planner.sources else sources.archive).server_time()
+        clock = self._exchange_time(planner)
         now = floor_minute(clock)
         return (now if end is None else min(end, now)), clock
+
+    def _exchange_time(self, planner: Planner) -> datetime:
+        sources = self._open_sources()
+        return (sources.rest if "rest" in planner.sources else sources.archive).server_time()
 
 
 def stored_spans(session: Session) -> dict[str, TimeRange]:

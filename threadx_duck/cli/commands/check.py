@@ -13,6 +13,7 @@ from threadx_duck.cli.context import (
     pass_app,
     symbols_argument,
 )
+from threadx_duck.cli.empty import what_is_stored
 from threadx_duck.cli.output import Alarm, print_json, print_table, print_text
 from threadx_duck.cli.rows import write_rows
 from threadx_duck.cli.values import as_records
@@ -42,6 +43,8 @@ def check(app: App, symbols: tuple[str, ...], folder: Path | None, *, as_json: b
     """
     with app.manager() as manager:
         findings = manager.check(symbols, folder)
+        if not manager.stored_symbols():
+            app.note(what_is_stored(manager.store))
     total = sum(finding.rows.num_rows for finding in findings)
     if as_json:
         entries = [

@@ -30,6 +30,8 @@ def config(app: App, *, init: bool, as_json: bool) -> None:
     """
     if init:
         _write(app)
+        if as_json:
+            print_json({"file": str(app.config or DEFAULT_FILE)})
         return
     rows = _rows(app)
     if as_json:

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import shlex
+import sys
+from contextlib import redirect_stdout
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import click
 
-from threadx_duck.cli.context import App, pass_app
+from threadx_duck.cli.context import App, json_option, pass_app
+from threadx_duck.cli.output import print_json
 from threadx_duck.disk.whole_files import write_whole
 from threadx_duck.errors import UsageError
 from threadx_duck.simulator import LoopbackExchange, generate_market
@@ -42,13 +46,23 @@ And for real candles, in any folder:
     show_default=True,
     help="Where the store and its settings go: an empty folder, or that of an earlier demo, which is replaced.",
 )
+@json_option
 @pass_app
-def demo(app: App, folder: Path) -> None:
+def demo(app: App, folder: Path, *, as_json: bool) -> None:
     """Show everything on made-up candles, without a network.
 
     Starts a loopback exchange with an outage and quiet minutes in it, and runs the commands you would
-    run: the store it leaves behind is yours to play with.
+    run: the store it leaves behind is yours to play with. With --json, the tour goes to stderr.
     """
+    if not as_json:
+        _show(app, folder)
+        return
+    with Path(os.devnull).open("w", encoding="utf-8") as nowhere, redirect_stdout(nowhere if app.quiet else sys.stderr):
+        _show(app, folder)
+    print_json({"settings": str(folder / "paths.toml"), "store": str(folder / "data" / "threadx.duckdb")})
+
+
+def _show(app: App, folder: Path) -> None:
     settings = _prepare(folder)
     click.echo(
         "An exchange on this machine stands in for Binance: made-up candles of three symbols,\n"

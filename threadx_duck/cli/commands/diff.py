@@ -5,7 +5,6 @@ from __future__ import annotations
 import click
 
 from threadx_duck.audit.differences import Differences, compare_stores
-from threadx_duck.candles.times import parse_range
 from threadx_duck.cli.context import (
     App,
     ExitCode,
@@ -13,8 +12,10 @@ from threadx_duck.cli.context import (
     end_option,
     json_option,
     pass_app,
+    read_range,
     start_option,
 )
+from threadx_duck.cli.empty import what_is_stored
 from threadx_duck.cli.output import print_json, print_table
 
 _SHOWN = 100
@@ -38,7 +39,7 @@ def diff(app: App, other: str, symbols: tuple[str, ...], start: str | None, end:
       threadx --db a.duckdb diff b.duckdb BTCUSDC --start 2024-01-01
       threadx diff "ducklake:postgres:dbname=candles host=db"
     """
-    result = compare_stores(app.settings.store, other, symbols, *parse_range(start, end))
+    result = compare_stores(app.settings.store, other, symbols, *read_range(start, end))
     if as_json:
         print_json(
             {
@@ -49,13 +50,15 @@ def diff(app: App, other: str, symbols: tuple[str, ...], start: str | None, end:
             }
         )
     else:
-        _print_differences(app, result)
+        _print_differences(app, result, symbols)
     if result.ranges:
         app.end(ExitCode.FOUND)
 
 
-def _print_differences(app: App, result: Differences) -> None:
+def _print_differences(app: App, result: Differences, symbols: tuple[str, ...]) -> None:
     if not result.ranges:
+        if not result.here.months:
+            app.note(f"Neither store has a candle in this range. {what_is_stored(app.store(), symbols)}")
         app.note(f"No difference: {sum(month.candles for month in result.here.months):,} candles are equal.")
         return
     print_table(

@@ -11,14 +11,15 @@ import click
 from threadx_duck.audit.lineage import Explanation, explain_candle
 from threadx_duck.candles.timeframes import parse_timeframe
 from threadx_duck.candles.times import MINUTE, parse_start
-from threadx_duck.cli.completion import complete_timeframe
 from threadx_duck.cli.context import (
     App,
     counted,
     json_option,
     pass_app,
     symbol_argument,
+    timeframes_option,
 )
+from threadx_duck.cli.empty import what_is_stored
 from threadx_duck.cli.numbers import without_noise_of
 from threadx_duck.cli.output import print_json, print_table, print_text
 from threadx_duck.cli.values import REVISION_COLUMNS, revision_cells
@@ -33,13 +34,10 @@ _FALLING_MINUTE = ("symbol", "request id", "quote volume", "trade count", "volum
 @click.command()
 @symbol_argument
 @click.argument("time")
-@click.option(
-    "-t", "--timeframe", default="1m", show_default=True, metavar="TF", shell_complete=complete_timeframe,
-    help="The candle to explain.",
-)  # fmt: skip
+@timeframes_option("The candle to explain; of several, --json prints a list.", default=["1m"], show_default=True)
 @json_option
 @pass_app
-def explain(app: App, symbol: str, time: str, timeframe: str, *, as_json: bool) -> None:
+def explain(app: App, symbol: str, time: str, timeframes: tuple[str, ...], *, as_json: bool) -> None:
     """Show where the candle of a SYMBOL at a TIME comes from.
 
     Its values, the minutes behind it, the requests that brought them, what was revised or rejected, and
@@ -50,13 +48,25 @@ def explain(app: App, symbol: str, time: str, timeframe: str, *, as_json: bool) 
       threadx explain BTCUSDC 2024-01-01T10:17
       threadx explain BTCUSDC 2024-01-01T10:17 --timeframe 4h
     """
-    explanation = explain_candle(app.store(), symbol, parse_start(time), parse_timeframe(timeframe))
-    if explanation.timeframe != "1m" and explanation.candle is not None:
-        explanation = dataclasses.replace(explanation, candle=without_noise_of(explanation.candle))
+    store, moment = app.store(), parse_start(time)
+    found = [_without_noise(explain_candle(store, symbol, moment, parse_timeframe(label))) for label in timeframes]
     if as_json:
-        print_json(dataclasses.asdict(explanation))
+        documents = [dataclasses.asdict(explanation) for explanation in found]
+        print_json(documents[0] if len(documents) == 1 else {"timeframes": documents})
     else:
-        _print(app, explanation)
+        for number, explanation in enumerate(found):
+            if number:
+                click.echo()
+            _print(app, explanation)
+    if not any(explanation.minutes for explanation in found):
+        app.note(what_is_stored(store, [symbol]))
+
+
+def _without_noise(found: Explanation) -> Explanation:
+    """Returns an explanation whose derived candle has sums with their shortest digits."""
+    if found.timeframe == "1m" or found.candle is None:
+        return found
+    return dataclasses.replace(found, candle=without_noise_of(found.candle))
 
 
 def _print(app: App, found: Explanation) -> None:

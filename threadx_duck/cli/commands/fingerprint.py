@@ -5,15 +5,16 @@ from __future__ import annotations
 import click
 
 from threadx_duck.audit.fingerprints import compute_fingerprint
-from threadx_duck.candles.times import parse_range
 from threadx_duck.cli.context import (
     App,
     end_option,
     json_option,
     pass_app,
+    read_range,
     start_option,
     symbols_argument,
 )
+from threadx_duck.cli.empty import what_is_stored
 from threadx_duck.cli.output import print_json, print_table
 
 
@@ -34,7 +35,9 @@ def fingerprint(app: App, symbols: tuple[str, ...], start: str | None, end: str 
       threadx fingerprint BTCUSDC --start 2024-01-01 --end 2024-03-31
       threadx fingerprint --json | jq -r .sha256
     """
-    result = compute_fingerprint(app.store(), symbols, *parse_range(start, end))
+    result = compute_fingerprint(app.store(), symbols, *read_range(start, end))
+    if not result.months:
+        app.note(f"No candle opens in this range. {what_is_stored(app.store(), symbols)}")
     if as_json:
         print_json({"symbols": result.months, "sha256": result.sha256})
         return

@@ -10,7 +10,8 @@ from typing import Any
 
 import click
 
-from threadx_duck.cli.context import App, ExitCode, counted, pass_app, symbols_argument
+from threadx_duck.cli.context import App, ExitCode, counted, json_option, pass_app, symbols_argument
+from threadx_duck.cli.output import print_json
 from threadx_duck.cli.values import read_age
 from threadx_duck.download.results import Notes
 from threadx_duck.exchange.waits import Wait
@@ -28,14 +29,16 @@ from threadx_duck.ingest import IngestionManager
     metavar="AGE",
     help="How old [data.store] read_copy may get, such as 5m or 1h.",
 )
+@json_option
 @pass_app
-def follow(app: App, symbols: tuple[str, ...], publish_every: str, *, once: bool) -> None:
+def follow(app: App, symbols: tuple[str, ...], publish_every: str, *, once: bool, as_json: bool) -> None:
     """Keep stored symbols up to the last closed minute until stopped.
 
     Without SYMBOL, every stored one. Wakes when a minute has closed by the exchange's clock, asks for all
     symbols within the request budget, and holds the store only while it writes. Network losses are waited
     out; whatever was missed comes with the next round. The read copy is renewed on a schedule, and once
-    more at the end. Ends with 0 on SIGTERM, with 130 on Ctrl-C.
+    more at the end. Ends with 0 on SIGTERM, with 130 on Ctrl-C. With --json, one document at the end of --once,
+    and on SIGTERM.
 
     \b
     Examples:
@@ -52,12 +55,16 @@ def follow(app: App, symbols: tuple[str, ...], publish_every: str, *, once: bool
         follower.require_stored()
         if once:
             is_well = follower.run_round()
+            if as_json:
+                print_json({"is_up_to_date": is_well, "rows_added": follower.rows_added})
             app.note(f"{counted(follower.rows_added, 'candle')} added.")
             app.end(ExitCode.DONE if is_well else ExitCode.FAILED)
-        names = ", ".join(symbols) or f"{counted(len(manager.stored_symbols()), 'stored symbol')}"
+        names = ", ".join(manager.store.named(symbols)) or f"{counted(len(manager.stored_symbols()), 'stored symbol')}"
         app.note(f"Following {names}; stop with Ctrl-C.")
         with _stopped_by_sigterm(follower), _published_at_the_end(publish):
             follower.run()
+        if as_json:
+            print_json({"rows_added": follower.rows_added})
 
 
 class _Sparing(Notes):

@@ -10,9 +10,11 @@ from threadx_duck.cli.context import (
     end_option,
     json_option,
     pass_app,
+    read_range,
     start_option,
     symbols_argument,
 )
+from threadx_duck.cli.empty import what_is_stored
 from threadx_duck.cli.output import print_json, print_table
 
 
@@ -33,7 +35,9 @@ def gaps(app: App, symbols: tuple[str, ...], start: str | None, end: str | None,
       threadx gaps BTCUSDC --start 2024-01-01
     """
     with app.manager() as manager:
-        rows = manager.gaps(symbols, start, end).to_pylist()
+        rows = manager.gaps(symbols, *read_range(start, end)).to_pylist()
+    if not rows:
+        app.note(f"No gap in this range. {what_is_stored(app.store(), symbols)}")
     if as_json:
         print_json({"gaps": rows})
         return
@@ -41,4 +45,5 @@ def gaps(app: App, symbols: tuple[str, ...], start: str | None, end: str | None,
     falling = ("absent", "asked", "to (exclusive)", "reason")
     print_table(columns, [tuple(row.values()) for row in rows], falling=falling)
     missing = sum(row["missing"] for row in rows)
-    app.note(f"{counted(len(rows), 'gap')}, {counted(missing, 'minute')}; times are UTC.")
+    if rows:
+        app.note(f"{counted(len(rows), 'gap')}, {counted(missing, 'minute')}; times are UTC.")

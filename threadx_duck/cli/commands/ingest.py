@@ -10,7 +10,6 @@ from typing import Any
 
 import click
 
-from threadx_duck.cli.completion import by_commas, complete_timeframe
 from threadx_duck.cli.context import (
     App,
     ExitCode,
@@ -21,10 +20,11 @@ from threadx_duck.cli.context import (
     print_error,
     start_option,
     symbols_argument,
+    timeframes_option,
 )
 from threadx_duck.cli.interruption import PlainVoice, Voice, ending_gently
 from threadx_duck.cli.output import marked, print_json, print_table
-from threadx_duck.download.plan import SourceChoice
+from threadx_duck.download.plan import PlannedRequest, SourceChoice
 from threadx_duck.download.results import Notes, Progress, SymbolResult
 from threadx_duck.errors import UsageError
 from threadx_duck.exchange.symbols import TRADING
@@ -52,12 +52,9 @@ _COSTS = ("requests", "weight", "bytes", "rows")
     help="Where to ask: the archive's files, REST, or for each part whichever is cheapest.",
 )
 @click.option("--quote", metavar="ASSET", help="Also every symbol that is traded against this asset now, such as USDC.")
-@click.option(
-    "-t", "--timeframe", "timeframes", multiple=True, metavar="TF", shell_complete=by_commas(complete_timeframe),
-    help="Validate this one too, such as 1h or 1h,4h.",
-)  # fmt: skip
+@timeframes_option("Validate this one too, such as 1h or 1h,4h.")
 @click.option("--refresh", is_flag=True, help="Ask again although it is covered; differences go to revisions.")
-@click.option("--dry-run", is_flag=True, help="Print what would be asked, and write nothing.")
+@click.option("--dry-run", is_flag=True, help="Print what would be asked, and write nothing; details with --verbose.")
 @json_option
 @pass_app
 def ingest(
@@ -88,7 +85,6 @@ def ingest(
       threadx ingest BTCUSDC --start 2020-01-01 --dry-run
       threadx ingest BTCUSDC --timeframe 1h,1d
     """
-    labels = [label.strip() for text in timeframes for label in text.split(",")]
     began = time.monotonic()
     # Read first: they say where log lines go, and the bars take those for the terminal.
     settings, is_stopped = app.settings, False
@@ -102,7 +98,7 @@ def ingest(
                     start,
                     end,
                     source=source,
-                    target_timeframes=labels,
+                    target_timeframes=timeframes,
                     refresh=refresh,
                     dry_run=dry_run,
                 )
@@ -188,6 +184,32 @@ def _plan_of(result: SymbolResult) -> list[dict[str, Any]]:
 
 def _print_plan(app: App, results: Sequence[SymbolResult]) -> None:
     requests = [request for result in results if result.plan for request in result.plan.requests]
+    if app.verbose:
+        _print_requests(requests)
+    else:
+        print_table(
+            ("symbol", "status", "from", "to (exclusive)", *_COSTS, "sources"),
+            [_plan_line(result) for result in results],
+        )
+    for result in results:
+        if result.error:
+            print_error(f"{result.symbol}: {result.error}")
+    calls, size = sum(r.requests for r in requests), sum(r.bytes for r in requests)
+    app.note(
+        f"Planned: {counted(calls, 'request')} for {counted(sum(r.rows for r in requests), 'candle')}, about "
+        f"{size / 1e6:,.1f} MB. Nothing was downloaded; what turns out to be missing from a file is asked elsewhere."
+    )
+
+
+def _plan_line(result: SymbolResult) -> tuple[Any, ...]:
+    planned = result.plan.requests if result.plan else ()
+    span = (planned[0].wanted.start, planned[-1].wanted.end) if planned else (None, None)
+    costs = (sum(getattr(request, name) for request in planned) for name in _COSTS)
+    sources = dict.fromkeys(request.source for request in planned)
+    return (result.symbol, result.status.replace("_", " "), *span, *costs, ", ".join(sources))
+
+
+def _print_requests(requests: Sequence[PlannedRequest]) -> None:
     columns = ("symbol", "source", "from", "to (exclusive)", *_COSTS, "seconds", "reason")
     print_table(
         columns,
@@ -196,11 +218,6 @@ def _print_plan(app: App, results: Sequence[SymbolResult]) -> None:
             for r in requests
         ],
         falling=("reason", "seconds", "weight", "bytes", "rows", "to (exclusive)"),
-    )
-    calls, size = sum(r.requests for r in requests), sum(r.bytes for r in requests)
-    app.note(
-        f"Planned: {counted(calls, 'request')} for {counted(sum(r.rows for r in requests), 'candle')}, about "
-        f"{size / 1e6:,.1f} MB. Nothing was downloaded; what turns out to be missing from a file is asked elsewhere."
     )
 
 

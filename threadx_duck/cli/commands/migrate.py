@@ -30,8 +30,8 @@ def migrate(app: App, target: str, data_path: str | None, *, as_json: bool) -> N
 
     \b
     Examples:
-      threadx migrate "ducklake:postgres:dbname=candles host=db" --data-path /mnt/candles
-      threadx --db "ducklake:postgres:dbname=candles host=db" migrate candles.duckdb
+      threadx migrate "ducklake:postgres:dbname=candles" --data-path /mnt/lake
+      threadx --db "ducklake:postgres:dbname=candles" migrate c.duckdb
     """
     settings = with_database(app.settings.store, target)
     if data_path is not None:

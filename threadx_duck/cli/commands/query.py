@@ -8,9 +8,11 @@ import click
 
 from threadx_duck.cli.context import (
     App,
+    choose_form,
     pass_app,
     rows_options,
 )
+from threadx_duck.cli.empty import what_is_stored
 from threadx_duck.cli.rows import write_rows
 
 
@@ -27,5 +29,10 @@ def query(app: App, sql: str, form: str | None, output: Path | None) -> None:
       threadx query "from candles_1d where symbol = 'BTCUSDC'" --format csv | head
     """
     app.require_free(output)
-    if note := write_rows(app.store().query_user_sql(sql), form, output):
+    choose_form(form, output)
+    store = app.store()
+    table = store.query_user_sql(sql)
+    if note := write_rows(table, form, output):
         app.note(note)
+    if not table.num_rows:
+        app.note(f"No rows. {what_is_stored(store)}")

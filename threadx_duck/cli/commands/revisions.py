@@ -5,15 +5,16 @@ from __future__ import annotations
 import click
 
 from threadx_duck.audit.lineage import list_revisions
-from threadx_duck.candles.times import parse_range
 from threadx_duck.cli.context import (
     App,
     end_option,
     json_option,
     pass_app,
+    read_range,
     start_option,
     symbols_argument,
 )
+from threadx_duck.cli.empty import what_is_stored
 from threadx_duck.cli.output import print_json, print_table
 from threadx_duck.cli.values import REVISION_COLUMNS, revision_cells
 
@@ -34,7 +35,9 @@ def revisions(app: App, symbols: tuple[str, ...], start: str | None, end: str | 
     Example:
       threadx revisions BTCUSDC --start 2024-01-01
     """
-    rows = list_revisions(app.store(), symbols, *parse_range(start, end))
+    rows = list_revisions(app.store(), symbols, *read_range(start, end))
+    if not rows:
+        app.note(f"Nothing was revised in this range. {what_is_stored(app.store(), symbols)}")
     if as_json:
         print_json({"revisions": rows})
         return
@@ -44,4 +47,5 @@ def revisions(app: App, symbols: tuple[str, ...], start: str | None, end: str | 
         falling=("revised at", "new source", "old source", "applied"),
         pointed=("old", "new"),
     )
-    app.note(f"{len(rows):,} values of {len({(row['symbol'], row['open_time']) for row in rows}):,} candles.")
+    if rows:
+        app.note(f"{len(rows):,} values of {len({(row['symbol'], row['open_time']) for row in rows}):,} candles.")

@@ -15,6 +15,7 @@ from threadx_duck.cli.context import (
     shown,
     symbols_argument,
 )
+from threadx_duck.cli.empty import what_is_stored
 from threadx_duck.cli.output import print_json, print_table
 from threadx_duck.cli.values import read_age
 
@@ -37,6 +38,8 @@ def status(app: App, symbols: tuple[str, ...], max_age: str | None, *, as_json: 
     age = None if max_age is None else read_age(max_age)
     with app.manager() as manager:
         rows, store = manager.status(symbols).to_pylist(), manager.store
+    if not rows:
+        app.note(what_is_stored(store))
     candles = sum(row["candles"] for row in rows)
     size, info = store.bytes, store.info()
     copied_at, origin = (info.published_at, info.published_from) if info else (None, None)

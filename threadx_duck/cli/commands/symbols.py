@@ -26,7 +26,7 @@ def symbols(app: App, quote: str | None, status: str | None, *, names: bool, ref
     \b
     Examples:
       threadx symbols --quote USDC --status TRADING
-      threadx symbols --quote USDC --names | xargs -r threadx ingest --start 2024-01-01
+      threadx symbols --quote USDC --names | xargs -r threadx ingest --start 30d
     """
     with app.manager() as manager:
         listed = manager.list_symbols(refresh=refresh)

@@ -9,7 +9,6 @@ import click
 from threadx_duck.audit.comparison import require_native
 from threadx_duck.audit.verification import Verification
 from threadx_duck.candles.timeframes import parse_timeframe
-from threadx_duck.cli.completion import by_commas, complete_timeframe
 from threadx_duck.cli.context import (
     App,
     ExitCode,
@@ -18,9 +17,12 @@ from threadx_duck.cli.context import (
     json_option,
     pass_app,
     print_error,
+    read_range,
     start_option,
     symbols_argument,
+    timeframes_option,
 )
+from threadx_duck.cli.empty import what_is_stored
 from threadx_duck.cli.interruption import PlainVoice, ending_gently
 from threadx_duck.cli.output import print_json, print_table
 
@@ -33,11 +35,9 @@ _NOTHING_COMPARED = (
 
 @click.command()
 @symbols_argument
-@click.option(
-    "-t", "--timeframe", "timeframes", required=True, multiple=True, metavar="TF",
-    shell_complete=by_commas(complete_timeframe),
-    help="Timeframe to verify, such as 5m, 3h, 1d or 1mo; repeat it or use commas for several.",
-)  # fmt: skip
+@timeframes_option(
+    "Timeframe to verify, such as 5m, 3h, 1d or 1mo; repeat it or use commas for several.", required=True
+)
 @start_option
 @end_option
 @click.option("--repair", is_flag=True, help="Ask again for what differs; earlier minutes are kept in revisions.")
@@ -63,14 +63,14 @@ def verify(
 
     \b
     Examples:
-      threadx verify -t 1d                          # everything stored, a few requests a symbol
+      threadx verify -t 1d        # everything stored, a few requests a symbol
       threadx verify BTCUSDC -t 1h --start 2024-01-01 --repair
     """
-    labels = list(dict.fromkeys(label.strip() for text in timeframes for label in text.split(",")))
-    for label in labels:
+    for label in timeframes:
         require_native(parse_timeframe(label))
+    first, last = read_range(start, end)
     with app.manager() as manager, ending_gently(manager.stop, PlainVoice(is_quiet=app.quiet)):
-        results = [manager.verify(symbols, label, start, end, repair=repair) for label in labels]
+        results = [manager.verify(symbols, label, first, last, repair=repair) for label in timeframes]
     if as_json:
         documents = [dataclasses.asdict(result) for result in results]
         print_json(documents[0] if len(documents) == 1 else {"timeframes": documents})
@@ -81,7 +81,7 @@ def verify(
         print_error(f"{symbol}: {error}")
     empty = [result.timeframe for result in results if not result.compared and not result.failed]
     for label in empty:
-        print_error(_NOTHING_COMPARED.format(label))
+        print_error(f"{_NOTHING_COMPARED.format(label)} {what_is_stored(app.store(), symbols)}")
     if any(result.failed for result in results):
         app.end(ExitCode.FAILED)
     if any(result.mismatches for result in results):
