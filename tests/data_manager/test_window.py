@@ -318,9 +318,10 @@ def test_dry_run_shows_the_plan_and_downloads_nothing(
     rows = [page.plan.tree.item(item, "values") for item in page.plan.tree.get_children()]
     assert [(values[0], values[1]) for values in rows] == [("BTCUSDC", "rest"), ("ETHUSDC", "rest")]
     assert page.tabs.select() == str(page.plan)
-    assert "8,640 minutes in 10 requests" in str(page.plan.summary["text"])
+    # The question for the listing brings the first minute of each of the two.
+    assert "8,638 minutes in 10 requests" in str(page.plan.summary["text"])
     assert not settings.store.database.exists()
-    assert exchange.requests.klines == []
+    assert [request.params["limit"] for request in exchange.requests.klines] == ["1", "1"]
 
 
 def test_window_never_freezes_while_a_slow_download_runs(window: DataManagerWindow, exchange: LoopbackExchange) -> None:

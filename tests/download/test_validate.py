@@ -168,7 +168,9 @@ def test_unknown_timeframe_is_refused_before_anything_is_asked(world: World) -> 
 def test_dry_run_validates_nothing(world: World) -> None:
     results = world.manager.update_assets_batch(["BTCUSDC"], START, END, target_timeframes=["1h"], dry_run=True)
     assert results["BTCUSDC"].timeframes == {}
-    assert world.exchange.requests.klines == []
+    assert [(request.params["interval"], request.params["limit"]) for request in world.exchange.requests.klines] == [
+        ("1m", "1")
+    ]
 
 
 def said_of(world: World, capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, list[str]]:

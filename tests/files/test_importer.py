@@ -264,6 +264,8 @@ def test_dry_run_prints_the_plan_and_writes_nothing(
         *("requests", "weight", "bytes", "rows", "seconds"),
     }
     assert run(arguments) == 0
+    assert "the whole month is past" not in capfd.readouterr().out
+    assert run(["--verbose", *arguments]) == 0
     assert "the whole month is past" in capfd.readouterr().out
     assert not settings.store.database.exists()
 
