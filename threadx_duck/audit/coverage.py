@@ -50,7 +50,7 @@ def read_whole_coverage(store: Store) -> tuple[pa.Table, pa.Table]:
 
     Both show one state of the store; no rows if it holds no candle. Raises `StoreError` if there is no store.
     """
-    with store.reading() as session, session.tables(not_asked=_RANGES.empty_table()), session.transaction():
+    with store.reading() as session, session.tables(not_asked=_RANGES.empty_table()):
         overview = session.query("read/symbol_overview")
         months = session.query("read/coverage_cells", start=datetime.min, end=datetime.max, step="1 month")
     return overview, months
