@@ -12,6 +12,7 @@ from pathlib import Path
 
 import grimp
 import tomli
+from rebuilding import write_or_compare
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGE = ROOT / "docs" / "architecture.md"
@@ -101,17 +102,5 @@ def page() -> str:
     return f"{before}{BEGIN}{drawing()}{END}{after}"
 
 
-def main() -> int:
-    """Writes the page, or compares it."""
-    made = page()
-    if "--check" not in sys.argv[1:]:
-        PAGE.write_text(made, encoding="utf-8")
-        return 0
-    if made == PAGE.read_text(encoding="utf-8"):
-        return 0
-    sys.stderr.write("docs/architecture.md is not as the code is. Run: python docs/architecture.py\n")
-    return 1
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(write_or_compare(PAGE, page(), "docs/architecture.md is not as the code is."))

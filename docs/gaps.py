@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 import duckdb
+from rebuilding import write_or_compare
 
 from threadx_duck.storage.sqlfiles import list_definitions, read_sql
 
@@ -103,17 +104,5 @@ def page() -> str:
     return _TABLE.sub(lambda found: f"{found[1]}\n{made[found[2]]}\n{found[3]}", text)
 
 
-def main() -> int:
-    """Writes the page, or compares it."""
-    made = page()
-    if "--check" not in sys.argv[1:]:
-        PAGE.write_text(made, encoding="utf-8")
-        return 0
-    if made == PAGE.read_text(encoding="utf-8"):
-        return 0
-    sys.stderr.write("docs/gaps.md is not what the view does. Run: python docs/gaps.py\n")
-    return 1
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(write_or_compare(PAGE, page(), "docs/gaps.md is not what the view does."))

@@ -50,6 +50,10 @@ class UsageError(ThreadxDuckError):
     """An argument cannot be used."""
 
 
+class NoCandlesError(UsageError):
+    """No stored candle opens in the range."""
+
+
 class UnknownTimeframeError(UsageError):
     """A timeframe label does not name a width."""
 

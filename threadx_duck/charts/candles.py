@@ -17,7 +17,7 @@ from threadx_duck.candles.reasons import COLOURS
 from threadx_duck.candles.timeframes import Timeframe, parse_timeframe
 from threadx_duck.charts.page import make_page, write_page
 from threadx_duck.disk.whole_files import require_replaceable
-from threadx_duck.errors import UsageError
+from threadx_duck.errors import NoCandlesError
 
 if TYPE_CHECKING:
     from threadx_duck.candles.times import TimeLike
@@ -47,7 +47,7 @@ def write_chart(
 ) -> str:
     """Writes the page of `make_chart` to a file and returns a sentence on what it shows.
 
-    Raises `UsageError` if there are no candles or the file cannot be written.
+    Raises `NoCandlesError` if there are no candles, `UsageError` if the file cannot be written.
     """
     require_replaceable(file)
     page, note = make_chart(manager, symbol, timeframe, start_date, end_date)
@@ -64,13 +64,13 @@ def make_chart(
 ) -> tuple[str, str]:
     """Returns the chart of a symbol and timeframe as one HTML page, and a sentence on what it shows.
 
-    Shows the stored candles that open in the range, the last `MOST_CANDLES` of them at most. Raises `UsageError` if
-    there are no candles.
+    Shows the stored candles that open in the range, the last `MOST_CANDLES` of them at most. Raises
+    `NoCandlesError` if there are no candles.
     """
     chosen = parse_timeframe(timeframe)
     candles = manager.candles(symbol, timeframe, start_date, end_date)
     if not candles.num_rows:
-        raise UsageError(f"No {timeframe} candles of {symbol} open in that range.")
+        raise NoCandlesError(f"No {timeframe} candles of {symbol} open in that range.")
     left_out = max(0, candles.num_rows - MOST_CANDLES)
     candles = candles.slice(left_out)
     first, last = candles["open_time"][0].as_py(), candles["open_time"][-1].as_py()

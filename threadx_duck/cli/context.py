@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from enum import IntEnum
@@ -216,6 +216,12 @@ def print_error(text: str) -> None:
 def counted(number: int, singular: str) -> str:
     """Returns a number with its noun: ``1 gap``, ``2 gaps``."""
     return f"{number:,} {singular}{'' if number == 1 else 's'}"
+
+
+def first_of(texts: Sequence[str], most: int) -> str:
+    """Returns the first texts as a list in a sentence, and how many more there are: ``A, B and 3 more``."""
+    more = f" and {len(texts) - most:,} more" if len(texts) > most else ""
+    return ", ".join(texts[:most]) + more
 
 
 pass_app = click.make_pass_decorator(App)

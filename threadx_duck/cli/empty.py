@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from threadx_duck.cli.context import first_of
 from threadx_duck.texts.symbols import nothing_stored
 from threadx_duck.texts.visible import visible
 
@@ -22,6 +23,5 @@ def what_is_stored(store: Store, symbols: Sequence[str] = ()) -> str:
     if not chosen:
         return str(nothing_stored(store.name))
     first, last = min(spans[name][0] for name in chosen), max(spans[name][1] for name in chosen)
-    more = f" and {len(chosen) - _NAMED:,} more" if len(chosen) > _NAMED else ""
-    named = ", ".join(map(visible, chosen[:_NAMED]))
-    return f"Stored: {named}{more}, from {first:%Y-%m-%d %H:%M} to {last:%Y-%m-%d %H:%M} UTC."
+    named = first_of([visible(name) for name in chosen], _NAMED)
+    return f"Stored: {named}, from {first:%Y-%m-%d %H:%M} to {last:%Y-%m-%d %H:%M} UTC."

@@ -171,7 +171,7 @@ class TerminalProgress(Progress):
             lines += self._line("total", self._covered, self._total, self._whole(), width).wrap(self._console, width)
         wait = self._wait
         if wait is not None and wait.until > utc_now():
-            lines += Text(_waiting(wait), style="yellow").wrap(self._console, width)
+            lines += Text(f"waiting {wait.end}: {visible(wait.why)}", style="yellow").wrap(self._console, width)
         room = min(_MOST_SYMBOLS, height - len(lines) - 1)
         # A copy, because the run goes on meanwhile.
         shown = list(self._in_flight.items())[: max(0, room)]
@@ -209,7 +209,6 @@ class TerminalProgress(Progress):
         share = min(1.0, covered / total) if total else 1.0
         # 99.9 % is not 100 %.
         percent = f"{int(share * 100):3} %"
-        text = name
         room = width - cell_len(name) - len(percent) - 3 - _LEAST_BAR
         taken: list[str] = []
         for figure in figures:
@@ -219,20 +218,15 @@ class TerminalProgress(Progress):
             taken.append(figure)
         if not taken:
             # Too narrow for a bar.
-            return Text(f"{text} {figures[0]}")
+            return Text(f"{name} {figures[0]}")
         bar = min(_MOST_BAR, room + _LEAST_BAR)
         done = int(share * bar)
         full, empty = "━─" if self._console.encoding.startswith("utf") else "#-"
         return Text.assemble(
-            f"{text} ",
+            f"{name} ",
             (full * done, "cyan"),
             (empty * (bar - done), "bright_black"),
             f" {percent}  {'  '.join(taken)}",
             no_wrap=True,
             overflow="crop",
         )
-
-
-def _waiting(wait: Wait) -> str:
-    then = f", then {wait.next_try}" if wait.next_try else ""
-    return f"waiting until {wait.until:%H:%M:%S} UTC{then}: {visible(wait.why)}"

@@ -46,10 +46,15 @@ class Wait:
         """Which try comes next, such as ``try 2 of 4``; an empty text if nothing failed."""
         return f"try {self.attempt} of {self.attempts}" if self.attempts else ""
 
+    @property
+    def end(self) -> str:
+        """Returns when the wait ends and which try comes next, such as ``until 12:39:35 UTC, then try 2 of 4``."""
+        then = f", then {self.next_try}" if self.next_try else ""
+        return f"until {self.until:%H:%M:%S} UTC{then}"
+
     def __str__(self) -> str:
         """Returns one or two sentences for a person."""
-        then = f", then {self.next_try}" if self.next_try else ""
-        return f"{self.why} Waiting {self.seconds:.0f} seconds, until {self.until:%H:%M:%S} UTC{then}."
+        return f"{self.why} Waiting {self.seconds:.0f} seconds, {self.end}."
 
 
 def _log(wait: Wait) -> None:

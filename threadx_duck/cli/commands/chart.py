@@ -26,7 +26,7 @@ from threadx_duck.cli.context import (
 )
 from threadx_duck.cli.empty import what_is_stored
 from threadx_duck.cli.output import print_json
-from threadx_duck.errors import UsageError
+from threadx_duck.errors import NoCandlesError, UsageError
 
 
 @click.command()
@@ -77,9 +77,11 @@ def chart(
         charts = {label: output or _default_file(app, f"{name}_{label}") for label in labels}
         for label, file in charts.items():
             app.require_free(file)
-            if not manager.candles(name, label, first, last).num_rows:
-                raise UsageError(f"No {label} candle opens in this range. {what_is_stored(manager.store, [name])}")
-            app.note(write_chart(manager, name, label, first, last, file=file))
+            try:
+                app.note(write_chart(manager, name, label, first, last, file=file))
+            except NoCandlesError:
+                found = what_is_stored(manager.store, [name])
+                raise UsageError(f"No {label} candle opens in this range. {found}") from None
             app.note(f"The chart is in {shown(file)}.")
     if as_json:
         entries = [{"symbol": name, "timeframe": label, "file": str(file)} for label, file in charts.items()]

@@ -15,6 +15,7 @@ from threadx_duck.cli.context import (
     ExitCode,
     counted,
     end_option,
+    first_of,
     json_option,
     pass_app,
     print_error,
@@ -147,11 +148,10 @@ def _stopped(results: Sequence[SymbolResult]) -> str:
     stored = [result for result in results if result.rows_added]
     if not stored:
         return "Stopped before anything was stored. The same command starts again."
-    named = [f"{result.symbol} {result.rows_added:,}" for result in stored[:_NAMED]]
-    more = f" and {len(stored) - _NAMED:,} more" if len(stored) > _NAMED else ""
+    named = first_of([f"{result.symbol} {result.rows_added:,}" for result in stored], _NAMED)
     added = counted(sum(result.rows_added for result in stored), "new candle")
     of = f"{len(stored):,} of {counted(len(results), 'symbol')}"
-    return f"Stopped. {added} of {of} are stored: {', '.join(named)}{more}. The same command goes on from there."
+    return f"Stopped. {added} of {of} are stored: {named}. The same command goes on from there."
 
 
 def _document(results: Sequence[SymbolResult], seconds: float, *, with_plan: bool) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from threadx_duck.cli.context import (
     App,
     ExitCode,
     counted,
+    first_of,
     json_option,
     pass_app,
     shown,
@@ -67,11 +68,10 @@ def status(app: App, symbols: tuple[str, ...], max_age: str | None, *, as_json: 
         app.note(f"{counted(candles, 'candle')}, {size / 1e6:,.1f} MB in {shown(store.address)}; times are UTC.")
         unproven = {row["symbol"]: row["unproven"] for row in rows if row["unproven"]}
         if unproven:
-            named = ", ".join(f"{symbol} {count:,}" for symbol, count in list(unproven.items())[:_SHOWN_SYMBOLS])
-            more = f" and {len(unproven) - _SHOWN_SYMBOLS:,} more" if len(unproven) > _SHOWN_SYMBOLS else ""
+            named = first_of([f"{symbol} {count:,}" for symbol, count in unproven.items()], _SHOWN_SYMBOLS)
             app.note(
                 f"Imported and never asked of the exchange: {counted(sum(unproven.values()), 'minute')} "
-                f"({named}{more}). Compare them: threadx verify -t 1h --repair. Or ask for them: "
+                f"({named}). Compare them: threadx verify -t 1h --repair. Or ask for them: "
                 "threadx ingest --refresh, with their --start."
             )
         if copied_at is not None:
